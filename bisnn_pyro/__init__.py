@@ -1,0 +1,3 @@
+"""Bayesian learning of spiking networks with binary synapses, in Pyro."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,130 @@
+"""The reparametrised relaxation of a binary synapse, with a backward pass of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.distributions import constraints
+from torch.distributions.utils import broadcast_all
+from torch.nn.functional import logsigmoid
+
+from bisnn_pyro.distributions.hyperbolic import sech2
+
+
+class RelaxedSign(torch.autograd.Function):
+    r"""Draw :math:`w=\tanh z,\ z=(\lambda+\delta)/\tau`, or its sign, with the soft derivative.
+
+    Autograd through ``tanh`` forms ``1 - w**2`` from the rounded ``w`` and returns 0 (float32) from
+    ``z = 9`` on, while the natural gradient divides by a number as small; here the derivative is
+    :math:`\operatorname{sech}^2(z)/\tau`, right to the type's rounding (arXiv 2012.08300, eq. 12-14).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, natural: Tensor, noise: Tensor, temperature: Tensor, hard: bool) -> Tensor:
+        """Return the draw for logistic noise ``noise`` (delta), all shapes broadcast."""
+        z = (natural + noise) / temperature
+        ctx.save_for_backward(z, temperature)
+        ctx.natural_shape = natural.shape
+        return torch.where(z < 0, -1.0, 1.0).to(z.dtype) if hard else torch.tanh(z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+        """Return the gradients in the natural parameter and in the temperature."""
+        z, temperature = ctx.saved_tensors
+        slope = grad * sech2(z) / temperature
+        grad_natural = slope.sum_to_size(ctx.natural_shape) if ctx.needs_input_grad[0] else None
+        grad_temperature = (-slope * z).sum_to_size(temperature.shape) if ctx.needs_input_grad[2] else None
+        return grad_natural, None, grad_temperature, None
+
+
+def half_logistic_noise(shape: Any, like: Tensor) -> Tensor:
+    r"""Draw :math:`\delta=\tfrac12\log\frac{u}{1-u}`, u uniform, finite by keeping u off 0 and 1."""
+    u = torch.rand(shape, dtype=like.dtype, device=like.device)
+    return torch.logit(u, eps=torch.finfo(like.dtype).eps / 4).mul_(0.5)
+
+
+class RelaxedSignBernoulli(TorchDistribution):
+    r"""The concrete (Gumbel-softmax) relaxation of :class:`SignBernoulli` to (-1, 1).
+
+    :math:`w=\tanh((\lambda+\delta)/\tau)`, :math:`\delta=\tfrac12\log\frac{u}{1-u}`, :math:`u\sim U(0,1)`
+    (arXiv 2012.08300, eq. 12).  ``log_prob`` is the density of that draw.
+
+    .. warning::
+        With a :class:`SignBernoulli` prior the registered KL is the *discrete* one between the two
+        Bernoullis, as in the paper, while the likelihood sees relaxed weights.  The loss is therefore
+        not an ELBO of the relaxed model: it is the discrete free energy with its expected loss
+        approximated, biased for every ``temperature > 0``.  One notices the bias as a gap between the
+        training loss and the loss of hard draws, which is why validation uses hard draws.
+
+    Args:
+        temperature: relaxation temperature, a positive scalar tensor (or number).
+        natural: natural parameter :math:`\lambda`, any shape.
+        validate_args: as in ``torch.distributions``.
+    """
+
+    arg_constraints = {"natural": constraints.real, "temperature": constraints.positive}  # noqa: RUF012
+    support = constraints.interval(-1.0, 1.0)
+    has_rsample = True
+    hard = False
+
+    def __init__(
+        self, temperature: Tensor | float, natural: Tensor | float, *, validate_args: bool | None = None
+    ) -> None:
+        (self.natural,) = broadcast_all(natural)
+        # A Python float would crash torch's argument validation.
+        self.temperature = torch.as_tensor(
+            temperature, dtype=self.natural.dtype, device=self.natural.device
+        )
+        if self.temperature.dim():
+            raise ValueError("RelaxedSignBernoulli: `temperature` must be a scalar")
+        super().__init__(self.natural.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> RelaxedSignBernoulli:
+        """Return the same distribution with its batch shape expanded (and its type kept)."""
+        new = self._get_checked_instance(type(self), _instance)
+        new.natural = self.natural.expand(torch.Size(batch_shape))
+        new.temperature = self.temperature
+        super(RelaxedSignBernoulli, new).__init__(torch.Size(batch_shape), validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def mean(self) -> Tensor:
+        r"""Mean of the *discrete* variable that is relaxed, :math:`\tanh\lambda`."""
+        return torch.tanh(self.natural)
+
+    @property
+    def variance(self) -> Tensor:
+        r"""Variance of the *discrete* variable that is relaxed, :math:`\operatorname{sech}^2\lambda`."""
+        return sech2(self.natural)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
+        """Draw relaxed values, reparametrised in the natural parameter and the temperature."""
+        noise = half_logistic_noise(self._extended_shape(sample_shape), self.natural)
+        return RelaxedSign.apply(self.natural, noise, self.temperature, self.hard)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of a relaxed draw."""
+        if self._validate_args:
+            self._validate_sample(value)
+        eps = torch.finfo(value.dtype).eps
+        soft = value.clamp(eps - 1, 1 - eps)
+        delta = self.temperature * torch.atanh(soft) - self.natural
+        jacobian = torch.log1p(-soft * soft)
+        return torch.log(2 * self.temperature) + logsigmoid(2 * delta) + logsigmoid(-2 * delta) - jacobian
+
+
+class HardRelaxedSignBernoulli(RelaxedSignBernoulli):
+    """The same draw rounded to {-1, +1} in the forward pass, with the soft derivative backward.
+
+    The forward pass then sees exact draws of the discrete posterior, at the price of a gradient that
+    belongs to another function value; ``log_prob`` stays the relaxed density and is not meaningful at
+    +-1 (no estimator in this package uses it).
+    """
+
+    hard = True

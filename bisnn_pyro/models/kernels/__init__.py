@@ -1,0 +1,21 @@
+"""Time kernels: the sequential part of a spiking network, as pure functions with explicit state.
+
+Two backends compute the same bits: ``torch`` (the reference, any device) and ``numba`` (CPU).  The one
+asked for is the one that runs; nothing falls back in silence.
+"""
+
+from bisnn_pyro.models.kernels.backend import BACKENDS, current_backend, use_backend
+from bisnn_pyro.models.kernels.filter import FilterState, TimeConstants, alpha_filter, refractory_trace
+from bisnn_pyro.models.kernels.scan import ResetState, threshold_scan
+
+__all__ = [
+    "BACKENDS",
+    "FilterState",
+    "ResetState",
+    "TimeConstants",
+    "alpha_filter",
+    "current_backend",
+    "refractory_trace",
+    "threshold_scan",
+    "use_backend",
+]

@@ -1,0 +1,99 @@
+"""CPU backend of the time kernels: the loops of the reference, compiled by numba.
+
+No fast-math and no fused multiply-add, so the bits are those of the reference backend.  The units are
+taken in blocks whose state stays in the first-level cache while time runs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+_BLOCK = 2048
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _filter(x, a, b, p, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n_draws, n_steps, n_units = x.shape
+    for draw in range(n_draws):
+        for start in range(0, n_units, _BLOCK):
+            stop = min(start + _BLOCK, n_units)
+            ps, qs = p[draw, start:stop], q[draw, start:stop]
+            for t in range(n_steps):
+                xs, os = x[draw, t, start:stop], out[draw, t, start:stop]
+                for m in range(stop - start):
+                    value = a * ps[m] + qs[m]
+                    qs[m] = b * qs[m] + xs[m]
+                    ps[m] = value
+                    os[m] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _scan(current, c, reset, r, s, spikes, potential):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n_draws, n_steps, n_units = current.shape
+    one, zero = current.dtype.type(1), current.dtype.type(0)
+    for draw in range(n_draws):
+        for start in range(0, n_units, _BLOCK):
+            stop = min(start + _BLOCK, n_units)
+            rs, ss = r[draw, start:stop], s[draw, start:stop]
+            for t in range(n_steps):
+                cs, us = current[draw, t, start:stop], potential[draw, t, start:stop]
+                out = spikes[draw, t, start:stop]
+                for m in range(stop - start):
+                    trace = c * rs[m] + ss[m]
+                    u = cs[m] - reset * trace
+                    spike = one if u >= zero else zero
+                    rs[m] = trace
+                    ss[m] = spike
+                    us[m] = u
+                    out[m] = spike
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _trace(s, c, r, last, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n_draws, n_steps, n_units = s.shape
+    for draw in range(n_draws):
+        for t in range(n_steps):
+            for m in range(n_units):
+                r[draw, m] = c * r[draw, m] + last[draw, m]
+                out[draw, t, m] = r[draw, m]
+                last[draw, m] = s[draw, t, m]
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.detach().contiguous().numpy()
+
+
+def _scalar(value: float, like: Tensor) -> np.floating:
+    return _array(like).dtype.type(value)
+
+
+def filter_sequence(x: Tensor, a: float, b: float, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.filter_sequence`."""
+    p, q = p.clone(memory_format=torch.contiguous_format), q.clone(memory_format=torch.contiguous_format)
+    out = torch.empty(x.shape, dtype=x.dtype)
+    _filter(_array(x), _scalar(a, x), _scalar(b, x), p.numpy(), q.numpy(), out.numpy())
+    return out, p, q
+
+
+def scan_sequence(
+    current: Tensor, c: float, reset: float, r: Tensor, s: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.scan_sequence`."""
+    r, s = r.clone(memory_format=torch.contiguous_format), s.clone(memory_format=torch.contiguous_format)
+    spikes = torch.empty(current.shape, dtype=current.dtype)
+    potential = torch.empty_like(spikes)
+    x = _array(current)
+    one = _scalar
+    _scan(x, one(c, current), one(reset, current), r.numpy(), s.numpy(), spikes.numpy(), potential.numpy())
+    return spikes, potential, r, s
+
+
+def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.trace_sequence`."""
+    r, last = (z.clone(memory_format=torch.contiguous_format) for z in (r, last))
+    out = torch.empty(s.shape, dtype=s.dtype)
+    _trace(_array(s), _scalar(c, s), r.numpy(), last.numpy(), out.numpy())
+    return out, r, last

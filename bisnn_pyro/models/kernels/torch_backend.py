@@ -1,0 +1,48 @@
+"""Reference backend of the time kernels: plain torch, one step after the other, any device.
+
+Every function takes flat tensors ``[S, T, M]`` (draws, time, batch x units) and states ``[S, M]``.  The
+order of the operations is part of the contract: other backends must give the same bits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def filter_sequence(x: Tensor, a: float, b: float, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Run ``P_t = a P_{t-1} + Q_{t-1}``, ``Q_t = b Q_{t-1} + x_t``; return P over time and the end state."""
+    out = torch.empty_like(x)
+    for t in range(x.shape[1]):
+        p = a * p + q
+        q = b * q + x[:, t]
+        out[:, t] = p
+    return out, p, q
+
+
+def scan_sequence(
+    current: Tensor, c: float, reset: float, r: Tensor, s: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Run ``R_t = c R_{t-1} + s_{t-1}``, ``u_t = I_t - reset R_t``, ``s_t = [u_t >= 0]``.
+
+    Returns:
+        Spikes and potentials over time, and the end state (R, s).
+    """
+    spikes, potential = torch.empty_like(current), torch.empty_like(current)
+    for t in range(current.shape[1]):
+        r = c * r + s
+        u = current[:, t] - reset * r
+        s = (u >= 0).to(current.dtype)
+        potential[:, t] = u
+        spikes[:, t] = s
+    return spikes, potential, r, s
+
+
+def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Run ``R_t = c R_{t-1} + s_{t-1}`` for given spikes; return R over time and the end state (R, s)."""
+    out = torch.empty_like(s)
+    for t in range(s.shape[1]):
+        r = c * r + last
+        out[:, t] = r
+        last = s[:, t]
+    return out, r, last

@@ -1,0 +1,273 @@
+"""The spiking GLM as a Pyro model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.nn import PyroModule
+from pyro.nn.module import PyroModuleList
+from torch import Tensor
+
+from bisnn_pyro.errors import ModelError
+from bisnn_pyro.models.kernels import FilterState
+from bisnn_pyro.models.layers import DenseSynapses, check_sizes, matmul_over_time, random_readout
+from bisnn_pyro.models.likelihoods import Likelihood, Window
+from bisnn_pyro.models.neurons import Neuron, NeuronState, ThresholdNeuron
+from bisnn_pyro.models.priors import BinaryPrior, Prior
+
+Credit = Literal["local", "end-to-end"]
+Readout = Literal["random", "trained"]
+
+
+class NetworkState(NamedTuple):
+    """State of the whole network after a step; carried from one window to the next."""
+
+    layers: tuple[NeuronState, ...]
+    readout: FilterState | None
+
+    def detach(self) -> NetworkState:
+        """Return the same state, cut off from the graph."""
+        readout = self.readout and FilterState(*(x.detach() for x in self.readout))
+        return NetworkState(tuple(layer.detach() for layer in self.layers), readout)
+
+
+class Simulation(NamedTuple):
+    """What a run of the network leaves behind.
+
+    Attributes:
+        readouts: read-outs ``[*S, T, B, C]``, one per scored layer, the last one being the prediction's.
+        state: state after the last step.
+        spikes: spikes ``[*S, T, B, O]`` of each hidden layer.
+        potentials: membrane potentials, likewise.
+    """
+
+    readouts: tuple[Tensor, ...]
+    state: NetworkState
+    spikes: tuple[Tensor, ...]
+    potentials: tuple[Tensor, ...]
+
+
+class SpikingGLM(PyroModule):
+    """A feed-forward spiking network whose synapses are latent variables (BiSNN, arXiv 2012.08300).
+
+    Sample sites: ``layers.<l>.weight`` (and ``readout.weight``) for the synapses, ``y`` for the target,
+    inside the plate ``data``.  Whole sequences are simulated at once: traces are a linear filter, each
+    layer is one matrix product for all steps, and only the reset runs step by step.
+
+    Credit.  ``local``: every hidden layer has a fixed random read-out with a loss of its own, and no
+    gradient crosses a layer or a step (DECOLLE); earlier layers' losses enter as ``pyro.factor`` sites,
+    absent from prediction.  ``end-to-end``: one loss on the last read-out, its gradient flowing back
+    through layers and synaptic traces; the reset stays detached.
+
+    Args:
+        n_inputs: input channels I.
+        hidden: sizes of the hidden layers.
+        likelihood: of the target given a read-out; copied, with parameters of its own, for each read-out.
+        prior: over all synapses; default a fair :class:`BinaryPrior`.
+        neuron: of all hidden layers; default :class:`ThresholdNeuron`.
+        credit: ``local`` or ``end-to-end``.
+        readout: ``random`` (fixed) or ``trained`` (a last layer of synapses on the filtered spikes).
+        gain: scale of the potential, see :class:`DenseSynapses`; ``TimeConstants.dc_gain`` restores the
+            paper's potential, whose units mostly stand far outside the surrogate's width.
+        readout_gain: scale of the read-outs.
+        bias: learn a bias per hidden unit.
+        normalise: learn a per-neuron normalisation, see :class:`Normalisation`.
+        burn_in: number of first steps that carry no loss and no vote.
+        readout_seed: seed of the fixed read-outs.
+
+    Raises:
+        ModelError: if the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden: Sequence[int],
+        likelihood: Likelihood,
+        *,
+        prior: Prior | None = None,
+        neuron: Neuron | None = None,
+        credit: Credit = "local",
+        readout: Readout = "random",
+        gain: float = 1.0,
+        readout_gain: float = 1.0,
+        bias: bool = False,
+        normalise: bool = False,
+        burn_in: int = 0,
+        readout_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = check_sizes((n_inputs, *check_sizes(hidden)))
+        if credit not in ("local", "end-to-end") or readout not in ("random", "trained"):
+            raise ModelError(
+                f"credit must be 'local' or 'end-to-end', not {credit!r}; "
+                f"readout 'random' or 'trained', not {readout!r}"
+            )
+        if likelihood.needs_trained_readout and readout != "trained":
+            raise ModelError(f"{type(likelihood).__name__} clamps its output neurons: set readout = 'trained'")
+        if burn_in < 0:
+            raise ModelError(f"burn_in must be >= 0, not {burn_in}")
+        prior = prior or BinaryPrior()
+        self.neuron = neuron or ThresholdNeuron()
+        self.credit, self.burn_in, self.normalise = credit, burn_in, normalise
+        self.readout_gain = readout_gain
+        self.dataset_size: int | None = None
+        self.layers = PyroModuleList(
+            [
+                DenseSynapses(i, o, prior, gain=gain, bias=bias, normalise=normalise)
+                for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+            ]
+        )
+        self.readout = None
+        if readout == "trained":
+            self.readout = DenseSynapses(sizes[-1], likelihood.n_outputs, prior, gain=readout_gain)
+        scored = len(hidden) if credit == "local" else 0
+        n_random = scored if readout == "trained" else max(scored, 1)
+        for k, n_units in enumerate(sizes[len(sizes) - n_random :] if n_random else ()):
+            matrix = random_readout(likelihood.n_outputs, n_units, readout_seed + k) * readout_gain
+            self.register_buffer(f"random_readout_{k}", matrix)
+        self._n_random = n_random
+        n_readouts = n_random + (readout == "trained")
+        self.likelihoods = PyroModuleList([copy.deepcopy(likelihood) for _ in range(n_readouts)])
+        self.register_buffer("reference", None, persistent=False)
+
+    # -- the pure part: weights and spikes in, read-outs out --------------------------------------
+
+    @property
+    def weight_sites(self) -> tuple[str, ...]:
+        """Names of the sample sites of the synapses."""
+        names = tuple(f"layers.{k}.weight" for k in range(len(self.layers)))
+        return names if self.readout is None else (*names, "readout.weight")
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood of the last read-out."""
+        return self.likelihoods[-1]
+
+    def set_reference(self, spikes: Tensor | None) -> None:
+        """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
+        self.reference = spikes
+
+    def simulate(
+        self, weights: Mapping[str, Tensor], spikes: Tensor, state: NetworkState | None = None
+    ) -> Simulation:
+        """Run the network for given weights; no Pyro in here.
+
+        Args:
+            weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
+            spikes: inputs ``[T, B, I]``, shared by all draws.
+            state: state to go on from; ``None`` means at rest.
+
+        Returns:
+            Read-outs and state; with ``normalise`` in evaluation, of the examples without the reference.
+        """
+        self._check_spikes(spikes)
+        n_reference = 0
+        if self.normalise and not self.training:
+            spikes, n_reference = self._with_reference(spikes)
+        local = self.credit == "local"
+        x, states, fired, potentials, readouts = spikes, [], [], [], []
+        for k, layer in enumerate(self.layers):
+            before = state.layers[k] if state is not None else None
+            trace, synaptic = self.neuron.trace(x, before and before.synaptic)
+            current = layer.current(trace, weights[f"layers.{k}.weight"], n_reference)
+            s, u, reset = self.neuron.fire(current, before and before.reset)
+            states.append(NeuronState(synaptic, reset))
+            fired.append(s)
+            potentials.append(u)
+            slot = k - (len(self.layers) - self._n_random)
+            if slot >= 0:
+                readouts.append(matmul_over_time(s, getattr(self, f"random_readout_{slot}")))
+            x = s.detach() if local else s
+        final = None
+        if self.readout is not None:
+            trace, final = self.neuron.trace(x, state.readout if state is not None else None)
+            readouts.append(self.readout.current(trace, weights["readout.weight"]))
+        if n_reference:
+            readouts, fired, potentials = (
+                [x[..., n_reference:, :] for x in part] for part in (readouts, fired, potentials)
+            )
+        return Simulation(
+            tuple(readouts), NetworkState(tuple(states), final), tuple(fired), tuple(potentials)
+        )
+
+    def _check_spikes(self, spikes: Tensor) -> None:
+        if spikes.dim() != 3 or spikes.shape[-1] != self.layers[0].fan_in:
+            raise ModelError(
+                f"input spikes have shape {tuple(spikes.shape)}; expected [T, B, I] with "
+                f"I = {self.layers[0].fan_in}"
+            )
+
+    def _with_reference(self, spikes: Tensor) -> tuple[Tensor, int]:
+        if self.reference is None:
+            raise ModelError(
+                "normalise = true needs a reference batch to predict: call model.set_reference(spikes) "
+                "with encoded training inputs [T, R, I]"
+            )
+        if self.reference.shape[0] != spikes.shape[0]:
+            raise ModelError(
+                f"the reference batch has {self.reference.shape[0]} steps, the input {spikes.shape[0]}"
+            )
+        return torch.cat((self.reference.to(spikes), spikes), dim=-2), self.reference.shape[-2]
+
+    # -- the Pyro model ---------------------------------------------------------------------------
+
+    def draw_weights(self) -> dict[str, Tensor]:
+        """Sample all synapses, ``[*S, O, I]``; call it inside the model."""
+        modules = [*self.layers, *([] if self.readout is None else [self.readout])]
+        # Under a particle plate weights arrive as [S, 1, O, I]: the 1 is the data plate's dimension.
+        drawn = [module.weight for module in modules]
+        return {
+            name: w if w.dim() == 2 else w.squeeze(-3)
+            for name, w in zip(self.weight_sites, drawn, strict=True)
+        }
+
+    def forward(
+        self,
+        spikes: Tensor,
+        y: Tensor | None = None,
+        *,
+        state: NetworkState | None = None,
+        window: Window | None = None,
+    ) -> Simulation:
+        """Sample the synapses, run the network, and score or draw the target.
+
+        Args:
+            spikes: inputs ``[T, B, I]``.
+            y: targets of the B examples; ``None`` draws them.
+            state: state to go on from.
+            window: which steps these are; by default the whole sequence after ``burn_in``.
+        """
+        window = window or Window(burn_in=self.burn_in)
+        if spikes.shape[0] <= window.burn_in:
+            raise ModelError(f"{spikes.shape[0]} steps leave nothing to score after burn_in = {window.burn_in}")
+        simulation = self.simulate(self.draw_weights(), spikes, state)
+        n_examples = spikes.shape[-2]
+        scale = 1.0 if self.dataset_size is None else self.dataset_size / n_examples
+        *earlier, last = (self.counted(r, window) for r in simulation.readouts)
+        with pyro.plate("data", n_examples, dim=-1), poutine.scale(scale=scale):
+            if y is not None:
+                for k, readout in enumerate(earlier):
+                    pyro.factor(f"local_{k}", self.likelihoods[k].log_prob(readout, y, window))
+            self.likelihood.observe("y", last, y, window)
+        return simulation
+
+    @staticmethod
+    def counted(readout: Tensor, window: Window) -> Tensor:
+        """Drop the burn-in and move the batch first: ``[*S, T, B, O]`` to ``[*S, B, T', O]``."""
+        return readout[..., window.burn_in :, :, :].transpose(-3, -2)
+
+    @torch.no_grad()
+    def activity(self, weights: Mapping[str, Tensor], spikes: Tensor) -> dict[str, float]:
+        """Return each hidden layer's firing rate and share of potentials within the surrogate's width."""
+        run = self.simulate(weights, spikes)
+        report: dict[str, float] = {}
+        for k, (s, u) in enumerate(zip(run.spikes, run.potentials, strict=True)):
+            report[f"rate_{k}"] = float(s.mean())
+            report[f"within_{k}"] = self.neuron.surrogate.share_within(u)
+        return report

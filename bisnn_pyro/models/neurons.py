@@ -1,0 +1,140 @@
+"""Neurons: how a layer's input becomes a trace, and its current a spike."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bisnn_pyro.errors import ModelError
+from bisnn_pyro.models.kernels import (
+    FilterState,
+    ResetState,
+    TimeConstants,
+    alpha_filter,
+    threshold_scan,
+)
+from bisnn_pyro.models.surrogate import Boxcar, Sigmoid, Surrogate
+
+
+class NeuronState(NamedTuple):
+    """Explicit state of a layer between two windows: (P, Q) of its inputs, (R, s) of its units."""
+
+    synaptic: FilterState
+    reset: ResetState
+
+    def detach(self) -> NeuronState:
+        """Return the same state, cut off from the graph."""
+        return NeuronState(
+            FilterState(*(x.detach() for x in self.synaptic)),
+            ResetState(*(x.detach() for x in self.reset)),
+        )
+
+
+class Neuron(ABC):
+    """A neuron type: stateless; state goes in and out of both methods.
+
+    A user's own neuron subclasses this; ``bisnn_pyro.testing.NeuronContract`` is its test suite.
+    """
+
+    surrogate: Surrogate
+    """What stands for ``ds/du``."""
+
+    @abstractmethod
+    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
+        """Turn input spikes ``[*S, T, B, I]`` into the traces that the weights act on, same shape."""
+
+    @abstractmethod
+    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
+        """Turn currents ``[*S, T, B, O]`` into spikes and potentials (same shape) and the end state."""
+
+
+def _check_reset(reset: float) -> None:
+    if not (math.isfinite(reset) and reset >= 0):
+        raise ModelError(f"neuron reset must be a number >= 0, not {reset}")
+
+
+@dataclass(frozen=True)
+class ThresholdNeuron(Neuron):
+    """Spike-response neuron with a hard threshold: ``s = 1[u >= 0]`` (arXiv 2012.08300, eq. 1-4).
+
+    Deterministic given the weights and the input.  The gradient is the surrogate's; the reset carries
+    none.
+
+    Args:
+        constants: the three time constants.
+        surrogate: ``ds/du``.
+        reset: weight of the refractory trace in the potential.
+    """
+
+    constants: TimeConstants = field(default_factory=TimeConstants)
+    surrogate: Surrogate = field(default_factory=Boxcar)
+    reset: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_reset(self.reset)
+
+    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
+        """Return the synaptic traces, scaled to unit DC gain."""
+        return alpha_filter(spikes, self.constants, state)
+
+    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
+        """Return spikes, potentials and the end state."""
+        decay = self.constants.decays[2]
+        return threshold_scan(current, decay, self.surrogate, reset=self.reset, state=state)
+
+
+@dataclass(frozen=True)
+class EscapeNeuron(Neuron):
+    r"""Spiking GLM unit: fires with probability :math:`\sigma(u_t/\Delta)` given the past.
+
+    The draw is :math:`s=1[u+\Delta\ell\ge 0]` with standard logistic noise :math:`\ell`, independent
+    over units, steps and examples, and **drawn afresh for each weight draw**: members of a committee
+    differ in weights and in spikes.
+
+    *Gradient.*  Straight-through on the firing probability: :math:`ds/du` is replaced by
+    :math:`\sigma'(u/\Delta)/\Delta`, the derivative of the mean spike.  It is biased as soon as a later
+    layer is not linear in the spikes; the sign of trouble is a training loss that does not follow the
+    learning rate down.
+
+    *Bound.*  With hidden stochastic spikes :math:`h`, the reported loss is
+    :math:`E_{q(w)}E_{p(h|x,w)}[-\log p(y|h,w)]`.  By Jensen's inequality that is an upper bound on the
+    negative log-likelihood :math:`E_{q(w)}[-\log E_{p(h|x,w)}p(y|h,w)]`; the two meet as
+    :math:`\Delta\to 0`, where this unit becomes :class:`ThresholdNeuron`.
+
+    Args:
+        constants: the three time constants.
+        delta: width :math:`\Delta` of the escape noise, in units of the potential, > 0.
+        reset: weight of the refractory trace in the potential.
+    """
+
+    constants: TimeConstants = field(default_factory=TimeConstants)
+    delta: float = 0.25
+    reset: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_reset(self.reset)
+        if not (math.isfinite(self.delta) and self.delta > 0):
+            raise ModelError(f"neuron delta must be a positive number, not {self.delta}")
+
+    @property
+    def surrogate(self) -> Surrogate:  # type: ignore[override]
+        """Derivative of the firing probability."""
+        return Sigmoid(self.delta)
+
+    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
+        """Return the synaptic traces, scaled to unit DC gain."""
+        return alpha_filter(spikes, self.constants, state)
+
+    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
+        """Return drawn spikes, noise-free potentials and the end state."""
+        u = torch.rand_like(current)
+        noise = self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)
+        decay = self.constants.decays[2]
+        return threshold_scan(
+            current, decay, self.surrogate, reset=self.reset, noise=noise, state=state
+        )
