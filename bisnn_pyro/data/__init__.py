@@ -1,0 +1,91 @@
+"""Data: tasks checked at the door, and encoders that turn features into spikes.
+
+Names are imported at their first use, so that listing presets does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .arrays import load_npz
+    from .corruption import gaussian_noise
+    from .digits import handwritten_digits
+    from .encoders import (
+        BernoulliRateEncoder,
+        DirectEncoder,
+        Encoder,
+        LatencyEncoder,
+        PopulationEncoder,
+        SpikesEncoder,
+    )
+    from .labels import LabelMap
+    from .registry import encoder_settings, load_task, make_encoder, task_settings
+    from .scaling import FeatureScaler, TargetScaler
+    from .synthetic import CurveGrid, curve, curve_grid, curve_truth, two_moons
+    from .task import Split, Task
+
+_HOME = {
+    "BernoulliRateEncoder": "encoders",
+    "CurveGrid": "synthetic",
+    "DirectEncoder": "encoders",
+    "Encoder": "encoders",
+    "FeatureScaler": "scaling",
+    "LabelMap": "labels",
+    "LatencyEncoder": "encoders",
+    "PopulationEncoder": "encoders",
+    "SpikesEncoder": "encoders",
+    "Split": "task",
+    "TargetScaler": "scaling",
+    "Task": "task",
+    "curve": "synthetic",
+    "curve_grid": "synthetic",
+    "curve_truth": "synthetic",
+    "encoder_settings": "registry",
+    "gaussian_noise": "corruption",
+    "handwritten_digits": "digits",
+    "load_npz": "arrays",
+    "load_task": "registry",
+    "make_encoder": "registry",
+    "task_settings": "registry",
+    "two_moons": "synthetic",
+}
+
+__all__ = [
+    "BernoulliRateEncoder",
+    "CurveGrid",
+    "DirectEncoder",
+    "Encoder",
+    "FeatureScaler",
+    "LabelMap",
+    "LatencyEncoder",
+    "PopulationEncoder",
+    "SpikesEncoder",
+    "Split",
+    "TargetScaler",
+    "Task",
+    "curve",
+    "curve_grid",
+    "curve_truth",
+    "encoder_settings",
+    "gaussian_noise",
+    "handwritten_digits",
+    "load_npz",
+    "load_task",
+    "make_encoder",
+    "task_settings",
+    "two_moons",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

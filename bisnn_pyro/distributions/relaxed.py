@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
@@ -77,9 +77,7 @@ class RelaxedSignBernoulli(TorchDistribution):
     ) -> None:
         (self.natural,) = broadcast_all(natural)
         # A Python float would crash torch's argument validation.
-        self.temperature = torch.as_tensor(
-            temperature, dtype=self.natural.dtype, device=self.natural.device
-        )
+        self.temperature = torch.as_tensor(temperature, dtype=self.natural.dtype, device=self.natural.device)
         if self.temperature.dim():
             raise ValueError("RelaxedSignBernoulli: `temperature` must be a scalar")
         super().__init__(self.natural.shape, validate_args=validate_args)

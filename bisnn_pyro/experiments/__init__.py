@@ -1,0 +1,1 @@
+"""Experiments: config, presets, runs and their folders."""

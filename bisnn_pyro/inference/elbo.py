@@ -102,7 +102,9 @@ class MeanFieldELBO(ELBO):
     def _terms(self, model_trace: Trace, guide_trace: Trace) -> Iterator[tuple[str, bool, Tensor]]:
         for name in guide_trace.stochastic_nodes:
             if name not in model_trace.nodes:
-                raise EstimatorError(f"the guide's site {name!r} is not in the model; remove it from the guide")
+                raise EstimatorError(
+                    f"the guide's site {name!r} is not in the model; remove it from the guide"
+                )
         for name, site in model_trace.nodes.items():
             if site["type"] != "sample":
                 continue
@@ -113,7 +115,9 @@ class MeanFieldELBO(ELBO):
                     check_site_shape({**site, "log_prob": log_prob}, self.max_plate_nesting)
                 yield name, False, -log_prob.sum()
             elif name not in guide_trace.nodes:
-                raise EstimatorError(f"the guide has no site {name!r}; cover it with another guide or observe it")
+                raise EstimatorError(
+                    f"the guide has no site {name!r}; cover it with another guide or observe it"
+                )
             else:
                 yield name, True, _kl(name, guide_trace.nodes[name], site["fn"])
 

@@ -78,9 +78,7 @@ class DenseSynapses(PyroModule):
         self.fan_in, self.fan_out, self.gain = fan_in, fan_out, gain
         self.prior = prior
         self.weight = PyroSample(_weight_prior)
-        self.bias = (
-            PyroParam(torch.zeros(fan_out), constraints.real, 1) if bias and not normalise else None
-        )
+        self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1) if bias and not normalise else None
         self.normalisation = Normalisation(fan_out) if normalise else None
 
     def current(self, trace: Tensor, weight: Tensor, n_reference: int = 0) -> Tensor:

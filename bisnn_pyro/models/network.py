@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import pyro
@@ -109,7 +110,9 @@ class SpikingGLM(PyroModule):
                 f"readout 'random' or 'trained', not {readout!r}"
             )
         if likelihood.needs_trained_readout and readout != "trained":
-            raise ModelError(f"{type(likelihood).__name__} clamps its output neurons: set readout = 'trained'")
+            raise ModelError(
+                f"{type(likelihood).__name__} clamps its output neurons: set readout = 'trained'"
+            )
         if burn_in < 0:
             raise ModelError(f"burn_in must be >= 0, not {burn_in}")
         prior = prior or BinaryPrior()
@@ -120,7 +123,7 @@ class SpikingGLM(PyroModule):
         self.layers = PyroModuleList(
             [
                 DenseSynapses(i, o, prior, gain=gain, bias=bias, normalise=normalise)
-                for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+                for i, o in pairwise(sizes)
             ]
         )
         self.readout = None
@@ -245,7 +248,9 @@ class SpikingGLM(PyroModule):
         """
         window = window or Window(burn_in=self.burn_in)
         if spikes.shape[0] <= window.burn_in:
-            raise ModelError(f"{spikes.shape[0]} steps leave nothing to score after burn_in = {window.burn_in}")
+            raise ModelError(
+                f"{spikes.shape[0]} steps leave nothing to score after burn_in = {window.burn_in}"
+            )
         simulation = self.simulate(self.draw_weights(), spikes, state)
         n_examples = spikes.shape[-2]
         scale = 1.0 if self.dataset_size is None else self.dataset_size / n_examples

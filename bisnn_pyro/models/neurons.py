@@ -135,6 +135,4 @@ class EscapeNeuron(Neuron):
         u = torch.rand_like(current)
         noise = self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)
         decay = self.constants.decays[2]
-        return threshold_scan(
-            current, decay, self.surrogate, reset=self.reset, noise=noise, state=state
-        )
+        return threshold_scan(current, decay, self.surrogate, reset=self.reset, noise=noise, state=state)

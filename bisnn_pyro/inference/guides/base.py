@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import pyro
 import torch
 from pyro.distributions import TorchDistribution
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.distributions import Independent, constraints
 
 from bisnn_pyro.errors import ModelError
+from bisnn_pyro.inference.seeding import Purpose, generator
 
 
 class SynapticGuide(AutoGuide):
@@ -159,9 +159,8 @@ class SynapticGuide(AutoGuide):
         """
         members = []
         for i in range(first, first + n):
-            state = np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0]
-            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            members.append({name: self._draw(name, generator) for name in self._known_sites()})
+            source = generator(seed, Purpose.MEMBERS, i)
+            members.append({name: self._draw(name, source) for name in self._known_sites()})
         return {name: torch.stack([m[name] for m in members]) for name in self._known_sites()}
 
     def _known_sites(self) -> dict[str, int]:
@@ -206,4 +205,3 @@ def _key(name: str) -> str:
 def _children(guide: SynapticGuide, role: str) -> set[str]:
     module = guide._modules.get(role)
     return set() if module is None else {k.removesuffix("_unconstrained") for k in module._parameters}
-

@@ -39,7 +39,10 @@ class AutoGaussian(SynapticGuide):
 
     def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
         scale = prior.scale.expand(shape)
-        return {"loc": self.init_scale * scale * torch.randn_like(scale), "deviation": self.init_deviation * scale}
+        return {
+            "loc": self.init_scale * scale * torch.randn_like(scale),
+            "deviation": self.init_deviation * scale,
+        }
 
     def _posterior(self, name: str) -> TorchDistribution:
         return dist.Normal(self.parameter("loc", name), self.parameter("deviation", name))

@@ -85,7 +85,5 @@ def threshold_scan(
     if state is None:
         zero = current.new_zeros((*current.shape[:-3], *current.shape[-2:]))
         state = ResetState(zero, zero)
-    spikes, potential, r, s = _ThresholdScan.apply(
-        current, noise, state.r, state.s, decay, reset, surrogate
-    )
+    spikes, potential, r, s = _ThresholdScan.apply(current, noise, state.r, state.s, decay, reset, surrogate)
     return spikes, potential, ResetState(r, s)

@@ -1,0 +1,98 @@
+"""Checks of the arguments and arrays that come from outside; every failure is a :class:`DataError`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+
+
+def check_count(name: str, value: Any, minimum: int = 1) -> int:
+    """Return ``value`` as an int, or raise.
+
+    Args:
+        name: What the value is called in the message.
+        value: A whole number (a bool is not one).
+        minimum: The smallest value allowed.
+
+    Returns:
+        The value as a Python int.
+
+    Raises:
+        DataError: If it is not a whole number or is below ``minimum``.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise DataError(f"{name} is {value!r}; expected a whole number of at least {minimum}")
+    return int(value)
+
+
+def check_number(name: str, value: Any, low: float, high: float = math.inf) -> float:
+    """Return ``value`` as a float in ``[low, high]``, or raise.
+
+    Args:
+        name: What the value is called in the message.
+        value: A real number.
+        low: The smallest value allowed.
+        high: The largest value allowed.
+
+    Returns:
+        The value as a Python float.
+
+    Raises:
+        DataError: If it is not a finite real number in the range.
+    """
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or not low <= value <= high:
+        bound = f"of at least {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g}]"
+        raise DataError(f"{name} is {value!r}; expected a number {bound}")
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``choices``, or raise with the nearest one.
+
+    Args:
+        name: What the value is called in the message.
+        value: The name given by the user.
+        choices: The names that exist.
+
+    Returns:
+        The value.
+
+    Raises:
+        DataError: If it is none of the choices; names the nearest and lists them all.
+    """
+    known = list(choices)
+    if isinstance(value, str) and value in known:
+        return value
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise DataError(f"{name} is {value!r}; {hint}expected one of {', '.join(map(repr, known))}")
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        name: The array's name in the message.
+        array: Any numeric array.
+
+    Raises:
+        DataError: With the number of bad values and where the first one stands.
+    """
+    if array.dtype.kind != "f":
+        return
+    finite = np.isfinite(array)
+    if not finite.all():
+        n_bad = int(array.size - finite.sum())
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise DataError(
+            f"{name} of shape {array.shape} holds {n_bad} NaN or infinite value(s), the first at index "
+            f"{first}; expected finite numbers"
+        )

@@ -1,0 +1,89 @@
+"""Tasks and encoders by the names that a config file uses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from ..errors import DataError
+from .checks import check_choice
+from .encoders import Encoder
+from .task import Task
+
+# Module and name, imported at the first use.
+TASKS = {
+    "two-moons": ("synthetic", "two_moons"),
+    "curve": ("synthetic", "curve"),
+    "digits": ("digits", "handwritten_digits"),
+    "npz": ("arrays", "load_npz"),
+}
+ENCODERS = {
+    "population": ("encoders", "PopulationEncoder"),
+    "rate": ("encoders", "BernoulliRateEncoder"),
+    "latency": ("encoders", "LatencyEncoder"),
+    "direct": ("encoders", "DirectEncoder"),
+    "spikes": ("encoders", "SpikesEncoder"),
+}
+
+
+def load_task(name: str, **settings: Any) -> Task:
+    """Load a task by name.
+
+    Args:
+        name: ``"two-moons"``, ``"curve"``, ``"digits"`` or ``"npz"``.
+        **settings: The keys of that task; see :func:`task_settings`.
+
+    Returns:
+        The task.
+
+    Raises:
+        DataError: If the name, a key or a value is wrong; a wrong name or key answers with the nearest.
+    """
+    return _call(_find("data.name", name, TASKS), f"key of data.name = {name!r}", settings)
+
+
+def make_encoder(name: str, **settings: Any) -> Encoder:
+    """Make an encoder by name.
+
+    Args:
+        name: ``"population"``, ``"rate"``, ``"latency"``, ``"direct"`` or ``"spikes"``.
+        **settings: The keys of that encoder; see :func:`encoder_settings`.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        DataError: If the name, a key or a value is wrong; a wrong name or key answers with the nearest.
+    """
+    return _call(_find("encoder.name", name, ENCODERS), f"key of encoder.name = {name!r}", settings)
+
+
+def task_settings(name: str) -> dict[str, Any]:
+    """Keys and defaults of a task; a key without a default has ``inspect.Parameter.empty``."""
+    return _defaults(_find("data.name", name, TASKS))
+
+
+def encoder_settings(name: str) -> dict[str, Any]:
+    """Keys and defaults of an encoder; a key without a default has ``inspect.Parameter.empty``."""
+    return _defaults(_find("encoder.name", name, ENCODERS))
+
+
+def _find(what: str, name: str, table: dict[str, tuple[str, str]]) -> Callable[..., Any]:
+    module, attribute = table[check_choice(what, name, table)]
+    return getattr(import_module(f".{module}", __package__), attribute)
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    return {key: p.default for key, p in inspect.signature(function).parameters.items()}
+
+
+def _call(function: Callable[..., Any], what: str, settings: dict[str, Any]) -> Any:
+    defaults = _defaults(function)
+    for key in settings:
+        check_choice(what, key, defaults)
+    missing = [k for k, v in defaults.items() if v is inspect.Parameter.empty and k not in settings]
+    if missing:
+        raise DataError(f"{what}: {missing[0]} is missing and has no default")
+    return function(**settings)

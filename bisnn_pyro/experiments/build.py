@@ -1,0 +1,209 @@
+"""From a config and a task to a model, a guide, optimisers and a learner."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from bisnn_pyro.data import Task, load_task, make_encoder
+from bisnn_pyro.data.encoders import Encoder
+from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.experiments.config import Config, GuideConfig
+from bisnn_pyro.inference import (
+    AutoFullPrecision,
+    AutoGaussian,
+    AutoRelaxedSign,
+    AutoStraightThrough,
+    BayesianLearningRule,
+    Learner,
+    Schedule,
+    SynapticGuide,
+    TrainSettings,
+)
+from bisnn_pyro.models import (
+    SURROGATES,
+    BernoulliRate,
+    BernoulliSteps,
+    BinaryPrior,
+    CategoricalRate,
+    CategoricalSteps,
+    EscapeNeuron,
+    Gaussian,
+    Likelihood,
+    Neuron,
+    NormalPrior,
+    Prior,
+    SpikeTrainBernoulli,
+    SpikingGLM,
+    ThresholdNeuron,
+    TimeConstants,
+)
+
+BINARY_GUIDES = ("relaxed", "straight-through")
+
+CLASS_LIKELIHOODS: dict[str, type[Any]] = {
+    "bernoulli-steps": BernoulliSteps,
+    "categorical-steps": CategoricalSteps,
+    "bernoulli-rate": BernoulliRate,
+    "categorical-rate": CategoricalRate,
+}
+
+
+def import_reference(reference: str, what: str) -> Any:
+    """Return the object that ``package.module:Name`` names.
+
+    Raises:
+        ConfigError: if the module cannot be imported or has no such name.
+    """
+    module, _, name = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{what} = {reference!r} cannot be imported: {error}") from error
+
+
+def build_task(config: Config) -> Task:
+    """Load the data that the config names."""
+    return load_task(config.data.name, **config.data.settings)
+
+
+def build_encoder(config: Config, task: Task) -> Encoder:
+    """Make the encoder; ready spikes go in as they are."""
+    if task.spiking:
+        return make_encoder("spikes", n_steps=task.n_steps)
+    if ":" in config.encoder.name:
+        return import_reference(config.encoder.name, "encoder.name")(**config.encoder.settings)
+    return make_encoder(config.encoder.name, **config.encoder.settings)
+
+
+def build_neuron(config: Config) -> Neuron:
+    """Make the neuron of the hidden layers."""
+    net = config.network
+    constants = TimeConstants(net.tau_membrane, net.tau_synapse, net.tau_refractory)
+    if ":" in net.neuron:
+        return import_reference(net.neuron, "network.neuron")(**net.settings.get("neuron", {}))
+    if net.neuron == "escape":
+        return EscapeNeuron(constants, delta=net.delta, reset=net.reset)
+    surrogate = SURROGATES[net.surrogate](net.surrogate_width)
+    return ThresholdNeuron(constants, surrogate=surrogate, reset=net.reset)
+
+
+def build_likelihood(config: Config, task: Task) -> Likelihood:
+    """Make the likelihood for the task's kind and number of classes.
+
+    Raises:
+        ConfigError: if it is for the other kind of target.
+    """
+    table = config.likelihood
+    if ":" in table.name:
+        return import_reference(table.name, "likelihood.name")(task.n_classes, **table.settings)
+    if (table.name == "gaussian") != (task.kind == "regression"):
+        hint = (
+            "set likelihood.name = 'gaussian'"
+            if task.kind == "regression"
+            else "'gaussian' is for regressions"
+        )
+        raise ConfigError(f"likelihood.name = {table.name!r} does not suit a {task.kind}: {hint}")
+    if table.name == "gaussian":
+        return Gaussian(table.noise)
+    if table.name == "spike-train":
+        net = config.network
+        constants = TimeConstants(net.tau_membrane, net.tau_synapse, net.tau_refractory)
+        return SpikeTrainBernoulli(
+            task.n_classes, constants=constants, delta=table.delta, reset=net.reset, period=table.period
+        )
+    name = table.name
+    if name in ("steps", "rate"):
+        name = f"{'bernoulli' if task.n_classes == 2 else 'categorical'}-{name}"
+    return CLASS_LIKELIHOODS[name](task.n_classes)
+
+
+def build_prior(config: Config) -> Prior:
+    """Make the prior that suits the guide: binary synapses or real ones."""
+    if config.guide.name in BINARY_GUIDES:
+        return BinaryPrior(config.prior.p)
+    return NormalPrior(config.prior.scale)
+
+
+def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
+    """Make the network; input size and classes come from the data."""
+    net = config.network
+    settings: dict[str, Any] = {
+        "prior": build_prior(config),
+        "neuron": build_neuron(config),
+        "credit": net.credit,
+        "readout": net.readout,
+        "gain": net.gain,
+        "readout_gain": net.readout_gain,
+        "bias": net.bias,
+        "normalise": net.normalise,
+        "burn_in": net.burn_in,
+        "readout_seed": net.readout_seed,
+    }
+    network: Any = SpikingGLM
+    if ":" in net.name:
+        network = import_reference(net.name, "network.name")
+        settings.update({k: v for k, v in net.settings.items() if k != "neuron"})
+    likelihood = build_likelihood(config, task)
+    return network(encoder.n_inputs(task.n_features), net.hidden, likelihood, **settings)
+
+
+def build_guide(config: Config, model: SpikingGLM) -> SynapticGuide:
+    """Make the guide, without parameters yet."""
+    guide: GuideConfig = config.guide
+    init = {} if guide.init_scale is None else {"init_scale": guide.init_scale}
+    if guide.name == "relaxed":
+        return AutoRelaxedSign(model, temperature=guide.temperature, hard=guide.hard, **init)
+    if guide.name == "straight-through":
+        return AutoStraightThrough(model, clip=guide.clip, **init)
+    if guide.name == "gaussian":
+        return AutoGaussian(model, init_deviation=guide.init_deviation, **init)
+    return AutoFullPrecision(model, **init)
+
+
+def build_optimisers(
+    config: Config, model: SpikingGLM, guide: SynapticGuide
+) -> Sequence[torch.optim.Optimizer]:
+    """Make the rule for the guide's parameters, and Adam for the model's own if it has any."""
+    rule = config.rule
+    synapses = list(guide.parameters())
+    if rule.name == "bayesian":
+        if config.guide.name != "relaxed":
+            raise ConfigError(
+                f"rule.name = 'bayesian' moves natural parameters; the guide {config.guide.name!r} has none. "
+                "Use 'adam' or 'sgd'"
+            )
+        optimiser: torch.optim.Optimizer = BayesianLearningRule(
+            synapses, rule.lr, momentum=rule.momentum, max_step=rule.max_step
+        )
+    elif rule.name == "adam":
+        optimiser = torch.optim.Adam(synapses, rule.lr, **rule.settings)
+    elif rule.name == "sgd":
+        optimiser = torch.optim.SGD(synapses, rule.lr, momentum=rule.momentum, **rule.settings)
+    else:
+        optimiser = import_reference(rule.name, "rule.name")(synapses, lr=rule.lr, **rule.settings)
+    others = list(model.parameters())
+    return [optimiser, torch.optim.Adam(others, rule.other_lr)] if others else [optimiser]
+
+
+def build_learner(
+    config: Config, model: SpikingGLM, guide: SynapticGuide, encoder: Encoder, *, progress: bool = False
+) -> Learner:
+    """Make the learner."""
+    train, rule, table = config.train, config.rule, config.guide
+    shared = TrainSettings.__dataclass_fields__.keys() & type(train).model_fields.keys()
+    settings = TrainSettings(**{k: getattr(train, k) for k in shared}, progress=progress)
+    return Learner(
+        model,
+        guide,
+        encoder,
+        lambda m, g: build_optimisers(config, m, g),
+        settings,
+        kl_weight=Schedule(train.kl_weight, train.kl_weight_end, train.kl_weight_shape, train.kl_warmup),
+        temperature=Schedule(table.temperature, table.temperature_end, table.temperature_shape),
+        lr_scale=Schedule(1.0, rule.lr_end, rule.lr_shape, rule.lr_warmup),
+        seed=config.seed,
+    )

@@ -1,0 +1,208 @@
+"""A fitted posterior: saving it, loading it, and letting it predict raw inputs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bisnn_pyro.analysis.atomic import atomic_path
+from bisnn_pyro.data import FeatureScaler, LabelMap, TargetScaler, Task
+from bisnn_pyro.data.encoders import Encoder
+from bisnn_pyro.errors import DataError, RunFolderError
+from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model
+from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.inference import Prediction, SynapticGuide, encode_all, point_draws, posterior_draws, predict
+from bisnn_pyro.models import SpikingGLM
+
+PREDICTORS = ("committee", "mode", "mean")
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How raw data became what the network saw; stored with the run.
+
+    Attributes:
+        kind: ``classification`` or ``regression``.
+        n_features: F, or I for ready spikes.
+        n_classes: C, 0 for a regression.
+        spiking: whether inputs are ready spikes ``[N, T, I]``.
+        n_steps: T for ready spikes.
+        scaler: raw features to [0, 1].
+        labels: original labels to indices.
+        target_scaler: original targets to the network's units.
+    """
+
+    kind: str
+    n_features: int
+    n_classes: int
+    spiking: bool = False
+    n_steps: int | None = None
+    scaler: FeatureScaler | None = None
+    labels: LabelMap | None = None
+    target_scaler: TargetScaler | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Preprocessing:
+        """Return the preprocessing of a task."""
+        return cls(
+            task.kind,
+            task.n_features,
+            task.n_classes,
+            task.spiking,
+            task.n_steps,
+            task.scaler,
+            task.labels,
+            task.target_scaler,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        parts = {"scaler": self.scaler, "labels": self.labels, "target_scaler": self.target_scaler}
+        plain = {k: v for k, v in self.__dict__.items() if k not in parts}
+        return plain | {k: None if v is None else v.to_dict() for k, v in parts.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
+        """Return what :meth:`to_dict` wrote."""
+        readers = {"scaler": FeatureScaler, "labels": LabelMap, "target_scaler": TargetScaler}
+        parts = {k: None if values[k] is None else c.from_dict(values[k]) for k, c in readers.items()}
+        return cls(**{**values, **parts})
+
+
+@dataclass
+class FittedRun:
+    """A finished posterior with everything that prediction needs.
+
+    Attributes:
+        config: the resolved config.
+        model: the network.
+        guide: the posterior, in ``eval()``.
+        encoder: features to spikes.
+        preprocessing: raw data to features, labels and back.
+    """
+
+    config: Config
+    model: SpikingGLM
+    guide: SynapticGuide
+    encoder: Encoder
+    preprocessing: Preprocessing
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """What can vote: committee, mode and mean of a posterior, the mode alone of a point."""
+        return ("mode",) if self.guide.point else PREDICTORS
+
+    def prepare(self, x: ArrayLike) -> np.ndarray:
+        """Scale raw inputs ``[N, ...]`` as the training set was scaled.
+
+        Raises:
+            DataError: if the shape is not that of the training inputs.
+        """
+        array = np.asarray(x)
+        pre = self.preprocessing
+        if pre.spiking:
+            if array.ndim != 3 or array.shape[1:] != (pre.n_steps, pre.n_features):
+                raise DataError(
+                    f"x has shape {array.shape}; expected spikes [N, {pre.n_steps}, {pre.n_features}]"
+                )
+            return array
+        if array.ndim < 2 or int(np.prod(array.shape[1:])) != pre.n_features:
+            raise DataError(f"x has shape {array.shape}; expected [N, {pre.n_features}] features")
+        if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
+            raise DataError("x must hold finite numbers; it has NaN, infinite or non-numeric values")
+        return array.reshape(len(array), -1) if pre.scaler is None else pre.scaler.transform(array)
+
+    def predict(self, x: ArrayLike, *, draws: int | None = None, seed: int | None = None) -> Prediction:
+        """Let the committee vote on raw inputs.
+
+        Args:
+            x: ``[N, F]`` features (or images, or ready spikes) as in the training data, unscaled.
+            draws: number of members; the config's by default, 1 for a point estimate.
+            seed: of the members and of the encoding; the config's by default.
+
+        Returns:
+            The members' probabilities ``[S, N, C]`` (classes in the order of
+            ``preprocessing.labels``) or means ``[S, N]``; ``.mean`` is the committee's vote.  Means and
+            noise of a regression are in the targets' original units.
+        """
+        prediction = self.predict_scaled(self.prepare(x), draws=draws, seed=seed)
+        scaler = self.preprocessing.target_scaler
+        if scaler is None or prediction.noise_scale is None:
+            return prediction
+        noise = prediction.noise_scale * float(scaler.span)
+        return Prediction(scaler.inverse(prediction.draws), None, noise)
+
+    def predict_scaled(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None = None,
+        *,
+        predictor: str | None = None,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> Prediction:
+        """Let one predictor vote on inputs that are scaled already, as a ``Task`` holds them."""
+        seed = self.config.predict.seed if seed is None else seed
+        predictor = predictor or self.predictors[0]
+        if predictor == "committee":
+            n = draws or self.config.predict.draws
+            source = posterior_draws(self.guide, seed)
+        else:
+            n = 1
+            source = point_draws(self.guide.mean() if predictor == "mean" else self.guide.mode())
+        blocks = encode_all(self.encoder, torch.as_tensor(x), seed)
+        targets = None if y is None else torch.as_tensor(y)
+        return predict(self.model, source, blocks, n_draws=n, y=targets, seed=seed)
+
+    def save(self, folder: RunFolder) -> None:
+        """Write the posterior and the preprocessing."""
+        tensors: dict[str, Tensor] = {f"guide.{k}": v for k, v in self.guide.state_dict().items()}
+        tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.model.reference is not None:
+            tensors["reference"] = self.model.reference
+        metadata = {"format": FORMAT, "method": self.config.method, "guide": self.config.guide.name}
+        with atomic_path(folder.posterior_path) as temporary:
+            save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
+        folder.write_json("preprocessing.json", self.preprocessing.to_dict())
+
+
+def load_run(path: str | os.PathLike[str]) -> FittedRun:
+    """Load a posterior from a run folder; neither the data nor a training loop is needed.
+
+    Args:
+        path: a run folder, for example ``runs/two-moons/bayes-seed0``.
+
+    Raises:
+        RunFolderError: if a file is missing or broken.
+    """
+    folder = RunFolder(Path(path))
+    config = folder.read_config()
+    preprocessing = Preprocessing.from_dict(folder.read_json("preprocessing.json"))
+    task: Any = preprocessing  # it has the sizes that building needs, and no data
+    encoder = build_encoder(config, task)
+    model = build_model(config, task, encoder)
+    guide = build_guide(config, model)
+    try:
+        with safe_open(folder.posterior_path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise RunFolderError(f"cannot read {folder.posterior_path}: {error}") from error
+    for prefix, module in (("guide.", guide), ("model.", model)):
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    model.set_reference(tensors.get("reference"))
+    model.eval()
+    guide.eval()
+    return FittedRun(config, model, guide, encoder, preprocessing)

@@ -1,0 +1,190 @@
+"""The run folder: what is in it, and how it is written and read."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bisnn_pyro.analysis.atomic import atomic_path
+from bisnn_pyro.errors import RunFolderError
+from bisnn_pyro.experiments.config import Config
+
+_PACKAGES = (
+    "bisnn_pyro",
+    "torch",
+    "pyro-ppl",
+    "numpy",
+    "numba",
+    "arviz",
+    "xarray",
+    "scikit-learn",
+    "matplotlib",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder, ``<out>/<method>-seed<k>``.
+
+    ``metrics.json`` is written last: its presence means that the run is finished.  ``checkpoint/``
+    means that it was cut off and can be resumed.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, config: Config, out: Path) -> RunFolder:
+        """Return the folder of this config below ``out``."""
+        return cls(out / f"{config.method}-seed{config.seed}")
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.toml"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """What a resumed run starts from."""
+        return self.path / "checkpoint" / "state.pt"
+
+    @property
+    def posterior_path(self) -> Path:
+        """The guide's and the model's parameters."""
+        return self.path / "posterior.safetensors"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Scores of the finished run."""
+        return self.path / "metrics.json"
+
+    @property
+    def history_path(self) -> Path:
+        """Training, epoch by epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def idata_path(self) -> Path:
+        """The InferenceData."""
+        return self.path / "inference_data.nc"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.metrics_path.is_file()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run was cut off after at least one epoch."""
+        return self.checkpoint_path.is_file() and not self.finished
+
+    def prepare(self, *, overwrite: bool = False, resume: bool = False) -> None:
+        """Make the folder ready to be written.
+
+        Raises:
+            RunFolderError: if something is there that must not be run over, or cannot be written.
+        """
+        if resume and self.resumable:
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            self._refuse_unless(overwrite, resume)
+            shutil.rmtree(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        if not os.access(self.path, os.W_OK):
+            raise RunFolderError(f"the run folder {self.path} cannot be written to")
+
+    def _refuse_unless(self, overwrite: bool, resume: bool) -> None:
+        if overwrite and self.config_path.is_file():
+            return
+        if overwrite:
+            raise RunFolderError(f"{self.path} is not a run folder (no config.toml); it is left alone")
+        if self.finished:
+            what = "holds a finished run; use --overwrite to run over it, or another --out"
+        elif self.resumable:
+            what = "holds an unfinished run; use --resume to go on, or --overwrite to start again"
+        else:
+            what = "is not empty; use --overwrite if it is an unfinished run, or another --out"
+        raise RunFolderError(f"{self.path} {what}")
+
+    def discard(self) -> None:
+        """Remove the folder: nothing half-written stays behind."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write_config(self, config: Config) -> None:
+        """Write the resolved config."""
+        with atomic_path(self.config_path) as temporary:
+            temporary.write_text(tomli_w.dumps(config.to_dict()))
+
+    def read_config(self) -> Config:
+        """Read the resolved config.
+
+        Raises:
+            RunFolderError: if this is no run folder.
+        """
+        try:
+            return Config.model_validate(tomllib.loads(self.config_path.read_text()))
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.path} is not a run folder: cannot read config.toml ({error.strerror})"
+            ) from error
+        except ValueError as error:
+            raise RunFolderError(f"{self.config_path} is not a valid config: {error}") from error
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write a JSON file of the folder."""
+        with atomic_path(self.path / name) as temporary:
+            temporary.write_text(json.dumps(value, indent=2, allow_nan=True) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the folder.
+
+        Raises:
+            RunFolderError: if it is missing or broken.
+        """
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"cannot read {self.path / name}: {error}") from error
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Return what else a run's bits depend on: versions, machine, threads."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "unknown"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "threads": threads,
+        "packages": versions,
+    }
+
+
+def find_runs(out: Path) -> list[RunFolder]:
+    """Return the finished runs directly below ``out``, by name; ``summary/`` is none."""
+    if not out.is_dir():
+        raise RunFolderError(f"{out} is not a folder")
+    folders = [RunFolder(p) for p in sorted(out.iterdir()) if p.is_dir() and p.name != "summary"]
+    return [f for f in folders if f.finished and f.config_path.is_file()]

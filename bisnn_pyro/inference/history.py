@@ -1,0 +1,53 @@
+"""What training leaves behind, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+Row = dict[str, float]
+
+
+class History:
+    """Rows of numbers, one an epoch; columns may be missing from some rows.
+
+    Losses are per example (divided by the data set's size), KL is in nats for the whole network.
+    """
+
+    def __init__(self, rows: list[Row] | None = None) -> None:
+        self.rows: list[Row] = list(rows or [])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def append(self, row: Row) -> None:
+        """Add an epoch."""
+        self.rows.append(row)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns, in the order of their first appearance."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def column(self, name: str) -> list[float]:
+        """Return one column, NaN where a row has no such entry."""
+        return [row.get(name, math.nan) for row in self.rows]
+
+    def write_csv(self, path: Path) -> None:
+        """Write all rows; an entry that is missing stays empty."""
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    @classmethod
+    def read_csv(cls, path: Path) -> History:
+        """Read what :meth:`write_csv` wrote."""
+        with path.open(newline="") as file:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        return cls(rows)

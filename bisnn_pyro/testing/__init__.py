@@ -1,0 +1,1 @@
+"""Reusable test suites: subclass one to check a part of your own against the package's contracts."""
