@@ -10,7 +10,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid, softplus
 
 from bisnn_pyro.distributions.hyperbolic import log_two_cosh, sech2
 
@@ -105,9 +105,9 @@ class SignBernoulli(TorchDistribution):
         """Return the log-mass at -1 and +1, extended linearly in between."""
         if self._validate_args:
             self._validate_sample(value)
-        # lambda w - |lambda| is exactly 0 or -2|lambda| at the two ends: nothing cancels.
-        magnitude = self.natural.abs()
-        return self.natural * value - magnitude - torch.log1p(torch.exp(-2 * magnitude))
+        # Both terms are <= 0 and one of them is 0 at either end: no cancellation, here or in the gradient.
+        plus, minus = logsigmoid(2 * self.natural), logsigmoid(-2 * self.natural)
+        return (1 + value) / 2 * plus + (1 - value) / 2 * minus
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats, accurate in the tails."""

@@ -1,4 +1,4 @@
-"""From a fitted posterior to what a paper needs: metrics, InferenceData, figures."""
+"""From a fitted posterior to what a paper needs: metrics and InferenceData."""
 
 from __future__ import annotations
 
@@ -7,19 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bisnn_pyro.analysis import (
-    classification_metrics,
-    mutual_information,
-    plot_predictive_map,
-    plot_regression_band,
-    plot_reliability,
-    plot_training_curves,
-    regression_metrics,
-    run_inference_data,
-    save_figure,
-    save_idata,
-)
-from bisnn_pyro.data import Task, curve_grid, gaussian_noise
+from bisnn_pyro.analysis import classification_metrics, regression_metrics, run_inference_data, save_idata
+from bisnn_pyro.data import Task, gaussian_noise
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.inference import History, Prediction
@@ -126,101 +115,3 @@ def _summaries(fitted: FittedRun) -> dict[str, np.ndarray]:
     if not fitted.guide.point:
         result |= {f"{n}_natural_parameter": v.numpy() for n, v in fitted.guide.natural_parameters().items()}
     return result
-
-
-# -- figures --------------------------------------------------------------------------------------
-
-
-def draw_run_figures(
-    folder: RunFolder, fitted: FittedRun, task: Task, evaluation: Evaluation, history: History
-) -> None:
-    """Draw the figures of one run, each with its CSV."""
-    curves = plot_training_curves({fitted.config.method: _columns(history)})
-    save_figure(curves.figure, folder.figures, "training", curves.table)
-    if task.kind == "classification":
-        votes = {name: (p.mean, task.test.y) for name, p in evaluation.predictions.items()}
-        for scheme in ("width", "mass"):
-            plot = plot_reliability(votes, fitted.config.analysis.bins, scheme)
-            name = "reliability" if scheme == "width" else "reliability-mass"
-            save_figure(plot.figure, folder.figures, name, plot.table)
-    fields = field_panels({fitted.config.method: fitted}, task)
-    if fields is not None:
-        save_figure(fields.figure, folder.figures, "predictive", fields.table)
-
-
-def draw_summary_figures(
-    folder: RunFolder,
-    runs: dict[str, FittedRun],
-    evaluations: dict[str, Evaluation],
-    task: Task,
-    histories: dict[str, History],
-) -> None:
-    """Draw the figures that put methods side by side (one run of each, of the same seed)."""
-    curves = plot_training_curves({method: _columns(h) for method, h in histories.items()})
-    save_figure(curves.figure, folder.path, "training", curves.table)
-    if task.kind == "classification":
-        votes = {
-            _title(method, runs[method].predictors[0]): (
-                e.predictions[runs[method].predictors[0]].mean,
-                task.test.y,
-            )
-            for method, e in evaluations.items()
-        }
-        plot = plot_reliability(votes, runs[next(iter(runs))].config.analysis.bins)
-        save_figure(plot.figure, folder.path, "reliability", plot.table)
-    fields = field_panels(runs, task)
-    if fields is not None:
-        save_figure(fields.figure, folder.path, "predictive", fields.table)
-
-
-def field_panels(runs: dict[str, FittedRun], task: Task) -> Any:
-    """Draw the predictive map of two features and two classes, or the band of a curve; else ``None``."""
-    if task.name == "curve":
-        return _bands(runs, task)
-    if task.kind == "classification" and task.n_features == 2 and task.n_classes == 2 and not task.spiking:
-        return _maps(runs, task)
-    return None
-
-
-def _maps(runs: dict[str, FittedRun], task: Task) -> Any:
-    resolution = next(iter(runs.values())).config.analysis.resolution
-    axis = np.linspace(0, 1, resolution, dtype=np.float32)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    panels, epistemic = {}, []
-    for method, fitted in runs.items():
-        first = fitted.predictors[0]
-        prediction = fitted.predict_scaled(grid, predictor=first)
-        panels[_title(method, first)] = prediction.mean[:, 1].reshape(resolution, resolution)
-        if first == "committee":
-            title = f"{method}: epistemic"
-            panels[title] = mutual_information(prediction.draws).reshape(resolution, resolution)
-            epistemic.append(title)
-    names = (f"class {task.classes[0]}", f"class {task.classes[1]}")
-    return plot_predictive_map(
-        axis, axis, panels, task.train.x, task.train.y, epistemic=epistemic, class_names=names
-    )
-
-
-def _bands(runs: dict[str, FittedRun], task: Task) -> Any:
-    grid = curve_grid(task, n_points=200)
-    predictors = {}
-    for method, fitted in runs.items():
-        first = fitted.predictors[0]
-        prediction = fitted.predict_scaled(grid.x, predictor=first)
-        predictors[_title(method, first)] = (prediction.draws, prediction.noise_scale)
-    return plot_regression_band(
-        grid.x[:, 0],
-        predictors,
-        task.train.x[:, 0],
-        task.train.y,
-        y_true=grid.truth,
-        axis_names=("$x$ (rescaled)", "$y$ (rescaled)"),
-    )
-
-
-def _title(method: str, predictor: str) -> str:
-    return f"{method} {predictor}" if predictor != "mode" else method
-
-
-def _columns(history: History) -> dict[str, list[float]]:
-    return {name: history.column(name) for name in history.columns}

@@ -16,12 +16,8 @@ from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_learner, build_model, build_task
 from bisnn_pyro.experiments.config import Config
-from bisnn_pyro.experiments.evaluate import (
-    draw_run_figures,
-    evaluate,
-    metrics_record,
-    write_inference_data,
-)
+from bisnn_pyro.experiments.evaluate import evaluate, metrics_record, write_inference_data
+from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, Preprocessing, load_run
 from bisnn_pyro.experiments.folder import RunFolder, environment
 from bisnn_pyro.inference import FitResult, History

@@ -1,1 +1,6 @@
 """Reusable test suites: subclass one to check a part of your own against the package's contracts."""
+
+from bisnn_pyro.testing.encoders import EncoderContract
+from bisnn_pyro.testing.guides import GuideContract
+
+__all__ = ["EncoderContract", "GuideContract"]

@@ -174,15 +174,15 @@ class SynapticGuide(AutoGuide):
     # -- copies and files -------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without touching the original (Pyro's own sets its model to ``None``)."""
-        return {**self.__dict__, "master": None}
+        """Return the state, without the model and without touching the original (as Pyro's own does)."""
+        return {**self.__dict__, "_model": None, "master": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SynapticGuide:
-        """Copy parameters and state; the model is shared, not copied."""
-        memo[id(self.model)] = self.model
+        """Copy parameters and state; the model is shared, or its copy if it was copied before."""
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         new.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        new._model = (memo.get(id(self.model), self.model),)
         return new
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
@@ -45,12 +46,16 @@ def kernels_for(tensor: Tensor) -> ModuleType:
     """Return the backend module for ``tensor``.
 
     Raises:
-        ModelError: if numba was asked for and ``tensor`` is not a CPU float tensor.
+        ModelError: if ``tensor`` is not of a floating-point type, or not one that the backend takes.
     """
+    if not tensor.is_floating_point():
+        raise ModelError(f"the time kernels take floating-point tensors, not {tensor.dtype}; convert with .float()")
     name = _selected.get()
     if name == "auto":
         name = "numba" if tensor.device.type == "cpu" else "torch"
     if name == "numba":
+        if tensor.dtype not in (torch.float32, torch.float64):
+            raise ModelError(f"the numba kernels take float32 and float64, not {tensor.dtype}; use 'torch'")
         if tensor.device.type != "cpu":
             raise ModelError(f"the numba kernels run on the CPU, not on {tensor.device}; use 'torch' there")
         from bisnn_pyro.models.kernels import numba_backend

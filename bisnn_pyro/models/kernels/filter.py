@@ -61,12 +61,12 @@ class FilterState(NamedTuple):
 
 def flatten(x: Tensor) -> Tensor:
     """View ``[*S, T, B, I]`` as ``[S, T, B * I]``."""
-    return x.reshape(-1, x.shape[-3], x.shape[-2] * x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-3]), x.shape[-3], x.shape[-2] * x.shape[-1])
 
 
 def flatten_state(x: Tensor) -> Tensor:
     """View ``[*S, B, I]`` as ``[S, B * I]``."""
-    return x.reshape(-1, x.shape[-2] * x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-2]), x.shape[-2] * x.shape[-1])
 
 
 class _AlphaFilter(torch.autograd.Function):
@@ -126,6 +126,7 @@ def refractory_trace(
         r: R of the step before the first, ``[*S, B, O]``; ``None`` means 0.
         last: spikes of the step before the first; ``None`` means silent.
     """
+    spikes = spikes.detach()
     shape = (*spikes.shape[:-3], *spikes.shape[-2:])
     zero = spikes.new_zeros(shape)
     flat_r, flat_s = (flatten_state(zero if z is None else z) for z in (r, last))

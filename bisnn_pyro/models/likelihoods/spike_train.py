@@ -68,7 +68,7 @@ class SpikeTrainDistribution(TorchDistribution):
             shape = (*trains.shape[:-2], trains.shape[-1])
             r, last = (x.expand(shape) for x in self.initial)
         # [..., B, T, O] -> [..., T, B, O] and back: the kernels keep time before the batch.
-        trace, _, _ = refractory_trace(trains.transpose(-3, -2), self.decay, r, last)
+        trace, _, _ = refractory_trace(trains.to(self.current.dtype).transpose(-3, -2), self.decay, r, last)
         return self.current - self.reset * trace.transpose(-3, -2)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -138,12 +138,12 @@ class SpikeTrainBernoulli(Classification):
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the trains, event shape ``[T, O]``."""
-        initial = None if y is None or not window.first else self._initial(y, window.first)
+        initial = None if y is None or not window.first else self._initial(y, window.first, readout.dtype)
         decay = self.constants.decays[2]
         return SpikeTrainDistribution(readout, decay, self.reset, self.delta, initial)
 
-    def _initial(self, y: Tensor, first: int) -> ResetState:
-        past = self.trains(y, 0, first).transpose(0, 1)
+    def _initial(self, y: Tensor, first: int, dtype: torch.dtype) -> ResetState:
+        past = self.trains(y, 0, first).to(dtype).transpose(0, 1)
         _, r, last = refractory_trace(past, self.constants.decays[2])
         return ResetState(r, last)
 

@@ -1,0 +1,216 @@
+"""The command line: a thin face on :mod:`bisnn_pyro.experiments`.
+
+Heavy imports happen inside the commands, so that ``bisnn --help`` and ``bisnn list`` answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from bisnn_pyro.errors import BisnnError, InputError
+
+if TYPE_CHECKING:
+    from bisnn_pyro.experiments.config import Config
+    from bisnn_pyro.experiments.run import RunResult
+    from bisnn_pyro.experiments.tune import Trial
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bisnn",
+    help="Bayesian learning of spiking networks with binary synapses.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Source = Annotated[str, typer.Argument(help="A preset's name (see `bisnn list`) or a TOML file.")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", help="Run this method only; repeat for several.", show_default=False),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key: --set train.epochs=50. Repeatable.", show_default=False),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder of the runs instead of runs/<experiment>.", show_default=False),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Runs at once, each in a process on one thread.")]
+
+
+@app.command()
+def run(
+    source: Source,
+    method: Methods = None,
+    overrides: Overrides = None,
+    seed: Annotated[int, typer.Option(min=0, help="Training seed.")] = 0,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several training seeds: 0-4 or 0,2,5.", show_default=False)
+    ] = None,
+    out: Out = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over finished runs.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with interrupted runs.")] = False,
+    jobs: Jobs = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Train, predict and analyse: every method of a preset, into one folder each."""
+    from bisnn_pyro.experiments.batch import parse_seeds, plan, run_experiment
+
+    training_seeds = parse_seeds(seeds) if seeds is not None else [seed]
+    configs = plan(source, method or [], training_seeds, overrides or [])
+    result = run_experiment(
+        configs,
+        out,
+        overwrite=overwrite,
+        resume=resume,
+        jobs=jobs,
+        progress=not quiet and sys.stderr.isatty(),
+        report=_report_run,
+    )
+    if result.summary is None:
+        typer.echo(f"interrupted; finish with --resume. Runs so far: {result.out}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    _print_summary(result.summary)
+
+
+def _report_run(config: Config, result: RunResult) -> None:
+    if result.metrics is None:
+        typer.echo(f"{result.path}: interrupted")
+        return
+    m = result.metrics
+    stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
+    typer.echo(f"{result.path}: trained in {m['train_seconds']:.1f} s, {stop}")
+
+
+def _print_summary(summary: object) -> None:
+    from bisnn_pyro.experiments.summary import Summary
+
+    assert isinstance(summary, Summary)
+    typer.echo(f"\n{summary.table}")
+    for std, table in summary.noise_tables.items():
+        typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
+    typer.echo(f"\ntables and figures: {summary.path}")
+    for figure in summary.figures:
+        typer.echo(f"  {figure}")
+
+
+@app.command("list")
+def list_presets() -> None:
+    """List the presets."""
+    import tomllib
+
+    from bisnn_pyro.experiments.resolve import preset_names, preset_text
+
+    names = preset_names()
+    width = max(map(len, names))
+    for name in names:
+        typer.echo(f"{name:<{width}}  {tomllib.loads(preset_text(name)).get('description', '')}")
+
+
+@app.command()
+def show(preset: Annotated[str, typer.Argument(help="A preset's name.")]) -> None:
+    """Print a preset's TOML, to copy and edit."""
+    from bisnn_pyro.experiments.resolve import preset_text
+
+    typer.echo(preset_text(preset), nl=False)
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    noise: Annotated[
+        str | None,
+        typer.Option(help="Standard deviations of input noise, e.g. 0.1,0.2.", show_default=False),
+    ] = None,
+) -> None:
+    """Evaluate a run's posterior anew, an interrupted run's too."""
+    from bisnn_pyro.analysis import results_table
+    from bisnn_pyro.errors import ConfigError
+    from bisnn_pyro.experiments.run import evaluate_folder
+
+    levels = None
+    if noise is not None:
+        try:
+            levels = [float(part) for part in noise.split(",")]
+        except ValueError:
+            raise ConfigError(f"--noise {noise!r} is not a list of numbers such as 0.1,0.2") from None
+    metrics = evaluate_folder(folder, levels)
+    rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
+    typer.echo(results_table(rows))
+    for std, predictors in metrics.get("noise", {}).items():
+        noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
+        typer.echo(f"\nwith input noise of standard deviation {std}:\n{results_table(noisy)}")
+    typer.echo(f"\nfigures: {folder / 'figures'}")
+
+
+@app.command()
+def tune(
+    source: Source,
+    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each method.")],
+    method: Methods = None,
+    overrides: Overrides = None,
+    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, help="Training seeds per trial.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder instead of runs/<experiment>/tune.", show_default=False),
+    ] = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Search the settings of every method with the same budget, on validation NLL."""
+    from bisnn_pyro.experiments.tune import tune as search
+
+    folder = search(
+        source,
+        trials,
+        out,
+        methods=method or [],
+        n_seeds=n_seeds,
+        overrides=overrides or [],
+        jobs=jobs,
+        report=_report_trial,
+    )
+    typer.echo(f"\nall trials: {folder / 'trials.csv'}\nbest settings: {folder / 'tuned.toml'}")
+
+
+def _report_trial(trial: Trial) -> None:
+    setting = ", ".join(f"{key} = {value}" for key, value in trial.setting.items())
+    typer.echo(f"{trial.method} trial {trial.number}: validation NLL {trial.val_nll:.4f} ({setting})")
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    typer.echo(f"bisnn: {message}", err=True)
+    sys.exit(status)
+
+
+def main() -> NoReturn:
+    """Run the command line: status 2 on bad input, 1 on a failed run, 130 on Ctrl-C.
+
+    ``BISNN_DEBUG=1`` lets the traceback through.
+    """
+    if os.environ.get("BISNN_DEBUG"):
+        app()
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error), 2)
+    except BisnnError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
+    except Exception as error:
+        kind = type(error).__name__
+        _fail(f"internal error: {kind}: {error}\nset BISNN_DEBUG=1 for the traceback", 1)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

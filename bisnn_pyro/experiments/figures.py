@@ -1,0 +1,132 @@
+"""The figures of one run, and those that put methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bisnn_pyro.analysis import (
+    group,
+    load_idata,
+    mutual_information,
+    plot_predictive_map,
+    plot_regression_band,
+    plot_reliability,
+    plot_training_curves,
+    save_figure,
+)
+from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.data import Task, curve_grid
+from bisnn_pyro.experiments.evaluate import Evaluation
+from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.inference import History
+
+EPISTEMIC = "epistemic"
+
+
+def draw_run_figures(
+    folder: RunFolder, fitted: FittedRun, task: Task, evaluation: Evaluation, history: History
+) -> None:
+    """Draw the figures of one run, each with its CSV."""
+    save = _Saver(folder.figures)
+    save("training", plot_training_curves({fitted.config.method: _columns(history)}))
+    bins = fitted.config.analysis.bins
+    if task.kind == "classification":
+        votes = {name: (p.mean, task.test.y) for name, p in evaluation.predictions.items()}
+        save("reliability", plot_reliability(votes, bins))
+        save("reliability-mass", plot_reliability(votes, bins, "mass"))
+    if has_map(task):
+        axis, panels = predictive_map(fitted)
+        save("predictive", _draw_map(axis, _titled(panels, fitted), task))
+    elif task.name == "curve":
+        save("predictive", _draw_bands({fitted.config.method: fitted}, task))
+
+
+def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> None:
+    """Draw the figures that put methods side by side: one run of each, all of the same seed."""
+    save = _Saver(out)
+    configs = [folder.read_config() for folder in runs]
+    methods = [config.method for config in configs]
+    histories = [_columns(History.read_csv(folder.history_path)) for folder in runs]
+    save("training", plot_training_curves(dict(zip(methods, histories, strict=True))))
+    if task.kind == "classification":
+        votes = {}
+        for method, folder in zip(methods, runs, strict=True):
+            probabilities = group(load_idata(folder.idata_path), "posterior_predictive")["y_prob"]
+            votes[method] = (probabilities.mean(("chain", "draw")).values, task.test.y)
+        save("reliability", plot_reliability(votes, configs[0].analysis.bins))
+    if has_map(task):
+        panels: dict[str, np.ndarray] = {}
+        for folder in runs:
+            axis, own = _read_map(folder.figures / "predictive.csv")
+            panels |= own
+        save("predictive", _draw_map(axis, panels, task))
+    elif task.name == "curve":
+        save("predictive", _draw_bands({m: load_run(f.path) for m, f in zip(methods, runs, strict=True)}, task))
+
+
+def has_map(task: Task) -> bool:
+    """Whether the task has two features and two classes, and so a map."""
+    return task.kind == "classification" and task.n_classes == 2 and task.n_features == 2 and not task.spiking
+
+
+def predictive_map(fitted: FittedRun) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the axis and P(class 1) on a grid of the unit square; for a committee the epistemic part too."""
+    n = fitted.config.analysis.resolution
+    axis = np.linspace(0, 1, n, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    predictor = fitted.predictors[0]
+    prediction = fitted.predict_scaled(grid, predictor=predictor)
+    panels = {predictor: prediction.mean[:, 1].reshape(n, n)}
+    if predictor == "committee":
+        panels[EPISTEMIC] = mutual_information(prediction.draws).reshape(n, n)
+    return axis, panels
+
+
+def _titled(panels: Mapping[str, np.ndarray], fitted: FittedRun) -> dict[str, np.ndarray]:
+    method = fitted.config.method
+    return {method if name == "mode" else f"{method}: {name}": values for name, values in panels.items()}
+
+
+def _draw_map(axis: np.ndarray, panels: Mapping[str, np.ndarray], task: Task) -> Plot:
+    names = (f"class {task.classes[0]}", f"class {task.classes[1]}")
+    epistemic = [title for title in panels if title.endswith(EPISTEMIC)]
+    points, labels = task.train.x, task.train.y
+    return plot_predictive_map(axis, axis, panels, points, labels, epistemic=epistemic, class_names=names)
+
+
+def _read_map(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Read a map back from the numbers behind its figure, rather than predict the grid once more."""
+    with path.open() as file:
+        names = file.readline().rstrip("\n").split(",")
+    columns = np.loadtxt(path, delimiter=",", skiprows=1, unpack=True)
+    axis = np.unique(columns[0])
+    maps = {n: c.reshape(len(axis), len(axis)) for n, c in zip(names[2:], columns[2:], strict=True)}
+    return axis, maps
+
+
+def _draw_bands(runs: Mapping[str, FittedRun], task: Task) -> Plot:
+    grid = curve_grid(task, n_points=200)
+    predictors = {}
+    for method, fitted in runs.items():
+        prediction = fitted.predict_scaled(grid.x, predictor=fitted.predictors[0])
+        assert prediction.noise_scale is not None
+        predictors[method] = (prediction.draws, prediction.noise_scale)
+    x, y = task.train.x[:, 0], task.train.y
+    names = ("$x$ (rescaled)", "$y$ (rescaled)")
+    return plot_regression_band(grid.x[:, 0], predictors, x, y, y_true=grid.truth, axis_names=names)
+
+
+def _columns(history: History) -> dict[str, list[float]]:
+    return {name: history.column(name) for name in history.columns}
+
+
+class _Saver:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str, plot: Plot) -> None:
+        save_figure(plot.figure, self.folder, name, plot.table)

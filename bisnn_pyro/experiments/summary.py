@@ -1,0 +1,68 @@
+"""What spans runs: one table, figures side by side, and the InferenceData over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bisnn_pyro.analysis import load_idata, results_table, save_idata, stack_seeds, write_table
+from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.figures import draw_summary_figures
+from bisnn_pyro.experiments.folder import RunFolder
+
+CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
+REGRESSION = ("rmse", "nll", "coverage90")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Table and files across runs.
+
+    Attributes:
+        path: ``<out>/summary``.
+        table: the scores of every predictor, as text.
+        noise_tables: the same on noisy inputs, by the noise's standard deviation.
+        figures: where the figures are.
+    """
+
+    path: Path
+    table: str
+    noise_tables: dict[str, str]
+    figures: tuple[Path, ...]
+
+
+def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
+    """Write ``<out>/summary`` for these finished runs: tables, figures, and InferenceData over seeds."""
+    path = out / "summary"
+    records = [folder.read_json("metrics.json") for folder in folders]
+    rows = [row for record in records for row in _rows(record, record["predictors"])]
+    metrics = REGRESSION if "rmse" in rows[0] else CLASSIFICATION
+    for suffix in ("csv", "md", "tex"):
+        write_table(rows, path / f"table.{suffix}", metrics)
+    noise_tables = {}
+    for std in records[0].get("noise", {}):
+        noisy = [row for r in records if std in r.get("noise", {}) for row in _rows(r, r["noise"][std])]
+        write_table(noisy, path / f"table-noise-{std}.csv", metrics)
+        noise_tables[std] = results_table(noisy, metrics)
+    _stack(path, folders, records)
+    first = [f for f, r in zip(folders, records, strict=True) if r["seed"] == records[0]["seed"]]
+    config = first[0].read_config()
+    if config.analysis.figures:
+        draw_summary_figures(path, first, build_task(config))
+    figures = tuple(sorted(path.glob("*.png")))
+    return Summary(path, results_table(rows, metrics), noise_tables, figures)
+
+
+def _rows(record: dict[str, Any], predictors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    return [
+        {"method": record["method"], "predictor": name, "seed": record["seed"], **scores}
+        for name, scores in predictors.items()
+    ]
+
+
+def _stack(path: Path, folders: Sequence[RunFolder], records: Sequence[dict[str, Any]]) -> None:
+    for method in dict.fromkeys(r["method"] for r in records):
+        own = [f for f, r in zip(folders, records, strict=True) if r["method"] == method]
+        save_idata(stack_seeds([load_idata(f.idata_path) for f in own]), path / f"{method}.nc")
