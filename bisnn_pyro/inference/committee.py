@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.guides import SynapticGuide
+from bisnn_pyro.inference.paths import Source, Weights, choose_path, dense_parts, packed_parts
 from bisnn_pyro.inference.seeding import Purpose, generator, seeded
 from bisnn_pyro.models import SpikingGLM, Window
 from bisnn_pyro.models.likelihoods import Regression
 
 Encode = Callable[[Tensor, torch.Generator | None], Tensor]
-Weights = dict[str, Tensor]
 
 _ENCODING_BLOCK = 250
 """Examples encoded under one seed, so that the spikes do not depend on how memory is chunked."""
@@ -31,11 +31,13 @@ class Prediction:
         log_likelihood: ``[S, N]``, each member's log-likelihood of the targets (the observed site's own,
             without the data set's scale), if they were given.
         noise_scale: standard deviation of a regression's noise, in units of the target.
+        path: how the networks were run, ``packed`` or ``dense``.
     """
 
     draws: np.ndarray
     log_likelihood: np.ndarray | None = None
     noise_scale: float | None = None
+    path: str = "dense"
 
     @property
     def mean(self) -> np.ndarray:
@@ -57,12 +59,12 @@ def _compact(spikes: Tensor) -> Tensor:
     return as_bytes if torch.equal(as_bytes.to(spikes.dtype), spikes) else spikes
 
 
-def point_draws(weights: Mapping[str, Tensor]) -> Callable[[int, int], Weights]:
+def point_draws(weights: Mapping[str, Tensor]) -> Source:
     """Return a source of draws that always gives this one network (mode, mean)."""
     return lambda first, n: {name: w.expand(n, *w.shape) for name, w in weights.items()}
 
 
-def posterior_draws(guide: SynapticGuide, seed: int) -> Callable[[int, int], Weights]:
+def posterior_draws(guide: SynapticGuide, seed: int) -> Source:
     """Return a source of posterior draws: member i is the same however they are chunked."""
     return lambda first, n: guide.sample_posterior(n, seed=seed, first=first)
 
@@ -70,18 +72,21 @@ def posterior_draws(guide: SynapticGuide, seed: int) -> Callable[[int, int], Wei
 @torch.no_grad()
 def predict(
     model: SpikingGLM,
-    source: Callable[[int, int], Weights],
+    source: Source,
     blocks: list[Tensor],
     *,
     n_draws: int,
     y: Tensor | None = None,
+    path: str = "auto",
     memory: int = 192 * 2**20,
     seed: int = 0,
 ) -> Prediction:
     """Let ``n_draws`` networks vote on encoded inputs.
 
-    Draws are vectorised; draws and examples are taken in chunks so that working memory stays near
-    ``memory`` however many there are (the result itself is ``[S, N, C]``).
+    Binary networks of threshold neurons run in packed arithmetic, others in floating point; the two
+    agree but for spikes whose potential rounds to the other side of the threshold.  Either way draws
+    and examples are taken in chunks, and working memory does not grow with their number (the result
+    itself is ``[S, N, C]``).
 
     Args:
         model: the network; put into evaluation for the call.
@@ -89,72 +94,40 @@ def predict(
         blocks: encoded inputs ``[T, B, I]`` of consecutive examples, from :func:`encode_all`.
         n_draws: number of members S.
         y: targets ``[N]``, for ``log_likelihood``.
-        memory: working memory to aim at, in bytes.
+        path: ``packed``, ``dense``, or ``auto`` for whichever suits; what ran is in the result.
+        memory: working memory of the dense path to aim at, in bytes.
         seed: of the hidden spikes of stochastic neurons (which then depend on the chunking as well).
+
+    Raises:
+        ModelError: if there are no members, or ``packed`` was asked for and cannot run.
     """
     if n_draws < 1:
         raise ModelError(f"a committee needs at least one member, not {n_draws}")
     n_points = sum(block.shape[1] for block in blocks)
+    window = Window(burn_in=model.burn_in)
     outputs: np.ndarray | None = None
     log_likelihood = None if y is None else np.empty((n_draws, n_points))
     was_training = model.training
     model.eval()
     try:
+        path = choose_path(path, model, source)
         with seeded(seed, Purpose.HIDDEN_SPIKES):
-            for first, n, weights in _draw_chunks(model, source, blocks, n_draws, memory):
-                start = 0
-                for spikes in _example_chunks(model, blocks, memory):
-                    stop = start + spikes.shape[1]
-                    readout = _readout(model, weights, spikes)
-                    part = model.likelihood.predict(readout, _window(model)).numpy()
-                    if outputs is None:
-                        outputs = np.empty((n_draws, n_points, *part.shape[2:]), dtype=part.dtype)
-                    outputs[first : first + n, start:stop] = part
-                    if y is not None and log_likelihood is not None:
-                        score = model.likelihood.log_prob(readout, y[start:stop], _window(model))
-                        log_likelihood[first : first + n, start:stop] = score.numpy()
-                    start = stop
+            if path == "packed":
+                parts = packed_parts(model, source, blocks, n_draws)
+            else:
+                parts = dense_parts(model, source, blocks, n_draws, memory)
+            for member, point, readout in parts:
+                vote = model.likelihood.predict(readout, window).numpy()
+                if outputs is None:
+                    outputs = np.empty((n_draws, n_points, *vote.shape[2:]))
+                members = slice(member, member + vote.shape[0])
+                points = slice(point, point + vote.shape[1])
+                outputs[members, points] = vote
+                if y is not None and log_likelihood is not None:
+                    score = model.likelihood.log_prob(readout, y[points], window)
+                    log_likelihood[members, points] = score.numpy()
     finally:
         model.train(was_training)
     scale = float(model.likelihood.noise_scale) if isinstance(model.likelihood, Regression) else None
     assert outputs is not None
-    return Prediction(outputs, log_likelihood, scale)
-
-
-def _window(model: SpikingGLM) -> Window:
-    return Window(burn_in=model.burn_in)
-
-
-def _readout(model: SpikingGLM, weights: Weights, spikes: Tensor) -> Tensor:
-    dtype = next(iter(weights.values())).dtype
-    readout = model.simulate(weights, spikes.to(dtype)).readouts[-1]
-    # In double, so that a sure mistake costs what it should and not infinity.
-    return model.counted(readout, _window(model)).double()
-
-
-def _bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
-    """Return what one example of one draw takes at its widest layer: trace, current, u and s."""
-    widest = max(layer.fan_in + 4 * layer.fan_out for layer in model.layers)
-    total = sum(2 * layer.fan_out for layer in model.layers)
-    return 4 * n_steps * (widest + total)
-
-
-def _draw_chunks(
-    model: SpikingGLM,
-    source: Callable[[int, int], Weights],
-    blocks: list[Tensor],
-    n_draws: int,
-    memory: int,
-) -> Iterator[tuple[int, int, Weights]]:
-    largest = max(block.shape[1] for block in blocks)
-    need = _bytes_per_example(model, blocks[0].shape[0]) * max(largest, 1)
-    size = max(1, min(n_draws, memory // max(need, 1)))
-    for first in range(0, n_draws, size):
-        n = min(size, n_draws - first)
-        yield first, n, source(first, n)
-
-
-def _example_chunks(model: SpikingGLM, blocks: list[Tensor], memory: int) -> Iterator[Tensor]:
-    size = max(1, memory // _bytes_per_example(model, blocks[0].shape[0]))
-    for block in blocks:
-        yield from block.split(size, dim=1)
+    return Prediction(outputs, log_likelihood, scale, path)

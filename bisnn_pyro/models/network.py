@@ -152,6 +152,10 @@ class SpikingGLM(PyroModule):
         """The likelihood of the last read-out."""
         return self.likelihoods[-1]
 
+    def random_readout(self, k: int) -> Tensor:
+        """Return the k-th fixed read-out ``[C, O]``; -1 is the last."""
+        return getattr(self, f"random_readout_{k % self._n_random}")
+
     def set_reference(self, spikes: Tensor | None) -> None:
         """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
         self.reference = spikes
@@ -185,7 +189,7 @@ class SpikingGLM(PyroModule):
             potentials.append(u)
             slot = k - (len(self.layers) - self._n_random)
             if slot >= 0:
-                readouts.append(matmul_over_time(s, getattr(self, f"random_readout_{slot}")))
+                readouts.append(matmul_over_time(s, self.random_readout(slot)))
             x = s.detach() if local else s
         final = None
         if self.readout is not None:

@@ -1,0 +1,95 @@
+"""Two ways to run the networks of a committee; both bound their memory, and both say which ran."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bisnn_pyro.errors import ModelError
+from bisnn_pyro.models import SpikingGLM, Window
+from bisnn_pyro.models.packed_network import PackedInput, PackedNetwork, why_not_packed
+
+Weights = dict[str, Tensor]
+Source = Callable[[int, int], Weights]
+"""Weights ``[n, O, I]`` of members ``first .. first + n - 1``."""
+
+PATHS = ("auto", "packed", "dense")
+
+
+class Part(NamedTuple):
+    """Read-outs ``[n, B, T', C]`` of members and points that start at these indices."""
+
+    member: int
+    point: int
+    readout: Tensor
+
+
+def dense_parts(
+    model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int, memory: int
+) -> Iterator[Part]:
+    """Run draws side by side in floating point; any neuron, any weights, any device."""
+    need = _bytes_per_example(model, blocks[0].shape[0])
+    n_examples = max(1, min(max(block.shape[1] for block in blocks), memory // need))
+    n_members = max(1, min(n_draws, memory // (need * n_examples)))
+    for first in range(0, n_draws, n_members):
+        weights = source(first, min(n_members, n_draws - first))
+        dtype = next(iter(weights.values())).dtype
+        point = 0
+        for block in blocks:
+            for spikes in block.split(n_examples, dim=1):
+                readout = model.simulate(weights, spikes.to(dtype)).readouts[-1]
+                yield Part(first, point, _counted(model, readout))
+                point += spikes.shape[1]
+
+
+def packed_parts(model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int) -> Iterator[Part]:
+    """Run one draw a thread in packed arithmetic; as many threads as torch has."""
+    network = PackedNetwork(model)
+    inputs = [PackedInput.of(block) for block in blocks]
+    n_threads = torch.get_num_threads()
+
+    def run(member: int) -> list[Part]:
+        weights = {name: w[0] for name, w in source(member, 1).items()}
+        layers = network.prepare(weights)
+        point, parts = 0, []
+        for x, block in zip(inputs, blocks, strict=True):
+            readout = network.readout(layers, weights, x)[None]
+            parts.append(Part(member, point, _counted(model, readout)))
+            point += block.shape[1]
+        return parts
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        for first in range(0, n_draws, n_threads):
+            for parts in pool.map(run, range(first, min(first + n_threads, n_draws))):
+                yield from parts
+
+
+def choose_path(path: str, model: SpikingGLM, source: Source) -> str:
+    """Return ``packed`` or ``dense``.
+
+    Raises:
+        ModelError: if ``packed`` was asked for and cannot run; the message says why.
+    """
+    if path not in PATHS:
+        raise ModelError(f"unknown prediction path {path!r}; use one of {', '.join(PATHS)}")
+    if path == "dense":
+        return path
+    reason = why_not_packed(model, source(0, 1))
+    if path == "packed" and reason is not None:
+        raise ModelError(f"packed prediction cannot run here: {reason}; use the path 'dense' or 'auto'")
+    return "dense" if reason is not None else "packed"
+
+
+def _counted(model: SpikingGLM, readout: Tensor) -> Tensor:
+    # In double, so that a sure mistake costs what it should and not infinity.
+    return model.counted(readout, Window(burn_in=model.burn_in)).double()
+
+
+def _bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
+    """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes."""
+    sizes = [(int(layer.fan_in), int(layer.fan_out)) for layer in model.layers]
+    return 4 * n_steps * (max(i + 4 * o for i, o in sizes) + sum(2 * o for _, o in sizes))

@@ -1,0 +1,152 @@
+"""A binary network in packed arithmetic, for prediction (see :mod:`bisnn_pyro.models.kernels.packed`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bisnn_pyro.models.kernels import packed
+from bisnn_pyro.models.kernels.numba_backend import filter_sequence
+from bisnn_pyro.models.network import SpikingGLM
+from bisnn_pyro.models.neurons import ThresholdNeuron
+
+Floats = NDArray[np.float32]
+
+
+class PackedInput(NamedTuple):
+    """Inputs of a block of examples: spikes as bits, or currents of any value.
+
+    Attributes:
+        bits: ``[T, B, K]``, or ``None``.
+        current: ``[T, B, I]``, one step if it is constant; used where ``bits`` is ``None``.
+        n_steps: T.
+    """
+
+    bits: packed.Words | None
+    current: Tensor | None
+    n_steps: int
+
+    @classmethod
+    def of(cls, spikes: Tensor) -> PackedInput:
+        """Pack inputs ``[T, B, I]``; a constant current (stride 0 in time) is kept as one step."""
+        if spikes.stride(0) == 0 and spikes.shape[0] > 1:
+            return cls(None, spikes[:1].float(), spikes.shape[0])
+        if bool(((spikes == 0) | (spikes == 1)).all()):
+            return cls(packed.pack(spikes.numpy()), None, spikes.shape[0])
+        return cls(None, spikes.float(), spikes.shape[0])
+
+
+class _Layer(NamedTuple):
+    words: packed.Words
+    weights: Tensor
+    scale: Floats
+    offset: Floats
+
+
+class PackedNetwork:
+    """Runs binary draws of a network; equal to ``simulate`` but for rounding at the threshold.
+
+    Sums over inputs are exact integers; the synaptic filter runs after them, in float32.  Only a spike
+    whose potential rounds to the other side of the threshold can differ.
+
+    Args:
+        model: a network for which :func:`why_not_packed` gives ``None``.
+    """
+
+    def __init__(self, model: SpikingGLM) -> None:
+        neuron: Any = model.neuron
+        a, b, c = neuron.constants.decays
+        self.model = model
+        self.unit_gain = 1 / neuron.constants.dc_gain
+        self.synapse = (a, b)
+        self.decays = tuple(np.float32(v) for v in (a, b, c, neuron.reset))
+        self.reference = PackedInput.of(model.reference) if model.normalise else None
+
+    def prepare(self, weights: Mapping[str, Tensor]) -> list[_Layer]:
+        """Pack one draw, weights ``[O, I]`` in {-1, +1}; a normalised network runs its reference here."""
+        layers = []
+        hidden = self.reference
+        for k, synapses in enumerate(self.model.layers):
+            w = weights[f"layers.{k}.weight"]
+            scale = np.full(w.shape[0], synapses.gain * self.unit_gain / math.sqrt(w.shape[1]), np.float32)
+            offset = np.zeros(w.shape[0], np.float32)
+            if synapses.bias is not None:
+                offset = synapses.bias.detach().numpy().astype(np.float32)
+            layer = _Layer(packed.pack_weights(w[None].numpy())[0], w, scale, offset)
+            if hidden is not None:
+                layer = self._normalised(layer, synapses.normalisation, hidden)
+                hidden = self._fire(layer, hidden)
+            layers.append(layer)
+        return layers
+
+    def _normalised(self, layer: _Layer, normalisation: Any, reference: PackedInput) -> _Layer:
+        sums = torch.from_numpy(self._sums(layer, reference))
+        current = self._filter(sums).double() * torch.from_numpy(layer.scale / self.unit_gain)
+        variance, mean = torch.var_mean(current, dim=(0, 1), correction=0)
+        gain = normalisation.gain.detach() * torch.rsqrt(variance + normalisation.eps)
+        offset = normalisation.offset.detach() - mean * gain
+        return layer._replace(
+            scale=(layer.scale * gain.numpy()).astype(np.float32), offset=offset.numpy().astype(np.float32)
+        )
+
+    def readout(self, layers: Sequence[_Layer], weights: Mapping[str, Tensor], x: PackedInput) -> Tensor:
+        """Return the last read-out ``[T, B, C]`` of one draw."""
+        for layer in layers:
+            x = self._fire(layer, x)
+        assert x.bits is not None
+        trained = self.model.readout
+        if trained is None:
+            matrix = self.model.random_readout(-1)
+            return torch.from_numpy(_sum(x.bits, matrix)) * float(matrix.abs().max())
+        w = weights["readout.weight"]
+        return self._filter(torch.from_numpy(_sum(x.bits, w))) * (trained.gain / math.sqrt(trained.fan_in))
+
+    def _filter(self, sums: Tensor) -> Tensor:
+        """Filter sums ``[T, B, O]`` to unit gain; a constant one is repeated first."""
+        flat = sums.reshape(1, sums.shape[0], -1)
+        rest = flat.new_zeros(1, flat.shape[-1])
+        return filter_sequence(flat, *self.synapse, rest, rest)[0].reshape(sums.shape) * self.unit_gain
+
+    def _sums(self, layer: _Layer, x: PackedInput) -> Floats:
+        if x.bits is not None:
+            return _sum(x.bits, layer.weights, layer.words)
+        assert x.current is not None
+        return torch.matmul(x.current, layer.weights.T).expand(x.n_steps, -1, -1).contiguous().numpy()
+
+    def _fire(self, layer: _Layer, x: PackedInput) -> PackedInput:
+        n_examples = (x.bits if x.bits is not None else x.current).shape[1]  # type: ignore[union-attr]
+        shape = (x.n_steps, n_examples, packed.n_words(layer.scale.size))
+        out = np.empty(shape, np.uint32)
+        if x.bits is not None:
+            packed.fire_bits(x.bits, layer.words, layer.scale, layer.offset, self.decays, out)
+        else:
+            assert x.current is not None
+            drive = torch.matmul(x.current, layer.weights.T).contiguous().numpy()
+            packed.fire_drive(drive, x.n_steps, layer.scale, layer.offset, self.decays, out)
+        return PackedInput(out, None, x.n_steps)
+
+
+def _sum(bits: packed.Words, weights: Tensor, words: packed.Words | None = None) -> Floats:
+    out = np.empty((*bits.shape[:2], weights.shape[0]), np.float32)
+    packed.sum_bits(bits, packed.pack_weights(weights[None].numpy())[0] if words is None else words, out)
+    return out
+
+
+def why_not_packed(model: SpikingGLM, weights: Mapping[str, Tensor]) -> str | None:
+    """Return why a network and its draws cannot run in packed arithmetic, or ``None`` if they can."""
+    if type(model) is not SpikingGLM:
+        return "the network is not the package's own"
+    if type(model.neuron) is not ThresholdNeuron:
+        return "the neurons are not threshold neurons"
+    for name, w in weights.items():
+        if w.device.type != "cpu" or w.dtype != torch.float32:
+            return f"{name} is not a float32 tensor on the CPU"
+        if not bool((w.abs() == 1).all()):
+            return f"{name} is not binary"
+    return None
