@@ -61,7 +61,7 @@ class SignBernoulli(TorchDistribution):
         if (natural is None) == (probs is None):
             raise ValueError("SignBernoulli: give either `natural` (lambda) or `probs` (P(w=+1)), not both")
         if natural is None:
-            (p,) = broadcast_all(probs)
+            (p,) = broadcast_all(probs)  # type: ignore[arg-type]
             if not bool(((p > 0) & (p < 1)).all()):
                 raise ValueError("SignBernoulli: `probs` must lie strictly between 0 and 1")
             natural = 0.5 * torch.logit(p)

@@ -65,7 +65,9 @@ def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> No
             panels |= own
         save("predictive", _draw_map(axis, panels, task))
     elif task.name == "curve":
-        save("predictive", _draw_bands({m: load_run(f.path) for m, f in zip(methods, runs, strict=True)}, task))
+        save(
+            "predictive", _draw_bands({m: load_run(f.path) for m, f in zip(methods, runs, strict=True)}, task)
+        )
 
 
 def has_map(task: Task) -> bool:

@@ -75,7 +75,7 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """Return what :meth:`to_dict` wrote."""
-        readers = {"scaler": FeatureScaler, "labels": LabelMap, "target_scaler": TargetScaler}
+        readers: dict[str, Any] = {"scaler": FeatureScaler, "labels": LabelMap, "target_scaler": TargetScaler}
         parts = {k: None if values[k] is None else c.from_dict(values[k]) for k, c in readers.items()}
         return cls(**{**values, **parts})
 

@@ -57,7 +57,7 @@ def search_space(config: Config) -> dict[str, Range | list[Any]]:
     if not config.tune:
         raise ConfigError(
             f"method {config.method!r} of {config.experiment!r} has nothing to tune; add for example\n"
-            "[tune]\n\"rule.lr\" = { low = 0.001, high = 1.0, log = true }"
+            '[tune]\n"rule.lr" = { low = 0.001, high = 1.0, log = true }'
         )
     return config.tune
 

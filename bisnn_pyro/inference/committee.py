@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.guides import SynapticGuide
-from bisnn_pyro.inference.paths import Source, Weights, choose_path, dense_parts, packed_parts
+from bisnn_pyro.inference.paths import Source, choose_path, dense_parts, packed_parts
 from bisnn_pyro.inference.seeding import Purpose, generator, seeded
 from bisnn_pyro.models import SpikingGLM, Window
 from bisnn_pyro.models.likelihoods import Regression

@@ -100,6 +100,7 @@ class MeanFieldELBO(ELBO):
         return FreeEnergy(nll + self.kl_weight * kl, nll, kl, sites, output)
 
     def _terms(self, model_trace: Trace, guide_trace: Trace) -> Iterator[tuple[str, bool, Tensor]]:
+        site: Any  # Pyro's own annotation of a trace's node knows no distributions
         for name in guide_trace.stochastic_nodes:
             if name not in model_trace.nodes:
                 raise EstimatorError(
@@ -119,7 +120,8 @@ class MeanFieldELBO(ELBO):
                     f"the guide has no site {name!r}; cover it with another guide or observe it"
                 )
             else:
-                yield name, True, _kl(name, guide_trace.nodes[name], site["fn"])
+                guide_site: Any = guide_trace.nodes[name]
+                yield name, True, _kl(name, guide_site, site["fn"])
 
     def differentiable_loss(self, model: Callee, guide: Callee, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss as a tensor to differentiate; ``ELBOModule`` calls this."""

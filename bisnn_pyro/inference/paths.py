@@ -91,5 +91,5 @@ def _counted(model: SpikingGLM, readout: Tensor) -> Tensor:
 
 def _bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
     """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes."""
-    sizes = [(int(layer.fan_in), int(layer.fan_out)) for layer in model.layers]
+    sizes = [(int(layer.fan_in), int(layer.fan_out)) for layer in model.synapses]
     return 4 * n_steps * (max(i + 4 * o for i, o in sizes) + sum(2 * o for _, o in sizes))

@@ -75,6 +75,7 @@ class BayesianLearningRule(torch.optim.Optimizer):
         return loss
 
     def _move(self, natural: Tensor, group: dict[str, Any]) -> None:
+        assert natural.grad is not None
         step = natural.grad / sech2(natural)
         if group["momentum"]:
             state = self.state[natural]

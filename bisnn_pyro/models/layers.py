@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -32,11 +33,14 @@ class Normalisation(PyroModule):
         eps: added to the variance.
     """
 
+    gain: Tensor
+    offset: Tensor
+
     def __init__(self, n_units: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        self.gain = PyroParam(torch.ones(n_units), constraints.real, 1)
-        self.offset = PyroParam(torch.zeros(n_units), constraints.real, 1)
+        self.gain = PyroParam(torch.ones(n_units), constraints.real, 1)  # type: ignore[assignment]
+        self.offset = PyroParam(torch.zeros(n_units), constraints.real, 1)  # type: ignore[assignment]
 
     def forward(self, current: Tensor, n_reference: int) -> Tensor:
         """Normalise ``[*S, T, B, O]`` by the statistics of its first ``n_reference`` examples (0: all)."""
@@ -45,7 +49,7 @@ class Normalisation(PyroModule):
         return (current - mean) * (torch.rsqrt(variance + self.eps) * self.gain) + self.offset
 
 
-def _weight_prior(layer: DenseSynapses) -> TorchDistribution:
+def _weight_prior(layer: Any) -> TorchDistribution:
     return layer.prior.distribution((layer.fan_out, layer.fan_in))
 
 
@@ -64,6 +68,10 @@ class DenseSynapses(PyroModule):
         normalise: learn a per-neuron :class:`Normalisation` in place of the bias.
     """
 
+    weight: Tensor
+    bias: Tensor | None
+    normalisation: Normalisation | None
+
     def __init__(
         self,
         fan_in: int,
@@ -77,8 +85,10 @@ class DenseSynapses(PyroModule):
         super().__init__()
         self.fan_in, self.fan_out, self.gain = fan_in, fan_out, gain
         self.prior = prior
-        self.weight = PyroSample(_weight_prior)
-        self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1) if bias and not normalise else None
+        self.weight = PyroSample(_weight_prior)  # type: ignore[assignment]
+        self.bias = None
+        if bias and not normalise:
+            self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1)  # type: ignore[assignment]
         self.normalisation = Normalisation(fan_out) if normalise else None
 
     def current(self, trace: Tensor, weight: Tensor, n_reference: int = 0) -> Tensor:
@@ -90,6 +100,8 @@ class DenseSynapses(PyroModule):
         scale = self.gain / math.sqrt(self.fan_in)
         current = matmul_over_time(trace, weight * scale)
         if self.normalisation is not None:
+            # Not called as a module: outside the Pyro model that would fetch its parameters from Pyro's
+            # global store, and with them another network's of the same names.
             return self.normalisation(current, n_reference)
         return current if self.bias is None else current + self.bias
 

@@ -85,6 +85,11 @@ class SpikingGLM(PyroModule):
         ModelError: if the parts do not fit together.
     """
 
+    layers: PyroModuleList
+    readout: DenseSynapses | None
+    likelihoods: PyroModuleList
+    reference: Tensor | None
+
     def __init__(
         self,
         n_inputs: int,
@@ -142,15 +147,24 @@ class SpikingGLM(PyroModule):
     # -- the pure part: weights and spikes in, read-outs out --------------------------------------
 
     @property
+    def synapses(self) -> list[DenseSynapses]:
+        """The hidden layers' synapses."""
+        return list(self.layers)  # type: ignore[arg-type]
+
+    @property
     def weight_sites(self) -> tuple[str, ...]:
         """Names of the sample sites of the synapses."""
         names = tuple(f"layers.{k}.weight" for k in range(len(self.layers)))
         return names if self.readout is None else (*names, "readout.weight")
 
+    def local_likelihood(self, k: int) -> Likelihood:
+        """Return the likelihood of the k-th read-out; -1 is the last."""
+        return list(self.likelihoods)[k]  # type: ignore[return-value]
+
     @property
     def likelihood(self) -> Likelihood:
         """The likelihood of the last read-out."""
-        return self.likelihoods[-1]
+        return self.local_likelihood(-1)
 
     def random_readout(self, k: int) -> Tensor:
         """Return the k-th fixed read-out ``[C, O]``; -1 is the last."""
@@ -179,7 +193,7 @@ class SpikingGLM(PyroModule):
             spikes, n_reference = self._with_reference(spikes)
         local = self.credit == "local"
         x, states, fired, potentials, readouts = spikes, [], [], [], []
-        for k, layer in enumerate(self.layers):
+        for k, layer in enumerate(self.synapses):
             before = state.layers[k] if state is not None else None
             trace, synaptic = self.neuron.trace(x, before and before.synaptic)
             current = layer.current(trace, weights[f"layers.{k}.weight"], n_reference)
@@ -262,7 +276,7 @@ class SpikingGLM(PyroModule):
         with pyro.plate("data", n_examples, dim=-1), poutine.scale(scale=scale):
             if y is not None:
                 for k, readout in enumerate(earlier):
-                    pyro.factor(f"local_{k}", self.likelihoods[k].log_prob(readout, y, window))
+                    pyro.factor(f"local_{k}", self.local_likelihood(k).log_prob(readout, y, window))
             self.likelihood.observe("y", last, y, window)
         return simulation
 

@@ -66,13 +66,13 @@ class PackedNetwork:
         self.unit_gain = 1 / neuron.constants.dc_gain
         self.synapse = (a, b)
         self.decays = tuple(np.float32(v) for v in (a, b, c, neuron.reset))
-        self.reference = PackedInput.of(model.reference) if model.normalise else None
+        self.reference = None if model.reference is None else PackedInput.of(model.reference)
 
     def prepare(self, weights: Mapping[str, Tensor]) -> list[_Layer]:
         """Pack one draw, weights ``[O, I]`` in {-1, +1}; a normalised network runs its reference here."""
         layers = []
         hidden = self.reference
-        for k, synapses in enumerate(self.model.layers):
+        for k, synapses in enumerate(self.model.synapses):
             w = weights[f"layers.{k}.weight"]
             scale = np.full(w.shape[0], synapses.gain * self.unit_gain / math.sqrt(w.shape[1]), np.float32)
             offset = np.zeros(w.shape[0], np.float32)

@@ -49,7 +49,9 @@ def kernels_for(tensor: Tensor) -> ModuleType:
         ModelError: if ``tensor`` is not of a floating-point type, or not one that the backend takes.
     """
     if not tensor.is_floating_point():
-        raise ModelError(f"the time kernels take floating-point tensors, not {tensor.dtype}; convert with .float()")
+        raise ModelError(
+            f"the time kernels take floating-point tensors, not {tensor.dtype}; convert with .float()"
+        )
     name = _selected.get()
     if name == "auto":
         name = "numba" if tensor.device.type == "cpu" else "torch"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyro
 import torch
@@ -62,17 +62,23 @@ class Likelihood(PyroModule):
         """Return the weighted log-likelihood of each example, ``[*S, B]``: minus its nll."""
         window = window or Window()
         n_steps = readout.shape[-2]
-        target = self.target(y, n_steps, window)
+        target = self._scored(y, readout, window)
         return self.weight(n_steps, window) * self.distribution(readout, y, window).log_prob(target)
 
     def observe(self, name: str, readout: Tensor, y: Tensor | None, window: Window | None = None) -> Tensor:
         """Make the sample site ``name``, observed where ``y`` is given; call it inside the data plate."""
         window = window or Window()
         n_steps = readout.shape[-2]
-        obs = None if y is None else self.target(y, n_steps, window)
+        obs = None if y is None else self._scored(y, readout, window)
         with poutine.scale(scale=self.weight(n_steps, window)):
             site = self.distribution(readout, y, window)
-            return pyro.sample(name, site, obs=obs, infer={"is_likelihood": True})
+            mark: Any = {"is_likelihood": True}
+            return pyro.sample(name, site, obs=obs, infer=mark)
+
+    def _scored(self, y: Tensor, readout: Tensor, window: Window) -> Tensor:
+        # A real target takes the read-out's precision: torch scores in the target's otherwise.
+        target = self.target(y, readout.shape[-2], window)
+        return target.to(readout.dtype) if target.is_floating_point() else target
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
         """Return class probabilities ``[*S, B, C]``, or predicted means ``[*S, B]`` of a regression."""

@@ -23,12 +23,14 @@ class Gaussian(Regression):
         noise: initial standard deviation, in units of the target.
     """
 
+    scale: Tensor
+
     def __init__(self, noise: float = 0.3) -> None:
         super().__init__()
         if not noise > 0:
             raise ModelError(f"likelihood noise must be positive, not {noise}")
         self.n_outputs = 1
-        self.scale = PyroParam(torch.tensor(float(noise)), constraints.positive)
+        self.scale = PyroParam(torch.tensor(float(noise)), constraints.positive)  # type: ignore[assignment]
 
     @property
     def noise_scale(self) -> Tensor:
