@@ -171,7 +171,8 @@ class FittedRun:
         tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.model.reference is not None:
             tensors["reference"] = self.model.reference
-        metadata = {"format": FORMAT, "method": self.config.method, "guide": self.config.guide.name}
+        # One entry: with several, their order (and so the file's bytes) would change from run to run.
+        metadata = {"bisnn_pyro_format": FORMAT}
         with atomic_path(folder.posterior_path) as temporary:
             save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
         folder.write_json("preprocessing.json", self.preprocessing.to_dict())

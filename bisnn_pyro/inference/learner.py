@@ -58,9 +58,15 @@ class TrainSettings:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "particles", "validate_every", "validation_draws"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"train.{name} must be at least 1, not {getattr(self, name)}")
+        counts = ("epochs", "batch_size", "particles", "validate_every", "validation_draws", "reference_size")
+        for name in (*counts, "window", "patience"):
+            value = getattr(self, name)
+            if value is None and name not in counts:
+                continue
+            if value < 1:
+                raise ModelError(f"train.{name} must be at least 1, not {value}")
+        if self.window_kl_scale is not None and not self.window_kl_scale >= 0:
+            raise ModelError(f"train.window_kl_scale must be a number >= 0, not {self.window_kl_scale}")
 
 
 @dataclass
@@ -130,10 +136,14 @@ class Learner:
             on_epoch: called after each epoch with the history and a function that makes a checkpoint.
 
         Raises:
+            DataError: if the arrays do not belong together or hold NaN or infinity.
             DivergenceError: if the loss becomes NaN or infinite; the message names the site.
         """
-        if len(x) != len(y) or not len(x):
-            raise DataError(f"x has {len(x)} examples and y {len(y)}; both need the same number, at least 1")
+        _check_data(x, y)
+        if (x_val is None) != (y_val is None):
+            raise DataError("x_val and y_val belong together; give both or neither")
+        if x_val is not None and y_val is not None:
+            _check_data(x_val, y_val, suffix="_val", at_least=0)
         started = time.perf_counter()
         # A store of its own: Pyro's global one would hand this guide the values of an earlier namesake.
         with seeded(self.seed, Purpose.TRAINING), pyro.get_param_store().scope():
@@ -369,6 +379,17 @@ class _Run:
         self.epoch, self.history = checkpoint["epoch"], History(checkpoint["rows"])
         self.best, self.best_nll = checkpoint["best"], checkpoint["best_nll"]
         self.best_epoch, self.stale = checkpoint["best_epoch"], checkpoint["stale"]
+
+
+def _check_data(x: Tensor, y: Tensor, *, suffix: str = "", at_least: int = 1) -> None:
+    if len(x) != len(y) or len(x) < at_least:
+        raise DataError(
+            f"x{suffix} has {len(x)} examples and y{suffix} {len(y)}; both need the same number, "
+            f"at least {at_least}"
+        )
+    for name, values in (("x", x), ("y", y)):
+        if not bool(values.isfinite().all()):
+            raise DataError(f"{name}{suffix} is not finite everywhere; drop or fill NaN and infinity first")
 
 
 def _strip(weight: Tensor) -> Tensor:

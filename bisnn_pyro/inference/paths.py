@@ -48,6 +48,10 @@ def dense_parts(
 
 def packed_parts(model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int) -> Iterator[Part]:
     """Run one draw a thread in packed arithmetic; as many threads as torch has."""
+    for block in blocks:  # what the dense path's simulate() refuses
+        model._check_spikes(block)
+        if model.normalise:
+            model._with_reference(block[:, :0])
     network = PackedNetwork(model)
     inputs = [PackedInput.of(block) for block in blocks]
     n_threads = torch.get_num_threads()

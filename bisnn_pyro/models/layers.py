@@ -102,7 +102,7 @@ class DenseSynapses(PyroModule):
         if self.normalisation is not None:
             # Not called as a module: outside the Pyro model that would fetch its parameters from Pyro's
             # global store, and with them another network's of the same names.
-            return self.normalisation(current, n_reference)
+            return self.normalisation.forward(current, n_reference)
         return current if self.bias is None else current + self.bias
 
 

@@ -2,5 +2,7 @@
 
 from bisnn_pyro.testing.encoders import EncoderContract
 from bisnn_pyro.testing.guides import GuideContract
+from bisnn_pyro.testing.likelihoods import LikelihoodContract
+from bisnn_pyro.testing.neurons import NeuronContract
 
-__all__ = ["EncoderContract", "GuideContract"]
+__all__ = ["EncoderContract", "GuideContract", "LikelihoodContract", "NeuronContract"]

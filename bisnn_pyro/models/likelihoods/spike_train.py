@@ -65,8 +65,9 @@ class SpikeTrainDistribution(TorchDistribution):
         """Return potentials ``[*S, B, T, O]`` of neurons clamped to ``trains`` ``[..., T, O]``."""
         r = last = None
         if self.initial is not None:
-            shape = (*trains.shape[:-2], trains.shape[-1])
-            r, last = (x.expand(shape) for x in self.initial)
+            batch = torch.broadcast_shapes(trains.shape[:-2], self.initial.r.shape[:-1])
+            trains = trains.expand(*batch, -1, -1)
+            r, last = (x.expand(*batch, -1) for x in self.initial)
         # [..., B, T, O] -> [..., T, B, O] and back: the kernels keep time before the batch.
         trace, _, _ = refractory_trace(trains.to(self.current.dtype).transpose(-3, -2), self.decay, r, last)
         return self.current - self.reset * trace.transpose(-3, -2)

@@ -1,0 +1,198 @@
+"""What every likelihood must do, as a suite for pytest.
+
+Subclass it in a test file and say how to make the likelihood::
+
+    class TestMyLikelihood(LikelihoodContract):
+        additive = True
+
+        def make(self):
+            return MyLikelihood(n_classes=3)
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor
+
+from bisnn_pyro.models import Likelihood, SpikingGLM, Window
+
+DTYPES = (torch.float32, torch.float64)
+DRAWS: tuple[tuple[int, ...], ...] = ((), (1,), (3,), (2, 2))
+N_STEPS, BATCH = 9, 4
+
+
+class LikelihoodContract:
+    """The tests; each is independent and takes milliseconds.
+
+    They run in a parameter store of their own.
+    """
+
+    seed = 1234
+    additive = False
+    """Whether the windows of *any* read-out add up to the whole, not only those of a constant one."""
+
+    def make(self) -> Likelihood:
+        """Return the likelihood under test; to be overridden."""
+        raise NotImplementedError("say in make() which likelihood to test")
+
+    # -- scaffolding ------------------------------------------------------------------------------
+
+    def setup_method(self) -> None:
+        """Start from an empty parameter store and a known random state."""
+        self._store, self._random = pyro.get_param_store().get_state(), torch.get_rng_state()
+        pyro.clear_param_store()
+        torch.manual_seed(self.seed)
+
+    def teardown_method(self) -> None:
+        """Put both back."""
+        pyro.clear_param_store()
+        pyro.get_param_store().set_state(self._store)
+        torch.set_rng_state(self._random)
+
+    def targets(self) -> Tensor:
+        """Return targets ``[B]`` (or trains ``[B, T, O]``); override for other kinds of target."""
+        likelihood = self.make()
+        if likelihood.kind == "classification":
+            return torch.arange(BATCH) % likelihood.n_classes  # type: ignore[operator]
+        return torch.linspace(-1, 1, BATCH, dtype=torch.float64)
+
+    def readout(
+        self, draws: tuple[int, ...] = (), dtype: torch.dtype = torch.float64, constant: bool = False
+    ) -> Tensor:
+        """Read-outs ``[*S, B, T, O]``; ``constant`` ones are the same at each step."""
+        generator = torch.Generator().manual_seed(self.seed)
+        shape = (*draws, BATCH, N_STEPS, self.make().n_outputs)
+        r = torch.randn(shape, generator=generator, dtype=torch.float64)
+        return (r[..., :1, :].expand(shape) if constant else r).to(dtype)
+
+    # -- the score --------------------------------------------------------------------------------
+
+    def test_one_finite_score_an_example(self) -> None:
+        """``[*S, B]`` in the read-out's type, also for extreme read-outs."""
+        for dtype in DTYPES:
+            for draws in DRAWS:
+                likelihood = self.make().to(dtype)
+                for size in (1.0, 1e4):
+                    score = likelihood.log_prob(size * self.readout(draws, dtype), self.targets())
+                    assert score.shape == (*draws, BATCH)
+                    assert score.dtype == dtype
+                    assert bool(score.isfinite().all())
+
+    def test_draws_and_examples_are_scored_apart(self) -> None:
+        """A draw's score of an example is the same alone as in company."""
+        likelihood, r, y = self.make().double(), self.readout((3,)), self.targets()
+        together = likelihood.log_prob(r, y)
+        for d in range(3):
+            for b in range(BATCH):
+                alone = likelihood.log_prob(r[d, b : b + 1], y[b : b + 1])
+                torch.testing.assert_close(alone, together[d, b : b + 1])
+
+    def test_gradient_reaches_the_readout(self) -> None:
+        """By finite differences."""
+        likelihood, y = self.make().double(), self.targets()[:2]
+        r = self.readout()[:2, :4].clone().requires_grad_()
+        assert torch.autograd.gradcheck(lambda x: likelihood.log_prob(x, y), r)
+
+    def test_windows_add_up_to_the_whole(self) -> None:
+        """The weighted scores of the windows of a sequence sum to the sequence's score."""
+        likelihood, y = self.make().double(), self.targets()
+        r = self.readout((2,), constant=not self.additive)
+        whole = likelihood.log_prob(r, y)
+        for size in (1, 2, N_STEPS):
+            parts = [
+                likelihood.log_prob(part, y, Window(start=k * size, fraction=part.shape[-2] / N_STEPS))
+                for k, part in enumerate(r.split(size, dim=-2))
+            ]
+            torch.testing.assert_close(torch.stack(parts).sum(0), whole)
+
+    # -- the site ---------------------------------------------------------------------------------
+
+    def test_site_scores_as_log_prob_does(self) -> None:
+        """The observed site, weight included, inside the data plate and under validation."""
+        likelihood, y = self.make().double(), self.targets()
+        for draws in ((), (3,)):
+            r = self.readout(draws)
+            for window in (Window(), Window(fraction=0.5)):
+                with (
+                    pyro.validation_enabled(True),
+                    poutine.trace() as tape,
+                    pyro.plate("data", BATCH, dim=-1),
+                ):
+                    likelihood.observe("y", r, y, window)
+                tape.trace.compute_log_prob()
+                site = tape.trace.nodes["y"]
+                assert site["is_observed"]
+                expected = likelihood.log_prob(r, y, window)
+                assert site["log_prob"].shape == expected.shape
+                torch.testing.assert_close(site["log_prob"], expected)
+
+    def test_targets_can_be_drawn_and_scored(self) -> None:
+        """Without ``y`` the site draws targets that its own distribution accepts."""
+        likelihood, r = self.make().double(), self.readout((3,))
+        with poutine.trace() as tape, pyro.plate("data", BATCH, dim=-1):
+            drawn = likelihood.observe("y", r, None)
+        site = tape.trace.nodes["y"]
+        assert not site["is_observed"]
+        assert drawn.shape == site["fn"].shape()
+        score = site["fn"].log_prob(drawn)
+        assert score.shape == (3, BATCH)
+        assert bool(score.isfinite().all())
+
+    # -- the prediction ---------------------------------------------------------------------------
+
+    def test_prediction(self) -> None:
+        """Probabilities ``[*S, B, C]`` that sum to one, or means ``[*S, B]`` and a noise scale."""
+        for dtype in DTYPES:
+            likelihood = self.make().to(dtype)
+            for draws in DRAWS:
+                prediction = likelihood.predict(self.readout(draws, dtype))
+                assert prediction.dtype == dtype
+                assert bool(prediction.isfinite().all())
+                if likelihood.kind == "regression":
+                    assert prediction.shape == (*draws, BATCH)
+                    assert bool(likelihood.noise_scale > 0)  # type: ignore[operator]
+                    continue
+                assert prediction.shape == (*draws, BATCH, likelihood.n_classes)
+                assert bool((prediction >= 0).all())
+                total = prediction.sum(-1)
+                torch.testing.assert_close(total, torch.ones_like(total))
+
+    def test_prediction_is_per_draw_and_example(self) -> None:
+        """Nothing is averaged here: that is the committee's part."""
+        likelihood, r = self.make().double(), self.readout((3,))
+        together = likelihood.predict(r)
+        for d in range(3):
+            for b in range(BATCH):
+                torch.testing.assert_close(likelihood.predict(r[d, b : b + 1])[0], together[d, b])
+
+    # -- the object -------------------------------------------------------------------------------
+
+    def test_copies_share_no_parameters(self) -> None:
+        """A network copies the likelihood for each of its read-outs."""
+        likelihood = self.make()
+        twin = copy.deepcopy(likelihood)
+        pairs = list(zip(likelihood.parameters(), twin.parameters(), strict=True))
+        assert all(one is not other and torch.equal(one, other) for one, other in pairs)
+
+    def test_a_network_with_it_trains_and_predicts(self) -> None:
+        """Loss and gradient are finite; a run without targets draws them."""
+        readout = "trained" if self.make().needs_trained_readout else "random"
+        model = SpikingGLM(3, (6, 5), self.make(), readout=readout, burn_in=2)  # type: ignore[arg-type]
+        spikes, y = (torch.rand(N_STEPS + 2, BATCH, 3) < 0.4).float(), self.targets()
+        sizes = {"layers.0.weight": (6, 3), "layers.1.weight": (5, 6)}
+        sizes["readout.weight"] = (model.likelihood.n_outputs, 5)
+        weights = {
+            name: torch.rand(sizes[name]).mul(2).sub(1).requires_grad_() for name in model.weight_sites
+        }
+        trace = poutine.trace(poutine.condition(model, data=weights)).get_trace(spikes, y)
+        loss = -trace.log_prob_sum()
+        assert bool(loss.isfinite())
+        for gradient in torch.autograd.grad(loss, list(weights.values())):
+            assert bool(gradient.isfinite().all())
+        free = poutine.trace(poutine.condition(model, data=weights)).get_trace(spikes)
+        assert not free.nodes["y"]["is_observed"]
+        assert free.nodes["y"]["value"].shape[0] == BATCH

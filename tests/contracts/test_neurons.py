@@ -1,0 +1,51 @@
+"""Every built-in neuron honours the contract."""
+
+from bisnn_pyro.models import (
+    Arctan,
+    EscapeNeuron,
+    FastSigmoid,
+    Sigmoid,
+    ThresholdNeuron,
+    TimeConstants,
+    Triangle,
+)
+from bisnn_pyro.testing import NeuronContract
+
+
+class TestThreshold(NeuronContract):
+    def make(self):
+        return ThresholdNeuron()
+
+
+class TestThresholdSigmoid(NeuronContract):
+    def make(self):
+        return ThresholdNeuron(surrogate=Sigmoid(0.3), reset=0.4)
+
+
+class TestThresholdFastSigmoid(NeuronContract):
+    def make(self):
+        return ThresholdNeuron(TimeConstants(2, 1, 20), FastSigmoid(1.0))
+
+
+class TestThresholdTriangle(NeuronContract):
+    def make(self):
+        return ThresholdNeuron(surrogate=Triangle(1.0), reset=0.0)
+
+
+class TestThresholdArctan(NeuronContract):
+    def make(self):
+        return ThresholdNeuron(TimeConstants(0.2, 30, 0.1), Arctan(0.5), reset=3.0)
+
+
+class TestEscape(NeuronContract):
+    stochastic = True
+
+    def make(self):
+        return EscapeNeuron()
+
+
+class TestEscapeWide(NeuronContract):
+    stochastic = True
+
+    def make(self):
+        return EscapeNeuron(TimeConstants(5, 5, 5), delta=1.0, reset=0.5)

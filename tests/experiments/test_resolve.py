@@ -1,0 +1,142 @@
+"""Configs: presets, overrides, and messages that name the nearest right key."""
+
+import tomllib
+
+import pytest
+
+from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.experiments.batch import parse_seeds, plan
+from bisnn_pyro.experiments.build import build_encoder, build_learner, build_task
+from bisnn_pyro.experiments.resolve import load_source, preset_names, preset_text, resolve
+from bisnn_pyro.experiments.run import new_fit
+
+
+def one(source, method="bayes", *overrides, seed=0):
+    return resolve(load_source(source), method, overrides=overrides, seed=seed)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_resolves_for_each_method_and_builds(name):
+    for config in plan(name):
+        task = build_task(config)
+        fitted = new_fit(config, task)
+        build_learner(config, fitted.model, fitted.guide, fitted.encoder)
+        assert fitted.model.layers[0].fan_in == build_encoder(config, task).n_inputs(task.n_features)
+
+
+def test_a_method_overrides_the_common_table_and_the_command_line_overrides_both(source):
+    assert one(source).rule.lr == 0.05
+    assert one(source, "straight-through").rule.lr == 0.01
+    assert one(source, "straight-through", "rule.lr=0.5").rule.lr == 0.5
+    assert one(source, "bayes", "method.straight-through.rule.lr=0.5").rule.lr == 0.05
+    assert one(source, "bayes", "method.bayes.rule.lr=0.5").rule.lr == 0.5
+
+
+def test_the_method_selects_the_guide(source):
+    guides = [one(source, m).guide.name for m in ("bayes", "straight-through", "full-precision", "gaussian")]
+    assert guides == ["relaxed", "straight-through", "full-precision", "gaussian"]
+
+
+def test_another_data_set_drops_the_old_ones_keys(source):
+    config = one(source, "bayes", "data.name=digits", "encoder.name=rate")
+    assert config.data.settings == {}
+    assert config.encoder.settings == {}
+    assert one(source, "bayes", "data.noise=0.2").data.settings["n_train"] == 24
+
+
+def test_the_resolved_config_resolves_to_itself(source, tmp_path):
+    import tomli_w
+
+    config = one(source, "bayes", seed=3)
+    again = tmp_path / "config.toml"
+    again.write_text(tomli_w.dumps(config.to_dict()))
+    assert plan(str(again), seeds=[3]) == [config]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.epoch=5", ["unknown key 'epoch' in [train]", "did you mean 'epochs'?"]),
+        ("trian.epochs=5", ["unknown key 'trian'", "did you mean 'train'?"]),
+        ("train.epochs=0", ["train.epochs", "greater than or equal to 1", "0"]),
+        ("train.epochs=many", ["train.epochs", "'many'"]),
+        ("network.surrogate=boxcat", ["network.surrogate", "boxcar"]),
+        ("prior.p=1.0", ["prior.p"]),
+        ("train=5", ["[train] is a table"]),
+        ("epochs", ["table.key=value"]),
+        ("=5", ["table.key=value"]),
+        ("method.bays.rule.lr=1", ["unknown method 'bays'", "did you mean 'bayes'?"]),
+    ],
+)
+def test_a_wrong_override_says_what_is_right(source, override, words):
+    with pytest.raises(ConfigError) as error:
+        one(source, "bayes", override)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_wrong_data_key_names_the_nearest(source):
+    from bisnn_pyro.errors import DataError
+
+    with pytest.raises(DataError, match=r"n_trian.*did you mean 'n_train'"):
+        build_task(one(source, "bayes", "data.n_trian=5"))
+
+
+def test_unknown_preset_method_file_and_toml(source, tmp_path):
+    with pytest.raises(ConfigError, match=r"no preset 'two-moon'.*did you mean 'two-moons'"):
+        preset_text("two-moon")
+    with pytest.raises(ConfigError, match=r"unknown method 'bayse'.*did you mean 'bayes'"):
+        one(source, "bayse")
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*none.toml"):
+        load_source(str(tmp_path / "none.toml"))
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[data\n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_source(str(broken))
+    broken.write_text("methods = []\n")
+    with pytest.raises(ConfigError, match="lists no methods"):
+        plan(str(broken))
+
+
+def test_likelihood_must_suit_the_task(source):
+    wrong = one(source, "bayes", "likelihood.name=gaussian")
+    with pytest.raises(ConfigError, match="does not suit a classification"):
+        new_fit(wrong, build_task(wrong))
+    wrong = resolve(load_source("curve"), "bayes", overrides=["likelihood.name=steps"])
+    with pytest.raises(ConfigError, match=r"set likelihood\.name = 'gaussian'"):
+        new_fit(wrong, build_task(wrong))
+
+
+def test_the_bayesian_rule_needs_natural_parameters(source):
+    config = one(source, "straight-through", "rule.name=bayesian")
+    task = build_task(config)
+    fitted = new_fit(config, task)
+    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder)
+    with pytest.raises(ConfigError, match="has none"):
+        learner.make_optimisers(fitted.model, fitted.guide)
+
+
+def test_references_to_ones_own_classes(source):
+    config = one(source, "bayes", "network.neuron=bisnn_pyro.models:EscapeNeuron")
+    assert type(new_fit(config, build_task(config)).model.neuron).__name__ == "EscapeNeuron"
+    config = one(source, "bayes", "network.neuron=bisnn_pyro.models:Missing")
+    with pytest.raises(ConfigError, match=r"network.neuron = .*cannot be imported"):
+        new_fit(config, build_task(config))
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", [3]), ("0-4", [0, 1, 2, 3, 4]), ("0,2,5-6", [0, 2, 5, 6])])
+def test_seeds(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "4-2", "1,1", "0-2,1"])
+def test_wrong_seeds(text):
+    with pytest.raises(ConfigError, match="--seeds"):
+        parse_seeds(text)
+
+
+def test_presets_are_valid_toml_with_a_description():
+    for name in preset_names():
+        tables = tomllib.loads(preset_text(name))
+        assert tables["experiment"] == name
+        assert tables["description"]

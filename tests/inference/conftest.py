@@ -1,0 +1,24 @@
+"""Fixtures of all inference tests."""
+
+import pyro
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def own_state():
+    """An empty parameter store and a fixed random state for each test; the caller's are put back."""
+    random = torch.get_rng_state()
+    with pyro.get_param_store().scope():
+        torch.manual_seed(0)
+        yield
+    torch.set_rng_state(random)
+
+
+@pytest.fixture
+def local_params():
+    """Parameters that stay in their modules, as Pyro recommends."""
+    before = pyro.settings.get("module_local_params")
+    pyro.settings.set(module_local_params=True)
+    yield
+    pyro.settings.set(module_local_params=before)
