@@ -100,8 +100,8 @@ def regression_metrics(mean_draws: ArrayLike, scale: ArrayLike, y: ArrayLike) ->
 
     Returns:
         ``rmse`` of the committee mean (units of y), ``nll`` (nats per point, of the equal-weight mixture
-        of the members' Gaussians) and ``coverage90`` (share of targets inside the mixture's central 90 %
-        interval).
+        of the members' Gaussians), ``coverage90`` (share of targets inside the mixture's central 90 %
+        interval) and ``width90`` (mean width of that interval, units of y).
 
     Raises:
         DataError: an array of a wrong shape or with wrong values.
@@ -116,4 +116,5 @@ def regression_metrics(mean_draws: ArrayLike, scale: ArrayLike, y: ArrayLike) ->
         "rmse": float(np.sqrt(((means.mean(0) - target) ** 2).mean())),
         "nll": float(-mixture_log_density(target, means, scales).mean()),
         "coverage90": float(((low <= target) & (target <= high)).mean()),
+        "width90": float((high - low).mean()),
     }

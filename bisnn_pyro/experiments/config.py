@@ -136,6 +136,7 @@ class TrainConfig(Table):
     validation_draws: Count = 10
     patience: Count | None = None
     restore_best: bool = True
+    input_noise: NonNegative = 0.0
     reference_size: Count = 64
     checkpoint_every: Count = 10
     threads: Count | None = None

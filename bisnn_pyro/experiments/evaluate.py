@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bisnn_pyro.analysis import classification_metrics, regression_metrics, run_inference_data, save_idata
-from bisnn_pyro.data import Task, gaussian_noise
+from bisnn_pyro.data import Task, curve_grid, gaussian_noise
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.inference import History, Prediction
@@ -46,7 +46,17 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
             p: score(fitted.predict_scaled(noisy, predictor=p), test.y, fitted.config.analysis.bins)
             for p in fitted.predictors
         }
+    if task.name == "curve":
+        for predictor in fitted.predictors:
+            scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
     return Evaluation(predictions, scores, shifted)
+
+
+def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
+    """Return the mean width of the 90 % predictive interval where the curve has no training data."""
+    grid = curve_grid(task, n_points=200)
+    gaps = fitted.predict_scaled(grid.x[grid.gap], predictor=predictor)
+    return score(gaps, grid.truth[grid.gap])["width90"]
 
 
 def score(prediction: Prediction, y: np.ndarray, n_bins: int = 15) -> Scores:

@@ -61,7 +61,7 @@ def run(
 
     Raises:
         InputError: if the config, the data or the folder cannot be used; nothing is written then.
-        DivergenceError: if training diverges; the folder is removed.
+        DivergenceError: if training diverges; the folder is removed, unless it has a checkpoint from before.
     """
     out = Path("runs") / config.experiment if out is None else Path(out)
     folder = RunFolder.of(config, out)
@@ -75,16 +75,17 @@ def run(
             folder.write_config(config)
             folder.write_json("environment.json", environment(torch.get_num_threads()))
             result, seconds = fit(fitted, task, folder, checkpoint, progress=progress)
-            fitted.save(folder)
-            with atomic_path(folder.history_path) as temporary:
-                result.history.write_csv(temporary)
-            if result.interrupted:
-                return RunResult(folder.path, None)
-            metrics = analyse(folder, fitted, task, result.history, seconds, result.best_epoch)
         except BaseException:
-            if not resumed:
+            if not folder.resumable:
                 folder.discard()
             raise
+        # From here on the folder is worth keeping, whatever happens: it can be resumed and evaluated.
+        fitted.save(folder)
+        with atomic_path(folder.history_path) as temporary:
+            result.history.write_csv(temporary)
+        if result.interrupted:
+            return RunResult(folder.path, None)
+        metrics = analyse(folder, fitted, task, result.history, seconds, result.best_epoch)
         finish(folder)
         return RunResult(folder.path, metrics)
 
@@ -116,7 +117,7 @@ def fit(
         resume=checkpoint and checkpoint["learner"],
         on_epoch=save,
     )
-    if save is not None and result.interrupted:
+    if save is not None:
         save.write()
     return result, before + result.seconds
 

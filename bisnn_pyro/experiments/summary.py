@@ -13,7 +13,7 @@ from bisnn_pyro.experiments.figures import draw_summary_figures
 from bisnn_pyro.experiments.folder import RunFolder
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
-REGRESSION = ("rmse", "nll", "coverage90")
+REGRESSION = ("rmse", "nll", "coverage90", "width90", "width90_gaps")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
     path = out / "summary"
     records = [folder.read_json("metrics.json") for folder in folders]
     rows = [row for record in records for row in _rows(record, record["predictors"])]
-    metrics = REGRESSION if "rmse" in rows[0] else CLASSIFICATION
+    metrics = [m for m in (REGRESSION if "rmse" in rows[0] else CLASSIFICATION) if m in rows[0]]
     for suffix in ("csv", "md", "tex"):
         write_table(rows, path / f"table.{suffix}", metrics)
     noise_tables = {}

@@ -41,6 +41,8 @@ class TrainSettings:
         validation_draws: hard draws in the validation committee.
         patience: validations without a better NLL before stopping; ``None`` never stops early.
         restore_best: end with the parameters of the best validation NLL.
+        input_noise: standard deviation of Gaussian noise on the features (in [0, 1], clipped to it), drawn
+            afresh each epoch: augmentation for small data sets.
         reference_size: training examples in the reference batch of a normalised network.
         progress: show a progress bar.
     """
@@ -54,6 +56,7 @@ class TrainSettings:
     validation_draws: int = 10
     patience: int | None = None
     restore_best: bool = True
+    input_noise: float = 0.0
     reference_size: int = 64
     progress: bool = False
 
@@ -240,7 +243,7 @@ class _Run:
         count = 0
         for k, index in enumerate(batches):
             self._apply_schedules((self.epoch + k / len(batches)) / self.settings.epochs)
-            spikes = self.learner.encode(self.x[index], self.spikes)
+            spikes = self.learner.encode(self._features(index), self.spikes)
             for energy in self._updates(spikes, self.y[index]):
                 sums += torch.stack((energy.loss, energy.nll, energy.kl)).detach()
                 count += 1
@@ -255,6 +258,13 @@ class _Run:
         row["lr_scale"] = self._lr_scale
         row["seconds"] = time.perf_counter() - started
         return row
+
+    def _features(self, index: Tensor) -> Tensor:
+        x, std = self.x[index], self.settings.input_noise
+        if not std:
+            return x
+        noise = torch.randn(x.shape, generator=self.spikes, dtype=x.dtype)
+        return (x + std * noise).clamp_(0, 1)
 
     def _apply_schedules(self, progress: float) -> None:
         learner = self.learner
@@ -302,7 +312,14 @@ class _Run:
     def _update(self, spikes: Tensor, y: Tensor, state: NetworkState | None, window: Window) -> FreeEnergy:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        energy = self.elbo.free_energy(self.model, self.guide, spikes, y, state=state, window=window)
+        arguments = (self.model, self.guide, spikes, y)
+        try:
+            energy = self.elbo.free_energy(*arguments, state=state, window=window)
+        except ValueError:
+            # A distribution may have refused a NaN before there was a loss: see what it is without checks.
+            with pyro.validation_enabled(False):
+                self._check_finite(self.elbo.free_energy(*arguments, state=state, window=window))
+            raise
         self._check_finite(energy)
         energy.loss.backward()
         for optimiser in self.optimisers:

@@ -12,6 +12,7 @@ Subclass it in a test file and say how to make the likelihood::
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pyro
 import torch
@@ -135,7 +136,7 @@ class LikelihoodContract:
         likelihood, r = self.make().double(), self.readout((3,))
         with poutine.trace() as tape, pyro.plate("data", BATCH, dim=-1):
             drawn = likelihood.observe("y", r, None)
-        site = tape.trace.nodes["y"]
+        site: dict[str, Any] = tape.trace.nodes["y"]  # type: ignore[assignment]
         assert not site["is_observed"]
         assert drawn.shape == site["fn"].shape()
         score = site["fn"].log_prob(drawn)
@@ -189,10 +190,11 @@ class LikelihoodContract:
             name: torch.rand(sizes[name]).mul(2).sub(1).requires_grad_() for name in model.weight_sites
         }
         trace = poutine.trace(poutine.condition(model, data=weights)).get_trace(spikes, y)
-        loss = -trace.log_prob_sum()
+        loss = -torch.as_tensor(trace.log_prob_sum())
         assert bool(loss.isfinite())
         for gradient in torch.autograd.grad(loss, list(weights.values())):
             assert bool(gradient.isfinite().all())
         free = poutine.trace(poutine.condition(model, data=weights)).get_trace(spikes)
-        assert not free.nodes["y"]["is_observed"]
-        assert free.nodes["y"]["value"].shape[0] == BATCH
+        site: dict[str, Any] = free.nodes["y"]  # type: ignore[assignment]
+        assert not site["is_observed"]
+        assert site["value"].shape[0] == BATCH

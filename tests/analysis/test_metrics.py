@@ -96,10 +96,11 @@ def test_regression_of_one_gaussian():
     mean, y, scale = np.array([0.0, 1.0, 2.0]), np.array([0.5, 1.0, 5.0]), 0.5
     scores = regression_metrics(mean[None], scale, y)
     z = (y - mean) / scale
-    assert set(scores) == {"rmse", "nll", "coverage90"}
+    assert set(scores) == {"rmse", "nll", "coverage90", "width90"}
     assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((y - mean) ** 2)))
     assert scores["nll"] == pytest.approx(np.mean(z**2 / 2 + np.log(scale) + np.log(2 * np.pi) / 2))
     assert scores["coverage90"] == pytest.approx(2 / 3)  # z = 1, 0 and 6 against 1.645
+    assert scores["width90"] == pytest.approx(2 * 1.6448536 * scale)
 
 
 def test_regression_scores_the_mixture_and_the_committee_mean():

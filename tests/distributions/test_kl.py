@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.distributions import kl_divergence
 
+import bisnn_pyro.distributions.kl as kl_module
 from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli, SignBernoulli, SignKL
-from bisnn_pyro.distributions.hyperbolic import tanh_difference
+from bisnn_pyro.distributions.hyperbolic import sign_kl, tanh_difference
 from tests.distributions import reference
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -96,6 +97,20 @@ def test_exact_through_independent_and_expand(posterior, prior_expanded):
     (gradient,) = torch.autograd.grad(kl.sum(), natural)
     (expected,) = torch.autograd.grad(6 * once, natural)
     torch.testing.assert_close(gradient, expected, rtol=1e-14, atol=0)
+
+
+def test_repeated_numbers_are_computed_once(monkeypatch):
+    # A fair prior over a layer is one number; under plates the posterior repeats too.
+    seen = []
+
+    def spy(natural, prior):
+        seen.append((natural.shape, prior.shape))
+        return sign_kl(natural, prior)
+
+    monkeypatch.setattr(kl_module, "sign_kl", spy)
+    q = SignBernoulli(torch.randn(3, 4)).expand((6, 5, 3, 4))
+    kl_divergence(q, SignBernoulli(torch.tensor(0.2)).expand((6, 5, 3, 4)))
+    assert seen == [((1, 1, 3, 4), (1, 1, 1, 1))]
 
 
 def test_gradient_reaches_a_shared_prior_once_per_use():

@@ -15,6 +15,15 @@ def own_state():
     torch.set_rng_state(random)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small lose an order of magnitude to threads, more on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def local_params():
     """Parameters that stay in their modules, as Pyro recommends."""

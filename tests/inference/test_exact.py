@@ -109,7 +109,7 @@ class TestMeanFieldFit:
         return float((log_q.exp() * (log_q - log_joint)).sum())
 
     def test_marginals(self, fitted):
-        # Tolerance 0.2 (measured: 0.14) of a mean in [-1, 1]: the straight-through gradient is biased, mean field too.
+        # Tolerance 0.2 (measured: 0.14) of a mean in [-1, 1]: the gradient is biased, mean field too.
         net, guide, spikes, y = fitted
         exact = exact_posterior(net, spikes, y).mean()["layers.0.weight"]
         fit = guide.mean()["layers.0.weight"]

@@ -6,6 +6,7 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
+from pyro.infer import Predictive
 from pyro.infer.autoguide import AutoDelta, AutoGuideList
 
 from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli
@@ -202,3 +203,13 @@ def test_rule_and_guide_share_the_parameter(local_params):
     MeanFieldELBO()(net, guide)(*ARGS).backward()
     rule.step()
     assert not torch.equal(guide.natural_parameters()[SITE], before)
+
+
+def test_namesakes_keep_their_own_with_local_parameters(local_params):
+    # Under Pyro's default setting the global store hands the second guide the first one's values.
+    (net, one), (_, two) = ready(AutoRelaxedSign), ready(AutoRelaxedSign)
+    before = two.natural_parameters()[SITE].clone()
+    for guide in (one, two):
+        Predictive(net, guide=guide.eval(), num_samples=2, parallel=True)(ARGS[0])
+    assert torch.equal(two.natural_parameters()[SITE], before)
+    assert not torch.equal(one.natural_parameters()[SITE], before)

@@ -269,9 +269,9 @@ class TestOptimiser:
     @pytest.mark.parametrize(
         "make",
         [
-            lambda p: torch.optim.Adam(p, lr=0.02),
-            lambda p: torch.optim.SGD(p, lr=0.002, momentum=0.9),
-            lambda p: BayesianLearningRule(p, lr=0.002),
+            lambda p: torch.optim.Adam(p, lr=0.05),
+            lambda p: torch.optim.SGD(p, lr=0.005, momentum=0.9),
+            lambda p: BayesianLearningRule(p, lr=0.01),
         ],
         ids=["adam", "sgd", "bayes"],
     )
@@ -284,7 +284,7 @@ class TestOptimiser:
         elbo = MeanFieldELBO(num_particles=4, vectorize_particles=True, max_plate_nesting=1)
         optimiser = make(list(guide.parameters()))
         losses = []
-        for _ in range(60):
+        for _ in range(30):
             optimiser.zero_grad()
             losses.append(elbo.loss_and_grads(net, guide, *args))
             optimiser.step()

@@ -201,7 +201,7 @@ def compare_gradients(problem, model, burn_in, nll, **options):
 
 @GRADIENTS
 @pytest.mark.parametrize(
-    "surrogate", [(Boxcar(), reference.boxcar), (Triangle(), reference.triangle)], ids=str
+    "surrogate", [(Boxcar(), reference.boxcar), (Triangle(), reference.triangle)], ids=["boxcar", "triangle"]
 )
 @pytest.mark.parametrize("options", [{}, {"readout": "trained", "gain": 1.5}], ids=str)
 def test_local_gradient_is_that_of_the_loop_with_detached_traces_and_reset(draws, surrogate, options):

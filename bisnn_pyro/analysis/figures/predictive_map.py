@@ -83,7 +83,8 @@ def plot_predictive_map(
             _draw_points(ax, train, classes, class_names)
             ax.set(title=name, xlabel=axis_names[0], ylabel="" if k % columns else axis_names[1])
             ax.tick_params(labelleft=k % columns == 0)
-            ax.locator_params(nbins=5)
+            ax.set_xticks(_ticks(horizontal))
+            ax.set_yticks(_ticks(vertical))
         titles = {False: f"probability of {class_names[1]}", True: "mutual information (nats)"}
         for k, (uncertain, image) in enumerate(sorted(images.items())):
             cax = page.bar(k, len(images))
@@ -149,6 +150,11 @@ def _training_points(points: ArrayLike, labels: ArrayLike) -> tuple[FloatArray, 
     if train.shape[1] != 2:
         raise DataError(f"points has shape {train.shape}; expected [N, 2].")
     return train, as_labels(labels, len(train), 2)
+
+
+def _ticks(axis: FloatArray) -> FloatArray:
+    """Three ticks off the corners, where the labels of neighbouring panels would touch."""
+    return axis[0] + (axis[-1] - axis[0]) * np.array([0.25, 0.5, 0.75])
 
 
 def _draw_map(ax: Axes, x1: FloatArray, x2: FloatArray, grid: FloatArray, uncertain: bool, top: float) -> Any:
