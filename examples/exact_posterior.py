@@ -34,5 +34,7 @@ learner = Learner(
 learner.fit(spikes.transpose(0, 1), y)
 
 print("posterior mean of each synapse, exact and mean-field:")
-for a, b in zip(exact.mean()["layers.0.weight"].flatten(), guide.mean()["layers.0.weight"].flatten(), strict=True):
+for a, b in zip(
+    exact.mean()["layers.0.weight"].flatten(), guide.mean()["layers.0.weight"].flatten(), strict=True
+):
     print(f"  {float(a):+.2f}  {float(b):+.2f}")

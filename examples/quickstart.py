@@ -4,7 +4,9 @@ import tempfile
 
 import bisnn_pyro
 
-config = bisnn_pyro.load_preset("two-moons", method="bayes", train={"epochs": 10}, analysis={"figures": False})
+config = bisnn_pyro.load_preset(
+    "two-moons", method="bayes", train={"epochs": 10}, analysis={"figures": False}
+)
 result = bisnn_pyro.run(config, tempfile.mkdtemp())
 print(result.metrics["predictors"]["committee"])
 

@@ -48,13 +48,17 @@ def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int 
         chunk: networks simulated at once.
 
     Raises:
-        ModelError: if there are too many synapses, or one is not binary.
+        ModelError: if there are too many synapses, or one is not binary, or neurons are stochastic.
     """
     modules = [*model.layers, *([] if model.readout is None else [model.readout])]
     shapes = {name: (m.fan_out, m.fan_in) for name, m in zip(model.weight_sites, modules, strict=True)}
     n = sum(o * i for o, i in shapes.values())
     if n > MAX_SYNAPSES:
         raise ModelError(f"{n} synapses are too many to enumerate; at most {MAX_SYNAPSES}")
+    if model.neuron.stochastic:
+        raise ModelError(
+            "stochastic neurons make a network no function of its weights; use threshold neurons"
+        )
     if not all(m.prior.binary for m in modules):
         raise ModelError("only binary synapses can be enumerated: use BinaryPrior")
     prior = SignBernoulli(modules[0].prior.natural)

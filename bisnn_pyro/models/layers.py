@@ -49,8 +49,11 @@ class Normalisation(PyroModule):
         return (current - mean) * (torch.rsqrt(variance + self.eps) * self.gain) + self.offset
 
 
-def _weight_prior(layer: Any) -> TorchDistribution:
-    return layer.prior.distribution((layer.fan_out, layer.fan_in))
+class _WeightPrior:
+    """The prior of a layer's weights; an object, because Pyro renames a function that it is given."""
+
+    def __call__(self, layer: Any) -> TorchDistribution:
+        return layer.prior.distribution((layer.fan_out, layer.fan_in))
 
 
 class DenseSynapses(PyroModule):
@@ -85,7 +88,7 @@ class DenseSynapses(PyroModule):
         super().__init__()
         self.fan_in, self.fan_out, self.gain = fan_in, fan_out, gain
         self.prior = prior
-        self.weight = PyroSample(_weight_prior)  # type: ignore[assignment]
+        self.weight = PyroSample(_WeightPrior())  # type: ignore[assignment]
         self.bias = None
         if bias and not normalise:
             self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1)  # type: ignore[assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,6 +43,8 @@ class Neuron(ABC):
 
     surrogate: Surrogate
     """What stands for ``ds/du``."""
+    stochastic: ClassVar[bool] = False
+    """Whether spikes are drawn, so that a network is no function of its weights and input."""
 
     @abstractmethod
     def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
@@ -112,6 +114,7 @@ class EscapeNeuron(Neuron):
         reset: weight of the refractory trace in the potential.
     """
 
+    stochastic: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     delta: float = 0.25
     reset: float = 1.0

@@ -1,5 +1,7 @@
 """The contract of a guide, for each guide of the package."""
 
+import pytest
+
 from bisnn_pyro.inference import AutoFullPrecision, AutoGaussian, AutoRelaxedSign, AutoStraightThrough
 from bisnn_pyro.models import NormalPrior
 from bisnn_pyro.testing import GuideContract
@@ -39,3 +41,14 @@ class TestFullPrecision(GuideContract):
 
     def prior(self):
         return NormalPrior(0.8)
+
+
+def test_another_guides_state_dict_is_refused():
+    suite = TestFullPrecision()
+    suite.setup_method()
+    _, guide = suite.ready()
+    model = suite.model()
+    for other in (AutoGaussian(model), AutoStraightThrough(model)):
+        with pytest.raises(RuntimeError, match=r"[Uu]nexpected key|Missing key"):
+            other.load_state_dict(guide.state_dict())
+    suite.teardown_method()

@@ -280,7 +280,13 @@ def test_gaussian_method_and_regression(tmp_path):
     for method in ("bayes", "gaussian"):
         (config,) = plan("curve", [method], overrides=[*small, "rule.name=adam", "rule.lr=0.01"])
         result = run(config, tmp_path)
-        assert set(result.metrics["predictors"]["committee"]) == {"rmse", "nll", "coverage90", "width90", "width90_gaps"}
+        assert set(result.metrics["predictors"]["committee"]) == {
+            "rmse",
+            "nll",
+            "coverage90",
+            "width90",
+            "width90_gaps",
+        }
         prediction = bisnn_pyro.load_run(result.path).predict(np.array([[0.0], [4.5]]))
         assert prediction.draws.shape == (3, 2)
         assert prediction.noise_scale > 0

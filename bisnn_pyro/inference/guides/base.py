@@ -38,6 +38,8 @@ class SynapticGuide(AutoGuide):
     """Whether the guide is a single network, so that a committee of it has one member."""
     binary: ClassVar[bool] = True
     """Whether draws are in {-1, +1}."""
+    roles: ClassVar[tuple[str, ...]] = ()
+    """What a site's parameters are called."""
 
     def __init__(self, model: Callable[..., Any], *, init_scale: float = 0.1) -> None:
         super().__init__(model)
@@ -157,6 +159,8 @@ class SynapticGuide(AutoGuide):
         is the committee drawn at once.  Neither the mode of the module nor the global random state
         matters or changes.
         """
+        if n < 1:
+            raise ModelError(f"a committee needs at least one member, not {n}")
         members = []
         for i in range(first, first + n):
             source = generator(seed, Purpose.MEMBERS, i)
@@ -191,8 +195,11 @@ class SynapticGuide(AutoGuide):
             parts = key.removeprefix(prefix).split(".")
             if key.startswith(prefix) and len(parts) == 2 and parts[1].endswith("_unconstrained"):
                 role, name = parts[0], parts[1].removesuffix("_unconstrained").replace("__", ".")
-                if _key(name) not in _children(self, role):
-                    self._register(role, name, torch.ones_like(value))
+                if role not in self.roles:
+                    continue  # another guide's: torch reports it as unexpected
+                for needed in self.roles:  # all of them, so that torch reports what the dict lacks
+                    if _key(name) not in _children(self, needed):
+                        self._register(needed, name, torch.ones_like(value))
                 self.sites.setdefault(name, value.dim())
         super()._load_from_state_dict(state_dict, prefix, *args)
 

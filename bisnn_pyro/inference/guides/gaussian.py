@@ -26,6 +26,7 @@ class AutoGaussian(SynapticGuide):
     """
 
     binary = False
+    roles = ("loc", "deviation")
 
     def __init__(self, model: Any, *, init_scale: float = 1.0, init_deviation: float = 0.1) -> None:
         super().__init__(model, init_scale=init_scale)

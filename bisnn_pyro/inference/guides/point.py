@@ -72,6 +72,8 @@ class AutoStraightThrough(_PointGuide):
         init_scale: initial latents are uniform in ``(-init_scale, init_scale)``.
     """
 
+    roles = ("latent",)
+
     def __init__(self, model: Any, *, clip: float | None = None, init_scale: float = 0.1) -> None:
         super().__init__(model, init_scale=init_scale)
         self.clip = clip
@@ -104,6 +106,7 @@ class AutoFullPrecision(_PointGuide):
     """
 
     binary = False
+    roles = ("loc",)
 
     def __init__(self, model: Any, *, init_scale: float = 1.0) -> None:
         super().__init__(model, init_scale=init_scale)

@@ -34,6 +34,7 @@ class AutoRelaxedSign(SynapticGuide):
             out: at the released code's +-10 a float32 gradient is already lost.
     """
 
+    roles = ("natural",)
     temperature: Tensor
 
     def __init__(
