@@ -55,6 +55,10 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
     return torch.where(small, q * _exp_remainder(x) - _log_remainder(q * torch.expm1(x)), direct)
 
 
+# Terms of the two series that reach the type's rounding below that.
+_EXP_TERMS = {torch.float32: 9, torch.float64: 15}
+_LOG_TERMS = {torch.float32: 7, torch.float64: 19}
+
 # torch's softplus switches to the identity above its threshold; ours must stay exact to the last bit.
 _NO_CUT = 60.0
 
@@ -62,9 +66,9 @@ _NO_CUT = 60.0
 def _exp_remainder(x: Tensor) -> Tensor:
     """Return ``exp(x) - 1 - x`` for ``|x| < _SERIES_BELOW`` by its Taylor series."""
     total = torch.ones_like(x)
-    for k in range(15, 2, -1):
-        total = 1 + x / k * total
-    return x * x / 2 * total
+    for k in range(_EXP_TERMS[x.dtype], 2, -1):
+        total.mul_(x).mul_(1 / k).add_(1)
+    return total.mul_(x).mul_(x).mul_(0.5)
 
 
 def _log_remainder(y: Tensor) -> Tensor:
@@ -72,6 +76,6 @@ def _log_remainder(y: Tensor) -> Tensor:
     z = y / (2 + y)
     z2 = z * z
     tail = torch.zeros_like(z)
-    for k in range(19, 2, -2):
-        tail = tail * z2 + 1.0 / k
-    return 2 * z2 / (1 - z) - 2 * z * z2 * tail
+    for k in range(_LOG_TERMS[y.dtype], 2, -2):
+        tail.mul_(z2).add_(1.0 / k)
+    return 2 * z2 * (1 / (1 - z) - z * tail)

@@ -35,6 +35,10 @@ class Surrogate(ABC):
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du`` at potentials ``u`` (threshold at 0), same shape."""
 
+    def backward(self, grad: Tensor, u: Tensor) -> Tensor:
+        """Return ``grad * ds/du``: the gradient in the potential, given the one in the spikes."""
+        return grad * self.derivative(u)
+
     def share_within(self, u: Tensor) -> float:
         """Return the share of potentials within ``width`` of the threshold."""
         return float((u.abs() <= self.width).double().mean())
@@ -46,8 +50,15 @@ class Boxcar(Surrogate):
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
-        inside = (u > -self.width) & (u <= self.width)
-        return inside.to(u.dtype) if self.width == 0.5 else inside.to(u.dtype) / (2 * self.width)
+        return self._inside(u).to(u.dtype) / (2 * self.width)
+
+    def backward(self, grad: Tensor, u: Tensor) -> Tensor:
+        """Return ``grad * ds/du``, in fewer passes over memory."""
+        passed = torch.where(self._inside(u), grad, grad.new_zeros(()))
+        return passed if self.width == 0.5 else passed.div_(2 * self.width)
+
+    def _inside(self, u: Tensor) -> Tensor:
+        return (u > -self.width).logical_and_(u <= self.width)
 
 
 @dataclass(frozen=True)

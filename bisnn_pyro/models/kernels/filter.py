@@ -81,11 +81,14 @@ class _AlphaFilter(torch.autograd.Function):
         state_shape = (*x.shape[:-3], *x.shape[-2:])
         p, q = p.reshape(state_shape), q.reshape(state_shape)
         ctx.mark_non_differentiable(p, q)
+        ctx.set_materialize_grads(False)
         return out.mul_(scale).reshape(x.shape), p, q
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad is None:
+            return None, None, None, None, None, None
         reversed_grad = flatten(grad).flip(1)
         zero = reversed_grad.new_zeros(reversed_grad[:, 0].shape)
         out, _, _ = kernels_for(grad).filter_sequence(reversed_grad, *ctx.decays, zero, zero)

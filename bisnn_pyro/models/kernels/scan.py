@@ -50,13 +50,15 @@ class _ThresholdScan(torch.autograd.Function):
         state_shape = (*current.shape[:-3], *current.shape[-2:])
         r, s = r.reshape(state_shape), s.reshape(state_shape)
         ctx.mark_non_differentiable(potential, r, s)
+        ctx.set_materialize_grads(False)
         return spikes.reshape(current.shape), potential, r, s
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         (potential,) = ctx.saved_tensors
-        return grad * ctx.surrogate.derivative(potential), None, None, None, None, None, None
+        passed = None if grad is None else ctx.surrogate.backward(grad, potential)
+        return passed, None, None, None, None, None, None
 
 
 def threshold_scan(
