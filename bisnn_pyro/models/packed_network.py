@@ -111,7 +111,7 @@ class PackedNetwork:
         """Filter sums ``[T, B, O]`` to unit gain; a constant one is repeated first."""
         flat = sums.reshape(1, sums.shape[0], -1)
         rest = flat.new_zeros(1, flat.shape[-1])
-        return filter_sequence(flat, *self.synapse, rest, rest)[0].reshape(sums.shape) * self.unit_gain
+        return filter_sequence(flat, *self.synapse, self.unit_gain, rest, rest)[0].reshape(sums.shape)
 
     def _sums(self, layer: _Layer, x: PackedInput) -> Floats:
         if x.bits is not None:

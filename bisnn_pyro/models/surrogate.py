@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
+from bisnn_pyro.models.kernels.backend import kernels_for
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,12 @@ class Boxcar(Surrogate):
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
-        return self._inside(u).to(u.dtype) / (2 * self.width)
+        inside = (u > -self.width).logical_and_(u <= self.width)
+        return inside.to(u.dtype) * (0.5 / self.width)
 
     def backward(self, grad: Tensor, u: Tensor) -> Tensor:
-        """Return ``grad * ds/du``, in fewer passes over memory."""
-        passed = torch.where(self._inside(u), grad, grad.new_zeros(()))
-        return passed if self.width == 0.5 else passed.div_(2 * self.width)
-
-    def _inside(self, u: Tensor) -> Tensor:
-        return (u > -self.width).logical_and_(u <= self.width)
+        """Return ``grad * ds/du``, in one pass over memory."""
+        return kernels_for(u).gate(grad, u, self.width)
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,13 @@ class _AlphaFilter(torch.autograd.Function):
         ctx: Any, x: Tensor, p: Tensor, q: Tensor, a: float, b: float, scale: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.decays, ctx.scale = (a, b), scale
-        out, p, q = kernels_for(x).filter_sequence(flatten(x), a, b, flatten_state(p), flatten_state(q))
+        state = flatten_state(p), flatten_state(q)
+        out, p, q = kernels_for(x).filter_sequence(flatten(x), a, b, scale, *state)
         state_shape = (*x.shape[:-3], *x.shape[-2:])
         p, q = p.reshape(state_shape), q.reshape(state_shape)
         ctx.mark_non_differentiable(p, q)
         ctx.set_materialize_grads(False)
-        return out.mul_(scale).reshape(x.shape), p, q
+        return out.reshape(x.shape), p, q
 
     @staticmethod
     @once_differentiable
@@ -91,8 +92,8 @@ class _AlphaFilter(torch.autograd.Function):
             return None, None, None, None, None, None
         reversed_grad = flatten(grad).flip(1)
         zero = reversed_grad.new_zeros(reversed_grad[:, 0].shape)
-        out, _, _ = kernels_for(grad).filter_sequence(reversed_grad, *ctx.decays, zero, zero)
-        return out.flip(1).mul_(ctx.scale).reshape(grad.shape), None, None, None, None, None
+        out, _, _ = kernels_for(grad).filter_sequence(reversed_grad, *ctx.decays, ctx.scale, zero, zero)
+        return out.flip(1).reshape(grad.shape), None, None, None, None, None
 
 
 def alpha_filter(

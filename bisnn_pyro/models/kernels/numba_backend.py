@@ -15,7 +15,7 @@ _BLOCK = 2048
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _filter(x, a, b, p, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _filter(x, a, b, scale, p, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     n_draws, n_steps, n_units = x.shape
     for draw in range(n_draws):
         for start in range(0, n_units, _BLOCK):
@@ -27,7 +27,7 @@ def _filter(x, a, b, p, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001
                     value = a * ps[m] + qs[m]
                     qs[m] = b * qs[m] + xs[m]
                     ps[m] = value
-                    os[m] = value
+                    os[m] = scale * value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -62,6 +62,14 @@ def _trace(s, c, r, last, out):  # type: ignore[no-untyped-def]  # noqa: ANN001,
                 last[draw, m] = s[draw, t, m]
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def _gate(grad, u, width, slope, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    zero = u.dtype.type(0)
+    for m in range(u.size):
+        inside = (u[m] > -width) & (u[m] <= width)
+        out[m] = grad[m] * slope if inside else zero
+
+
 def _array(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy()
 
@@ -70,11 +78,14 @@ def _scalar(value: float, like: Tensor) -> np.floating:
     return _array(like).dtype.type(value)
 
 
-def filter_sequence(x: Tensor, a: float, b: float, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def filter_sequence(
+    x: Tensor, a: float, b: float, scale: float, p: Tensor, q: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.filter_sequence`."""
     p, q = p.clone(memory_format=torch.contiguous_format), q.clone(memory_format=torch.contiguous_format)
     out = torch.empty(x.shape, dtype=x.dtype)
-    _filter(_array(x), _scalar(a, x), _scalar(b, x), p.numpy(), q.numpy(), out.numpy())
+    factors = (_scalar(value, x) for value in (a, b, scale))
+    _filter(_array(x), *factors, p.numpy(), q.numpy(), out.numpy())
     return out, p, q
 
 
@@ -97,3 +108,11 @@ def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor
     out = torch.empty(s.shape, dtype=s.dtype)
     _trace(_array(s), _scalar(c, s), r.numpy(), last.numpy(), out.numpy())
     return out, r, last
+
+
+def gate(grad: Tensor, u: Tensor, width: float) -> Tensor:
+    """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.gate`."""
+    out = torch.empty(u.shape, dtype=u.dtype)
+    flat = [_array(x).reshape(-1) for x in (grad, u)]
+    _gate(*flat, _scalar(width, u), _scalar(0.5 / width, u), out.numpy().reshape(-1))
+    return out

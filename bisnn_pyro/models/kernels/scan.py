@@ -8,7 +8,7 @@ the local rule of arXiv 2012.08300 (and as DECOLLE and much of the surrogate-gra
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ from torch.autograd.function import once_differentiable
 
 from bisnn_pyro.models.kernels.backend import kernels_for
 from bisnn_pyro.models.kernels.filter import flatten, flatten_state
-from bisnn_pyro.models.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from bisnn_pyro.models.surrogate import Surrogate
 
 
 class ResetState(NamedTuple):

@@ -10,13 +10,19 @@ import torch
 from torch import Tensor
 
 
-def filter_sequence(x: Tensor, a: float, b: float, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run ``P_t = a P_{t-1} + Q_{t-1}``, ``Q_t = b Q_{t-1} + x_t``; return P over time and the end state."""
+def filter_sequence(
+    x: Tensor, a: float, b: float, scale: float, p: Tensor, q: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run ``P_t = a P_{t-1} + Q_{t-1}``, ``Q_t = b Q_{t-1} + x_t``.
+
+    Returns:
+        ``scale P`` over time, and the end state (P, Q), which is not scaled.
+    """
     out = torch.empty_like(x)
     for t in range(x.shape[1]):
         p = a * p + q
         q = b * q + x[:, t]
-        out[:, t] = p
+        out[:, t] = scale * p
     return out, p, q
 
 
@@ -46,3 +52,9 @@ def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor
         out[:, t] = r
         last = s[:, t]
     return out, r, last
+
+
+def gate(grad: Tensor, u: Tensor, width: float) -> Tensor:
+    """Return ``grad / (2 width)`` where ``-width < u <= width``, else 0: the boxcar's backward pass."""
+    inside = (u > -width).logical_and_(u <= width)
+    return grad * inside * (0.5 / width)
