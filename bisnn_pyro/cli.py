@@ -94,6 +94,8 @@ def _print_summary(summary: object) -> None:
 
     assert isinstance(summary, Summary)
     typer.echo(f"\n{summary.table}")
+    if summary.differences:
+        typer.echo(f"\npaired by seed, on the same test points:\n{summary.differences}")
     for std, table in summary.noise_tables.items():
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     typer.echo(f"\ntables and figures: {summary.path}")

@@ -23,12 +23,15 @@ class Summary:
     Attributes:
         path: ``<out>/summary``.
         table: the scores of every predictor, as text.
+        differences: scores of the first method less those of each other one, paired by training seed (on
+            the same test points); empty for a single seed or method.
         noise_tables: the same on noisy inputs, by the noise's standard deviation.
         figures: where the figures are.
     """
 
     path: Path
     table: str
+    differences: str
     noise_tables: dict[str, str]
     figures: tuple[Path, ...]
 
@@ -41,6 +44,9 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
     metrics = [m for m in (REGRESSION if "rmse" in rows[0] else CLASSIFICATION) if m in rows[0]]
     for suffix in ("csv", "md", "tex"):
         write_table(rows, path / f"table.{suffix}", metrics)
+    paired = _differences(rows, metrics)
+    if paired:
+        write_table(paired, path / "differences.csv", metrics)
     noise_tables = {}
     for std in records[0].get("noise", {}):
         noisy = [row for r in records if std in r.get("noise", {}) for row in _rows(r, r["noise"][std])]
@@ -52,13 +58,33 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
     if config.analysis.figures:
         draw_summary_figures(path, first, build_task(config))
     figures = tuple(sorted(path.glob("*.png")))
-    return Summary(path, results_table(rows, metrics), noise_tables, figures)
+    differences = results_table(paired, metrics) if paired else ""
+    return Summary(path, results_table(rows, metrics), differences, noise_tables, figures)
 
 
 def _rows(record: dict[str, Any], predictors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
     return [
         {"method": record["method"], "predictor": name, "seed": record["seed"], **scores}
         for name, scores in predictors.items()
+    ]
+
+
+def _differences(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, seed by seed, the first method's first predictor less that of each other method."""
+    first: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        first.setdefault((row["method"], row["seed"]), row)
+    reference, *others = dict.fromkeys(method for method, _ in first)
+    pairs = [(m, s) for m, s in first if m in others and (reference, s) in first]
+    if len({seed for _, seed in pairs}) < 2:
+        return []
+    return [
+        {
+            "difference": f"{reference} - {method}",
+            "seed": seed,
+            **{k: first[reference, seed][k] - first[method, seed][k] for k in metrics},
+        }
+        for method, seed in sorted(pairs, key=lambda pair: others.index(pair[0]))
     ]
 
 

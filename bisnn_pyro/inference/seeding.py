@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     HIDDEN_SPIKES = 5
     INITIALISATION = 6
     VALIDATION = 7
+    REFERENCE = 8
 
 
 def derived_seed(seed: int, *path: int) -> int:

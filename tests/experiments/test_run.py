@@ -216,6 +216,7 @@ def test_batch_over_methods_and_seeds_with_summary(source, tmp_path):
     with xr.open_datatree(summary / "bayes.nc") as tree:
         assert tree["posterior_predictive"]["chain"].values.tolist() == [0, 1]
     assert "committee" in result.summary.table
+    assert "bayes - straight-through" in result.summary.differences
     with pytest.raises(RunFolderError, match="already holds"):
         run_experiment(configs, tmp_path / "out")
     again = run_experiment(configs, tmp_path / "out", resume=True)

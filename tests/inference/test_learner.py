@@ -282,7 +282,7 @@ class TestStopping:
             seen.append(copy.deepcopy(guide.state_dict()))
             return {"val_nll": next(script)}
 
-        monkeypatch.setattr("bisnn_pyro.inference.learner.validate", validate)
+        monkeypatch.setattr("bisnn_pyro.inference.training.validate", validate)
         learner = make_learner(epochs=len(values), **options)
         return learner, learner.fit(X, Y, X_VAL, Y_VAL), seen
 
@@ -482,7 +482,7 @@ class TestDivergence:
         likelihood = _Poisoned()
         likelihood.bad = bad
         net = SpikingGLM(4, (6,), likelihood)
-        with pytest.raises(DivergenceError, match=r"epoch 1: 'y' = (nan|-?inf)"):
+        with pytest.raises(DivergenceError, match=r"epoch 1: the loss is not finite: 'y' = (nan|-?inf)"):
             make_learner(net).fit(X, Y)
 
     def test_bad_local_loss_is_named(self):
@@ -492,7 +492,7 @@ class TestDivergence:
         def poison(history, checkpoint):
             net.local_likelihood(0).distribution = _Poisoned().distribution
 
-        with pytest.raises(DivergenceError, match="epoch 2: 'local_0' = nan") as caught:
+        with pytest.raises(DivergenceError, match="epoch 2: the loss is not finite: 'local_0' = nan") as caught:
             make_learner(net).fit(X, Y, on_epoch=poison)
         assert "'y'" not in str(caught.value)
 
@@ -503,7 +503,7 @@ class TestDivergence:
         def poison(history, checkpoint):
             net.random_readout_0.fill_(math.nan)
 
-        with pytest.raises(DivergenceError, match="epoch 2: 'y' = nan"):
+        with pytest.raises(DivergenceError, match="epoch 2: the loss is not finite: 'y' = nan"):
             make_learner(net).fit(X, Y.float() if likelihood is Gaussian else Y, on_epoch=poison)
 
     def test_other_value_errors_stay_what_they_are(self):
@@ -520,7 +520,7 @@ class TestDivergence:
 
         with (
             pyro.validation_enabled(False),
-            pytest.raises(DivergenceError, match=r"epoch 2: 'layers\.0\.weight' = (nan|inf)"),
+            pytest.raises(DivergenceError, match=r"epoch 2: the loss is not finite: 'layers\.0\.weight' = (nan|inf)"),
         ):
             learner.fit(X, Y, on_epoch=poison)
 

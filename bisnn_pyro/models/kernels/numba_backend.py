@@ -84,8 +84,8 @@ def filter_sequence(
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.filter_sequence`."""
     p, q = p.clone(memory_format=torch.contiguous_format), q.clone(memory_format=torch.contiguous_format)
     out = torch.empty(x.shape, dtype=x.dtype)
-    factors = (_scalar(value, x) for value in (a, b, scale))
-    _filter(_array(x), *factors, p.numpy(), q.numpy(), out.numpy())
+    a_, b_, scale_ = (_scalar(value, x) for value in (a, b, scale))
+    _filter(_array(x), a_, b_, scale_, p.numpy(), q.numpy(), out.numpy())
     return out, p, q
 
 
@@ -113,6 +113,6 @@ def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor
 def gate(grad: Tensor, u: Tensor, width: float) -> Tensor:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.gate`."""
     out = torch.empty(u.shape, dtype=u.dtype)
-    flat = [_array(x).reshape(-1) for x in (grad, u)]
-    _gate(*flat, _scalar(width, u), _scalar(0.5 / width, u), out.numpy().reshape(-1))
+    flat_grad, flat_u = (_array(x).reshape(-1) for x in (grad, u))
+    _gate(flat_grad, flat_u, _scalar(width, u), _scalar(0.5 / width, u), out.numpy().reshape(-1))
     return out
