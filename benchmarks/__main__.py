@@ -14,7 +14,7 @@ from benchmarks import committees, report, steps
 from benchmarks.rows import Benchmark, Row, Settings
 from benchmarks.timing import threads
 
-QUICK = Settings(seconds=3.0, memory_pairs=1)
+QUICK = Settings(seconds=4.0, memory_pairs=2)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -51,7 +51,7 @@ def measure(rows: Sequence[Benchmark], settings: Settings) -> list[Row]:
         for benchmark in rows:
             if benchmark.needs and importlib.util.find_spec(benchmark.needs) is None:
                 print(
-                    f"{benchmark.name:36s} skipped: {benchmark.needs} is missing; pip install -e '.[bench]'"
+                    f"{benchmark.name:40s} skipped: {benchmark.needs} is missing; pip install -e '.[bench]'"
                 )
                 continue
             results.append(benchmark.run(benchmark.name, settings))

@@ -10,7 +10,7 @@ import resource
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def measure(
     points: int = 100,
     n_threads: int = 1,
     seconds: float = 0.0,
-    warm: int = 1,
+    warm: int = 0,
 ) -> dict[str, float]:
     """Run a task in a fresh process.
 
@@ -39,7 +39,7 @@ def measure(
         points: its test points.
         n_threads: threads of torch and of the packed path.
         seconds: how long to repeat the task; 0 runs it once.
-        warm: runs before, of a committee with one member, which compile and load what is needed.
+        warm: untimed runs before; all kernels are compiled already. Their memory counts.
 
     Returns:
         ``seconds``, the median; ``peak_mb``, the largest resident memory while it ran; ``base_mb``,
@@ -84,27 +84,32 @@ def forget_peak() -> None:
         return
 
 
-def _timed(work: Any, seconds: float) -> dict[str, float]:
+def _timed(work: Any, seconds: float, warm: int) -> dict[str, float]:
     forget_peak()
     base = status_mb("VmRSS")
-    times = repeat(work, seconds=seconds, least=1, most=101, warm=0)
+    times = repeat(work, seconds=seconds, least=1, most=101, warm=warm)
     return {"seconds": statistics.median(times), "base_mb": base, "peak_mb": status_mb("VmHWM")}
+
+
+def _load(net: Net) -> None:
+    """Compile and load what a run needs, on a net too small to leave memory behind."""
+    small = replace(net, n_steps=net.burn_in + 1, batch=1, hidden=tuple(1 for _ in net.hidden))
+    with our_step(small) as step:
+        step()
+    with our_committee(small, 1, 1) as committee:
+        committee()
 
 
 def run(job: dict[str, Any]) -> dict[str, float]:
     """Do what ``measure`` asks, in this process."""
     net = Net(**{**job["net"], "hidden": tuple(job["net"]["hidden"])})
     with threads(job["threads"]):
+        _load(net)
         if job["task"] == "step":
             with our_step(net) as step:
-                for _ in range(job["warm"]):
-                    step()
-                return _timed(step, job["seconds"])
-        with our_committee(net, job["points"], 1) as committee:
-            for _ in range(job["warm"]):
-                committee()
-            committee.n_draws = job["draws"]
-            return _timed(committee, job["seconds"])
+                return _timed(step, job["seconds"], job["warm"])
+        with our_committee(net, job["points"], job["draws"]) as committee:
+            return _timed(committee, job["seconds"], job["warm"])
 
 
 if __name__ == "__main__":

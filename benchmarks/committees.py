@@ -16,9 +16,9 @@ from benchmarks.timing import alternate, quartiles, repeat
 TYPES = {"floor": torch.float32, "floor-bfloat16": torch.bfloat16}
 
 
-def _about(net: Net, settings: Settings) -> str:
+def _about(net: Net, draws: int, settings: Settings) -> str:
     sizes = net.setting.rsplit(",", 1)[0]
-    return f"{sizes}, {settings.draws} members on {settings.points} points"
+    return f"{sizes}, {draws} members on {settings.points} points"
 
 
 def floor(name: str, settings: Settings) -> Row:
@@ -30,8 +30,8 @@ def floor(name: str, settings: Settings) -> Row:
         theirs = CommitteeFloor(net, ours.blocks, settings.draws, TYPES[kind])
         c = alternate(ours, theirs, seconds=settings.seconds, warm=1)
     dtype = str(TYPES[kind]).removeprefix("torch.")
-    about = f"{_about(net, settings)}; our {path} path, draws and votes included, against {dtype} products"
-    return Row.of(name, c, about)
+    what = f"our {path} path, draws and votes included, against {dtype} products"
+    return Row.of(name, c, f"{_about(net, settings.draws, settings)}; {what}")
 
 
 def loop(name: str, settings: Settings) -> Row:
@@ -41,17 +41,21 @@ def loop(name: str, settings: Settings) -> Row:
         readout = ours.model.random_readout(-1)
         theirs = LoopCommittee(net, ours.source, ours.blocks, settings.draws, readout)
         c = alternate(ours, theirs, seconds=settings.seconds, least=3, warm=1)
-    return Row.of(name, c, f"{_about(net, settings)}; step-by-step torch loop, one member at a time")
+    return Row.of(
+        name, c, f"{_about(net, settings.draws, settings)}; step-by-step torch loop, one member at a time"
+    )
 
 
 def member_seconds(name: str, settings: Settings) -> Row:
     """Measure our time a member; there is nothing to compare it with here."""
-    net = settings.nets[name.rsplit("/", 1)[1]]
-    with our_committee(net, settings.points, settings.draws) as ours:
+    net, draws = settings.nets[name.rsplit("/", 1)[1]], settings.member_draws
+    with our_committee(net, settings.points, draws) as ours:
         path = ours().path
-        times = [t / settings.draws for t in repeat(ours, seconds=settings.seconds / 2, least=5)]
+        times = [t / draws for t in repeat(ours, seconds=settings.seconds / 2, least=5)]
     low, middle, high = quartiles(times)
-    about = f"{_about(net, settings)}, {path} path; seconds a member, quartiles {low:.4g} to {high:.4g}"
+    about = (
+        f"{_about(net, draws, settings)}, {path} path; seconds a member, quartiles {low:.4g} to {high:.4g}"
+    )
     return Row(name, None, None, None, middle, None, about)
 
 

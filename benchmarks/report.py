@@ -14,6 +14,8 @@ import torch
 
 from benchmarks.rows import Row
 
+TICKS = tuple(m * 10.0**e for e in range(-4, 4) for m in (1, 2, 5))
+
 
 def environment() -> dict[str, Any]:
     """Return what the figures depend on besides the code."""
@@ -33,10 +35,10 @@ def line(row: Row) -> str:
     """Return a row as a line of the table."""
     spread = "" if row.ratio is None else f"{row.ratio:8.3f} [{row.low:.3f}, {row.high:.3f}]"
     times = " ".join("       -" if s is None else _seconds(s) for s in (row.ours_s, row.theirs_s))
-    return f"{row.name:36s} {spread:26s} {times}"
+    return f"{row.name:40s} {spread:26s} {times}"
 
 
-HEADING = f"{'row':36s} {'  ratio [quartiles]':26s} {'ours':>8s} {'theirs':>8s}"
+HEADING = f"{'row':40s} {'  ratio [quartiles]':26s} {'ours':>8s} {'theirs':>8s}"
 
 
 def _seconds(s: float) -> str:
@@ -80,7 +82,11 @@ def draw(rows: list[Row], folder: Path) -> None:
         )
         ax.axvline(1, color="black", linewidth=0.8)
         ax.set_xscale("log")
-        ax.set_xlim(min(low.min(), 0.5) / 1.6, max(high.max(), 2) * 1.6)
+        left, right = min(low.min(), 0.5) / 1.3, max(high.max(), 2) * 1.6
+        ticks = [t for t in TICKS if left <= t <= right]
+        ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        ax.minorticks_off()
+        ax.set_xlim(left, right)
         for y, row, end in zip(place, rows, np.maximum(high, 1), strict=True):
             ax.text(end * 1.04, y, f"{row.ratio:.2f}", va="center", fontsize=6)
         ax.set_yticks(place, [row.name for row in rows])

@@ -51,7 +51,8 @@ class Settings:
         seconds: time for the pairs of a row, without set-up and warm-up.
         nets: the networks by name.
         points: test points of a committee.
-        draws: members of a committee that is timed.
+        draws: members of a committee that is compared with another program.
+        member_draws: members of the committee whose time a member is measured.
         memory_draws: the two committees whose memory is compared, the larger first.
         memory_points: test points there.
         memory_pairs: how often.
@@ -61,6 +62,7 @@ class Settings:
     nets: dict[str, Net] = field(default_factory=lambda: {"two-moons": TWO_MOONS, "mnist": MNIST})
     points: int = 1000
     draws: int = 2
+    member_draws: int = 10
     memory_draws: tuple[int, int] = (1000, 20)
     memory_points: int = 100
     memory_pairs: int = 3

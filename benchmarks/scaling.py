@@ -42,7 +42,14 @@ def point(axis: str, value: int, n_threads: int, base: Net = TWO_MOONS, seconds:
     """Measure one point: a training step, or a prediction on the axis ``draws``."""
     task = "committee" if axis == "draws" else "step"
     draws = value if axis == "draws" else 1
-    got = measure(task, _net(axis, value, base), draws=draws, n_threads=n_threads, seconds=seconds)
+    got = measure(
+        task,
+        _net(axis, value, base),
+        draws=draws,
+        n_threads=n_threads,
+        seconds=seconds,
+        warm=0 if axis == "draws" else 1,
+    )
     grown = max(got["peak_mb"] - got["base_mb"], 0.0)
     return {"axis": axis, "value": value, "threads": n_threads, "memory_mb": grown, **got}
 
@@ -93,6 +100,17 @@ def save(points: list[Point], folder: Path) -> None:
     draw(points, fits, folder)
 
 
+def _at_least_a_decade(ax: Any) -> None:
+    """Widen a log axis, so that noise about a constant does not look like a trend; plain tick labels."""
+    from matplotlib.ticker import NullFormatter
+
+    low, high = ax.get_ylim()
+    spare = max(1.0, (10 * low / high) ** 0.5)
+    ax.set_ylim(low / spare, high * spare)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+
+
 def draw(points: list[Point], fits: list[dict[str, Any]], folder: Path) -> None:
     """Draw time (upper row) and memory (lower row) over each axis, with the exponents."""
     from bisnn_pyro.analysis import save_figure
@@ -117,6 +135,7 @@ def draw(points: list[Point], fits: list[dict[str, Any]], folder: Path) -> None:
                     )
                 ax.set_xscale("log")
                 ax.set_yscale("log")
+                _at_least_a_decade(ax)
                 ax.legend(fontsize=6)
                 if row == len(QUANTITIES) - 1:
                     ax.set_xlabel(LABELS[axis])

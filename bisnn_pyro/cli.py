@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bisnn_pyro.errors import BisnnError, InputError
+from bisnn_pyro.errors import BisnnError, ConfigError, InputError
 
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.config import Config
     from bisnn_pyro.experiments.run import RunResult
+    from bisnn_pyro.experiments.summary import Summary
     from bisnn_pyro.experiments.tune import Trial
 
 INTERRUPTED = 130
@@ -28,6 +29,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from bisnn_pyro import __version__
+
+        typer.echo(f"bisnn_pyro {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Bayesian learning of spiking networks with binary synapses."""
+
 
 Source = Annotated[str, typer.Argument(help="A preset's name (see `bisnn list`) or a TOML file.")]
 Methods = Annotated[
@@ -50,7 +69,9 @@ def run(
     source: Source,
     method: Methods = None,
     overrides: Overrides = None,
-    seed: Annotated[int, typer.Option(min=0, help="Training seed.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Training seed; the source's own, or 0.", show_default=False)
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Several training seeds: 0-4 or 0,2,5.", show_default=False)
     ] = None,
@@ -63,7 +84,9 @@ def run(
     """Train, predict and analyse: every method of a preset, into one folder each."""
     from bisnn_pyro.experiments.batch import parse_seeds, plan, run_experiment
 
-    training_seeds = parse_seeds(seeds) if seeds is not None else [seed]
+    if seed is not None and seeds is not None:
+        raise ConfigError("give --seed or --seeds, not both")
+    training_seeds = [seed] if seeds is None else [*parse_seeds(seeds)]
     configs = plan(source, method or [], training_seeds, overrides or [])
     result = run_experiment(
         configs,
@@ -74,10 +97,15 @@ def run(
         progress=not quiet and sys.stderr.isatty(),
         report=_report_run,
     )
-    if result.summary is None:
+    if result.summary is not None:
+        _print_summary(result.summary)
+    for config, error in result.failures:
+        typer.echo(f"bisnn: {config.method} with seed {config.seed} failed: {error}", err=True)
+    if result.interrupted:
         typer.echo(f"interrupted; finish with --resume. Runs so far: {result.out}", err=True)
         raise typer.Exit(INTERRUPTED)
-    _print_summary(result.summary)
+    if result.failures:
+        raise typer.Exit(1)
 
 
 def _report_run(config: Config, result: RunResult) -> None:
@@ -89,10 +117,7 @@ def _report_run(config: Config, result: RunResult) -> None:
     typer.echo(f"{result.path}: trained in {m['train_seconds']:.1f} s, {stop}")
 
 
-def _print_summary(summary: object) -> None:
-    from bisnn_pyro.experiments.summary import Summary
-
-    assert isinstance(summary, Summary)
+def _print_summary(summary: Summary) -> None:
     typer.echo(f"\n{summary.table}")
     if summary.differences:
         typer.echo(f"\npaired by seed, on the same test points:\n{summary.differences}")
@@ -134,7 +159,6 @@ def evaluate(
 ) -> None:
     """Evaluate a run's posterior anew, an interrupted run's too."""
     from bisnn_pyro.analysis import results_table
-    from bisnn_pyro.errors import ConfigError
     from bisnn_pyro.experiments.run import evaluate_folder
 
     levels = None
@@ -149,7 +173,8 @@ def evaluate(
     for std, predictors in metrics.get("noise", {}).items():
         noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{results_table(noisy)}")
-    typer.echo(f"\nfigures: {folder / 'figures'}")
+    if (folder / "figures").is_dir():
+        typer.echo(f"\nfigures: {folder / 'figures'}")
 
 
 @app.command()
@@ -164,6 +189,7 @@ def tune(
         typer.Option("--out", help="Folder instead of runs/<experiment>/tune.", show_default=False),
     ] = None,
     jobs: Jobs = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Search anew.")] = False,
 ) -> None:
     """Search the settings of every method with the same budget, on validation NLL."""
     from bisnn_pyro.experiments.tune import tune as search
@@ -176,6 +202,7 @@ def tune(
         n_seeds=n_seeds,
         overrides=overrides or [],
         jobs=jobs,
+        overwrite=overwrite,
         report=_report_trial,
     )
     typer.echo(f"\nall trials: {folder / 'trials.csv'}\nbest settings: {folder / 'tuned.toml'}")

@@ -1,10 +1,14 @@
 """The benchmarks measure what they say: same mathematics on both sides, and files of the right form."""
 
 import json
+import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
 from benchmarks import __main__ as command
 from benchmarks import child, committees, report, scaling, steps
@@ -21,6 +25,7 @@ TINY = Settings(
     nets={"two-moons": MOONS, "mnist": IMAGES},
     points=6,
     draws=2,
+    member_draws=2,
     memory_draws=(3, 2),
     memory_points=4,
     memory_pairs=1,

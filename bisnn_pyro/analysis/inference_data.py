@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.errors import DataError
+from bisnn_pyro.files import atomic_path
 
 if TYPE_CHECKING:
     import xarray as xr

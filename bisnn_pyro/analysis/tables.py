@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.analysis.intervals import MeanInterval, format_interval, mean_interval
 from bisnn_pyro.errors import DataError, InputError
+from bisnn_pyro.files import atomic_path
 
 Row = Mapping[str, Any]
 SEED = "seed"

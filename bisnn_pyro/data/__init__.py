@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .arrays import load_npz
-    from .corruption import gaussian_noise
-    from .digits import handwritten_digits
-    from .encoders import (
+    from bisnn_pyro.data.arrays import load_npz
+    from bisnn_pyro.data.corruption import gaussian_noise
+    from bisnn_pyro.data.digits import handwritten_digits
+    from bisnn_pyro.data.encoders import (
         BernoulliRateEncoder,
         DirectEncoder,
         Encoder,
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
         PopulationEncoder,
         SpikesEncoder,
     )
-    from .labels import LabelMap
-    from .registry import encoder_settings, load_task, make_encoder, task_settings
-    from .scaling import FeatureScaler, TargetScaler
-    from .synthetic import CurveGrid, curve, curve_grid, curve_truth, two_moons
-    from .task import Split, Task
+    from bisnn_pyro.data.labels import LabelMap
+    from bisnn_pyro.data.registry import encoder_settings, load_task, make_encoder, task_settings
+    from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+    from bisnn_pyro.data.synthetic import CurveGrid, curve, curve_grid, curve_truth, two_moons
+    from bisnn_pyro.data.task import Split, Task
 
 _HOME = {
     "BernoulliRateEncoder": "encoders",

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .checks import check_choice, check_number
-from .labels import LabelMap
-from .npz import read_npz
-from .scaling import FeatureScaler, TargetScaler
-from .splitting import at_most, choose
-from .task import Split, Task
+from bisnn_pyro.data.checks import check_choice, check_number
+from bisnn_pyro.data.labels import LabelMap
+from bisnn_pyro.data.npz import read_npz
+from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.data.splitting import at_most, choose
+from bisnn_pyro.data.task import Split, Task
+from bisnn_pyro.errors import DataError
 
 INPUT_KINDS = ("auto", "features", "images", "spikes")
 TARGET_KINDS = ("auto", "classification", "regression")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from bisnn_pyro.errors import DataError
 
 
 def check_count(name: str, value: Any, minimum: int = 1) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_count, check_number
+from bisnn_pyro.data.checks import check_count, check_number
 
 
 def gaussian_noise(x: np.ndarray, std: float, seed: int) -> np.ndarray:

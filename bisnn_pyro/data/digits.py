@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .labels import LabelMap
-from .scaling import FeatureScaler
-from .splitting import at_most, choose
-from .task import Split, Task
+from bisnn_pyro.data.labels import LabelMap
+from bisnn_pyro.data.scaling import FeatureScaler
+from bisnn_pyro.data.splitting import at_most, choose
+from bisnn_pyro.data.task import Split, Task
 
 MAX_PIXEL = 16.0
 """Brightest value a pixel can have in this data set (a count of black dots in a 4 x 4 block)."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import DataError
-from .checks import check_count, check_number
+from bisnn_pyro.data.checks import check_count, check_number
+from bisnn_pyro.errors import DataError
 
 
 class Encoder(ABC):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from bisnn_pyro.errors import DataError
 
 Label = bool | int | float | str
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .checks import check_finite
+from bisnn_pyro.data.checks import check_finite
+from bisnn_pyro.errors import DataError
 
 REQUIRED = ("x_train", "y_train", "x_test", "y_test")
 OPTIONAL = ("x_val", "y_val", "kind")

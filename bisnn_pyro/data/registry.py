@@ -7,10 +7,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from ..errors import DataError
-from .checks import check_choice
-from .encoders import Encoder
-from .task import Task
+from bisnn_pyro.data.checks import check_choice
+from bisnn_pyro.data.encoders import Encoder
+from bisnn_pyro.data.task import Task
+from bisnn_pyro.errors import DataError
 
 # Module and name, imported at the first use.
 TASKS = {

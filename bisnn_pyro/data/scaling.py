@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError
-from .checks import check_choice, check_finite
+from bisnn_pyro.data.checks import check_choice, check_finite
+from bisnn_pyro.errors import DataError
 
 _ROWS = 4096  # rows scaled at a time, so that the float64 intermediate stays small
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import DataError
-from .checks import check_count
+from bisnn_pyro.data.checks import check_count
+from bisnn_pyro.errors import DataError
 
 
 def choose(n: int, n_chosen: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:

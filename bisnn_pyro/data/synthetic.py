@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError
-from .checks import check_count, check_number
-from .labels import LabelMap
-from .scaling import FeatureScaler, TargetScaler
-from .splitting import at_most
-from .task import Split, Task
+from bisnn_pyro.data.checks import check_count, check_number
+from bisnn_pyro.data.labels import LabelMap
+from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.data.splitting import at_most
+from bisnn_pyro.data.task import Split, Task
+from bisnn_pyro.errors import DataError
 
 SEGMENTS = ((-1.0, 0.0), (1.5, 2.5), (4.0, 5.0))
 """Where the curve is observed, in original units, half open; the rest of [-1, 5) is gap."""

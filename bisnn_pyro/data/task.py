@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import DataError
-from .checks import check_choice, check_finite
-from .labels import LabelMap
-from .scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.data.checks import check_choice, check_finite
+from bisnn_pyro.data.labels import LabelMap
+from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,8 @@ accuracy until the type underflows (about 44 in float32, 370 in float64).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -21,6 +23,71 @@ def sech2(x: Tensor) -> Tensor:
     r"""Return :math:`\operatorname{sech}^2 x = 1 - \tanh^2 x`, elementwise, without cancellation."""
     q = torch.sigmoid(-2 * x.abs())
     return 4 * q * (1 - q)
+
+
+class Tanh(torch.autograd.Function):
+    """``tanh`` whose derivative does not round to zero where its value rounds to one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return ``tanh(x)``."""
+        ctx.save_for_backward(x)
+        return torch.tanh(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return ``grad * sech^2(x)``."""
+        (x,) = ctx.saved_tensors
+        return grad * sech2(x)
+
+
+class Sech2(torch.autograd.Function):
+    """:func:`sech2` with the derivative ``-2 tanh(x) sech^2(x)``, right at 0 as well."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return ``sech^2(x)``."""
+        ctx.save_for_backward(x)
+        return sech2(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return ``-2 grad tanh(x) sech^2(x)``."""
+        (x,) = ctx.saved_tensors
+        return -2 * grad * torch.tanh(x) * sech2(x)
+
+
+class SignProbability(torch.autograd.Function):
+    """``sigmoid(2 x)``, P(w = +1), with the derivative ``sech^2(x) / 2`` right in the tails."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return ``sigmoid(2 x)``."""
+        ctx.save_for_backward(x)
+        return torch.sigmoid(2 * x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return ``grad * sech^2(x) / 2``."""
+        (x,) = ctx.saved_tensors
+        return grad * sech2(x) / 2
+
+
+class SignEntropy(torch.autograd.Function):
+    """Entropy of a sign-Bernoulli in nats, with the derivative ``-x sech^2(x)``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return the entropy at natural parameter ``x``, accurate in the tails."""
+        ctx.save_for_backward(x)
+        twice = 2 * x.abs()
+        return softplus(-twice, threshold=_NO_CUT) + twice * torch.sigmoid(-twice)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return ``-grad x sech^2(x)``."""
+        (x,) = ctx.saved_tensors
+        return -grad * x * sech2(x)
 
 
 def log_two_cosh(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
-from bisnn_pyro.distributions.hyperbolic import sech2
+from bisnn_pyro.distributions.hyperbolic import Sech2, Tanh, sech2
 
 
 class RelaxedSign(torch.autograd.Function):
@@ -94,12 +94,12 @@ class RelaxedSignBernoulli(TorchDistribution):
     @property
     def mean(self) -> Tensor:
         r"""Mean of the *discrete* variable that is relaxed, :math:`\tanh\lambda`."""
-        return torch.tanh(self.natural)
+        return Tanh.apply(self.natural)
 
     @property
     def variance(self) -> Tensor:
         r"""Variance of the *discrete* variable that is relaxed, :math:`\operatorname{sech}^2\lambda`."""
-        return sech2(self.natural)
+        return Sech2.apply(self.natural)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
         """Draw relaxed values, reparametrised in the natural parameter and the temperature."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -10,9 +9,9 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
 
-from bisnn_pyro.distributions.hyperbolic import log_two_cosh, sech2
+from bisnn_pyro.distributions.hyperbolic import Sech2, SignEntropy, SignProbability, Tanh
 
 
 class _Sign(constraints.Constraint):
@@ -84,12 +83,12 @@ class SignBernoulli(TorchDistribution):
     @property
     def probs(self) -> Tensor:
         """P(w = +1)."""
-        return torch.sigmoid(2 * self.natural)
+        return SignProbability.apply(self.natural)
 
     @property
     def mean(self) -> Tensor:
         r""":math:`\tanh\lambda`."""
-        return torch.tanh(self.natural)
+        return Tanh.apply(self.natural)
 
     @property
     def mode(self) -> Tensor:
@@ -99,7 +98,7 @@ class SignBernoulli(TorchDistribution):
     @property
     def variance(self) -> Tensor:
         r""":math:`\operatorname{sech}^2\lambda`, accurate in the tails."""
-        return sech2(self.natural)
+        return Sech2.apply(self.natural)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass at -1 and +1, extended linearly in between."""
@@ -111,8 +110,7 @@ class SignBernoulli(TorchDistribution):
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats, accurate in the tails."""
-        twice = 2 * self.natural.abs()
-        return softplus(-twice, threshold=60.0) + twice * torch.sigmoid(-twice)
+        return SignEntropy.apply(self.natural)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
         """Draw hard values in {-1, +1}."""
@@ -125,11 +123,3 @@ class SignBernoulli(TorchDistribution):
         values = torch.tensor([-1.0, 1.0], dtype=self.natural.dtype, device=self.natural.device)
         values = values.reshape((2,) + (1,) * len(self.batch_shape))
         return values.expand((2, *self.batch_shape)) if expand else values
-
-    def log_normalizer(self) -> Tensor:
-        r"""Return the log-partition function :math:`\log(2\cosh\lambda)`."""
-        return log_two_cosh(self.natural)
-
-
-MAX_ENTROPY = math.log(2.0)
-"""Entropy of a fair synapse, in nats."""

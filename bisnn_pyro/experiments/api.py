@@ -6,26 +6,25 @@ from typing import Any
 
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.fitted import load_run
-from bisnn_pyro.experiments.resolve import load_source, resolve
+from bisnn_pyro.experiments.resolve import load_source, methods_of, resolve
 from bisnn_pyro.experiments.run import run
 
 
-def load_preset(name: str, method: str = "bayes", *, seed: int = 0, **overrides: Any) -> Config:
+def load_preset(name: str, method: str | None = None, *, seed: int | None = None, **overrides: Any) -> Config:
     """Return the config of one method of a preset, or of a TOML file.
 
     Args:
         name: a preset's name or the path of a TOML file.
-        method: ``bayes``, ``straight-through``, ``full-precision``, ``gaussian``.
-        seed: training seed.
+        method: ``bayes``, ``straight-through``, ``full-precision`` or ``gaussian``; by default the first
+            that the source lists.
+        seed: training seed; by default the source's own, or 0.
         **overrides: tables of keys to override, for example ``train={"epochs": 20}``.
-    """
-    import tomli_w
 
-    flat = []
-    for table, keys in overrides.items():
-        for key, value in keys.items():
-            flat.append(f"{table}.{key}={tomli_w.dumps({'x': value}).partition('=')[2].strip()}")
-    return resolve(load_source(name), method, overrides=flat, seed=seed)
+    Raises:
+        ConfigError: if a name, table, key or value is wrong.
+    """
+    tables = load_source(name)
+    return resolve(tables, method or methods_of(tables)[0], overrides=overrides, seed=seed)
 
 
 __all__ = ["Config", "load_preset", "load_run", "run"]

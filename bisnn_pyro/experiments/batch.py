@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from bisnn_pyro.errors import ConfigError, RunFolderError
+from bisnn_pyro.errors import BisnnError, ConfigError, InputError, RunFolderError
 from bisnn_pyro.experiments.config import Config
-from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.folder import RunFolder, find_runs
 from bisnn_pyro.experiments.pool import each
-from bisnn_pyro.experiments.resolve import load_source, methods_of, resolve
+from bisnn_pyro.experiments.resolve import load_source, methods_of, parse_overrides, resolve
 from bisnn_pyro.experiments.run import RunResult, run
 from bisnn_pyro.experiments.summary import Summary, summarise_runs
 
@@ -24,34 +25,41 @@ class BatchResult:
     Attributes:
         out: the folder of the runs.
         runs: the runs that were made, in the order in which they finished.
-        summary: table and figures across them; ``None`` where Ctrl-C ended the batch.
+        failures: configs whose training failed, and why.
+        summary: table and figures across all comparable runs of the folder; ``None`` without any.
+        interrupted: whether Ctrl-C ended the batch.
     """
 
     out: Path
     runs: tuple[RunResult, ...]
+    failures: tuple[tuple[Config, BisnnError], ...]
     summary: Summary | None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the batch."""
-        return self.summary is None
+    interrupted: bool
 
 
 def plan(
-    source: str, methods: Sequence[str] = (), seeds: Sequence[int] = (0,), overrides: Iterable[str] = ()
+    source: str,
+    methods: Sequence[str] = (),
+    seeds: Sequence[int | None] = (None,),
+    overrides: Iterable[str] = (),
 ) -> list[Config]:
     """Return the validated configs of all methods and seeds, seed by seed.
 
     Args:
         source: a preset's name or a TOML file.
         methods: those to run; all that the source lists by default.
-        seeds: training seeds.
+        seeds: training seeds; ``None`` is the source's own, or 0.
         overrides: ``table.key=value`` strings.
+
+    Raises:
+        ConfigError: if anything is wrong, or a method is named twice.
     """
     tables = load_source(source)
-    overrides = list(overrides)
+    changes = parse_overrides(overrides)
     names = list(methods) or methods_of(tables)
-    return [resolve(tables, m, overrides=overrides, seed=s) for s in seeds for m in names]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"a method is named twice: {', '.join(names)}")
+    return [resolve(tables, m, overrides=changes, seed=s) for s in seeds for m in names]
 
 
 def run_experiment(
@@ -82,19 +90,55 @@ def run_experiment(
     todo = [c for c in configs if not (resume and RunFolder.of(c, out).finished)]
     if not overwrite and not resume:
         _refuse_occupied(todo, out)
-    if jobs > 1:
-        todo = [_single_threaded(c) for c in todo]
-    work = partial(run, out=out, overwrite=overwrite, resume=resume, progress=progress and jobs <= 1)
+    # Two runs on one thread each use two cores better than one run on two.
+    work = partial(
+        _attempt,
+        out=out,
+        overwrite=overwrite,
+        resume=resume,
+        progress=progress and jobs <= 1,
+        n_threads=1 if jobs > 1 else None,
+    )
     runs: list[RunResult] = []
+    failures: list[tuple[Config, BisnnError]] = []
     for config, result in each(work, todo, jobs):
+        if isinstance(result, BisnnError):
+            failures.append((config, result))
+            continue
         runs.append(result)
         if report is not None:
             report(config, result)
         if result.interrupted and jobs <= 1:
             break
-    complete = len(runs) == len(todo) and not any(r.interrupted for r in runs)
-    summary = summarise_runs(out, [RunFolder.of(c, out) for c in configs]) if complete else None
-    return BatchResult(out, tuple(runs), summary)
+    complete = len(runs) + len(failures) == len(todo) and not any(r.interrupted for r in runs)
+    folders = comparable_runs(out, configs) if complete else []
+    summary = summarise_runs(out, folders) if folders else None
+    return BatchResult(out, tuple(runs), tuple(failures), summary, interrupted=not complete)
+
+
+def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
+    """Run; a run that fails (bad input apart) must not take the others with it."""
+    try:
+        return run(config, **settings)
+    except InputError:
+        raise
+    except BisnnError as error:
+        return error
+
+
+def comparable_runs(out: Path, configs: Sequence[Config]) -> list[RunFolder]:
+    """Return the finished runs in ``out`` on the same data, encoding and draws as these configs.
+
+    Earlier runs of other methods or seeds belong in the table; runs on other test points do not.
+    """
+    same = configs[0]
+    order = {method: k for k, method in enumerate(dict.fromkeys(c.method for c in configs))}
+    found = []
+    for folder in find_runs(out):
+        c = folder.read_config()
+        if (c.data, c.encoder, c.predict) == (same.data, same.encoder, same.predict):
+            found.append((order.get(c.method, len(order)), c.method, c.seed, folder))
+    return [folder for *_, folder in sorted(found, key=lambda item: item[:3])]
 
 
 def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
@@ -104,13 +148,6 @@ def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
         raise RunFolderError(
             f"{out} already holds {names}; use --overwrite to run over, --resume to go on, or another --out"
         )
-
-
-def _single_threaded(config: Config) -> Config:
-    """Two runs on one thread each use two cores better than one run on two."""
-    if config.train.threads is not None:
-        return config
-    return config.model_copy(update={"train": config.train.model_copy(update={"threads": 1})})
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -127,5 +164,7 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) != len(seeds):
-        raise ConfigError(f"--seeds {text!r} is not of the form 3, 0-4 or 0,2,5 (each seed once)")
+        raise ConfigError(
+            f"--seeds {text!r} is not of the form 3, 0-4 or 0,2,5, each seed once and ascending ranges"
+        )
     return seeds

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from bisnn_pyro.data import Task, load_task, make_encoder
 from bisnn_pyro.data.encoders import Encoder
-from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.errors import BisnnError, ConfigError
 from bisnn_pyro.experiments.config import Config, GuideConfig
 from bisnn_pyro.inference import (
     AutoFullPrecision,
@@ -61,8 +61,27 @@ def import_reference(reference: str, what: str) -> Any:
     module, _, name = reference.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a user's module raises at import
         raise ConfigError(f"{what} = {reference!r} cannot be imported: {error}") from error
+
+
+def construct(what: str, make: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """Call a user's own class or a settings table's target; a refusal becomes a :class:`ConfigError`."""
+    try:
+        return make(*arguments, **settings)
+    except BisnnError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+
+
+def check_noise(config: Config, task: Any) -> None:
+    """Refuse noise on ready spikes, which have no features to add it to."""
+    if task.spiking and (config.train.input_noise or config.analysis.noise):
+        raise ConfigError(
+            "train.input_noise and analysis.noise are for features; the data are ready spikes: "
+            "set train.input_noise = 0 and analysis.noise = []"
+        )
 
 
 def build_task(config: Config) -> Task:
@@ -75,7 +94,8 @@ def build_encoder(config: Config, task: Task) -> Encoder:
     if task.spiking:
         return make_encoder("spikes", n_steps=task.n_steps)
     if ":" in config.encoder.name:
-        return import_reference(config.encoder.name, "encoder.name")(**config.encoder.settings)
+        own = import_reference(config.encoder.name, "encoder.name")
+        return construct("[encoder]", own, **config.encoder.settings)
     return make_encoder(config.encoder.name, **config.encoder.settings)
 
 
@@ -84,7 +104,8 @@ def build_neuron(config: Config) -> Neuron:
     net = config.network
     constants = TimeConstants(net.tau_membrane, net.tau_synapse, net.tau_refractory)
     if ":" in net.neuron:
-        return import_reference(net.neuron, "network.neuron")(**net.settings.get("neuron", {}))
+        own = import_reference(net.neuron, "network.neuron")
+        return construct("network.neuron", own, **net.settings.get("neuron", {}))
     if net.neuron == "escape":
         return EscapeNeuron(constants, delta=net.delta, reset=net.reset)
     surrogate = SURROGATES[net.surrogate](net.surrogate_width)
@@ -99,7 +120,8 @@ def build_likelihood(config: Config, task: Task) -> Likelihood:
     """
     table = config.likelihood
     if ":" in table.name:
-        return import_reference(table.name, "likelihood.name")(task.n_classes, **table.settings)
+        own = import_reference(table.name, "likelihood.name")
+        return construct("[likelihood]", own, task.n_classes, **table.settings)
     if (table.name == "gaussian") != (task.kind == "regression"):
         hint = (
             "set likelihood.name = 'gaussian'"
@@ -148,7 +170,8 @@ def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
         network = import_reference(net.name, "network.name")
         settings.update({k: v for k, v in net.settings.items() if k != "neuron"})
     likelihood = build_likelihood(config, task)
-    return network(encoder.n_inputs(task.n_features), net.hidden, likelihood, **settings)
+    n_inputs = encoder.n_inputs(task.n_features)
+    return construct("[network]", network, n_inputs, net.hidden, likelihood, **settings)
 
 
 def build_guide(config: Config, model: SpikingGLM) -> SynapticGuide:
@@ -170,21 +193,26 @@ def build_optimisers(
     """Make the rule for the guide's parameters, and Adam for the model's own if it has any."""
     rule = config.rule
     synapses = list(guide.parameters())
-    if rule.name == "bayesian":
-        if config.guide.name != "relaxed":
+    relaxed = config.guide.name == "relaxed"
+    name = rule.name if rule.name != "auto" else ("bayesian" if relaxed else "adam")
+    lr = rule.lr if rule.lr is not None else (0.1 if name == "bayesian" else 0.01)
+    if name == "bayesian":
+        if not relaxed:
             raise ConfigError(
                 f"rule.name = 'bayesian' moves natural parameters; the guide {config.guide.name!r} has none. "
                 "Use 'adam' or 'sgd'"
             )
         optimiser: torch.optim.Optimizer = BayesianLearningRule(
-            synapses, rule.lr, momentum=rule.momentum, max_step=rule.max_step
+            synapses, lr, momentum=rule.momentum, max_step=rule.max_step
         )
-    elif rule.name == "adam":
-        optimiser = torch.optim.Adam(synapses, rule.lr, **rule.settings)
-    elif rule.name == "sgd":
-        optimiser = torch.optim.SGD(synapses, rule.lr, momentum=rule.momentum, **rule.settings)
+    elif name == "adam":
+        optimiser = construct("[rule]", torch.optim.Adam, synapses, lr, **rule.settings)
+    elif name == "sgd":
+        sgd = {"momentum": rule.momentum, **rule.settings}
+        optimiser = construct("[rule]", torch.optim.SGD, synapses, lr, **sgd)
     else:
-        optimiser = import_reference(rule.name, "rule.name")(synapses, lr=rule.lr, **rule.settings)
+        own = import_reference(name, "rule.name")
+        optimiser = construct("[rule]", own, synapses, lr=lr, **rule.settings)
     others = list(model.parameters())
     return [optimiser, torch.optim.Adam(others, rule.other_lr)] if others else [optimiser]
 
@@ -204,6 +232,6 @@ def build_learner(
         settings,
         kl_weight=Schedule(train.kl_weight, train.kl_weight_end, train.kl_weight_shape, train.kl_warmup),
         temperature=Schedule(table.temperature, table.temperature_end, table.temperature_shape),
-        lr_scale=Schedule(1.0, rule.lr_end, rule.lr_shape, rule.lr_warmup),
+        lr_scale=Schedule(1.0, rule.lr_end_factor, rule.lr_shape, rule.lr_warmup),
         seed=config.seed,
     )

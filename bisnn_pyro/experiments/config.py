@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Reference = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 """A user's own class, ``package.module:Class``."""
@@ -107,11 +107,16 @@ class GuideConfig(Table):
 
 
 class RuleConfig(Table):
-    """How the guide's parameters move; ``lr`` is for the undivided loss (a sum over the data set)."""
+    """How the guide's parameters move.
 
-    name: Literal["bayesian", "adam", "sgd"] | Reference = "bayesian"
-    lr: Positive = 0.1
-    lr_end: NonNegative = 1.0
+    ``auto`` is the Bayesian learning rule for relaxed guides and Adam for others.  ``lr`` is for the
+    undivided loss (a sum over the data set), 0.1 or 0.01 if not given; ``lr_end_factor`` is what a
+    schedule multiplies it with at the end.  ``other_lr`` is Adam's for parameters that are no synapses.
+    """
+
+    name: Literal["auto", "bayesian", "adam", "sgd"] | Reference = "auto"
+    lr: Positive | None = None
+    lr_end_factor: NonNegative = 1.0
     lr_shape: ScheduleShape = "constant"
     lr_warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -175,11 +180,11 @@ class Range(Table):
 class Config(Table):
     """One experiment with one method: what a run folder's ``config.toml`` holds."""
 
-    experiment: str
+    experiment: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")]
     description: str = ""
     method: str
     data: OpenTable
-    encoder: OpenTable
+    encoder: OpenTable = OpenTable(name="population")
     network: NetworkConfig = NetworkConfig()
     prior: PriorConfig = PriorConfig()
     likelihood: LikelihoodConfig = LikelihoodConfig()

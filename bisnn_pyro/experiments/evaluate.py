@@ -46,7 +46,7 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
             p: score(fitted.predict_scaled(noisy, predictor=p), test.y, fitted.config.analysis.bins)
             for p in fitted.predictors
         }
-    if task.name == "curve":
+    if fitted.config.data.name == "curve":
         for predictor in fitted.predictors:
             scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
     return Evaluation(predictions, scores, shifted)
@@ -79,7 +79,7 @@ def metrics_record(
         "epochs": len(history),
         "best_epoch": best,
         "train_seconds": train_seconds,
-        "kl_weight": config.train.kl_weight,
+        "kl_weight": history.column("kl_weight")[best - 1] if 0 < best <= len(history) else None,
         "predictors": evaluation.scores,
     }
     if evaluation.shifted:
@@ -111,10 +111,19 @@ def write_inference_data(
             "experiment": config.experiment,
             "method": config.method,
             "kl_weight": config.train.kl_weight,
-            **({"noise_scale": first.noise_scale} if regression else {}),
+            **_units(task, first),
         },
     )
     save_idata(idata, folder.idata_path)
+
+
+def _units(task: Task, prediction: Prediction) -> dict[str, Any]:
+    """Return what a reader of a regression needs to go back to the original units."""
+    if prediction.noise_scale is None:
+        return {}
+    scaler = task.target_scaler
+    span = {} if scaler is None else {"target_low": float(scaler.low), "target_high": float(scaler.high)}
+    return {"noise_scale": prediction.noise_scale, "units": "target rescaled to [0, 1] on train", **span}
 
 
 def _summaries(fitted: FittedRun) -> dict[str, np.ndarray]:

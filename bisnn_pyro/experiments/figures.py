@@ -41,7 +41,7 @@ def draw_run_figures(
     if has_map(task):
         axis, panels = predictive_map(fitted)
         save("predictive", _draw_map(axis, _titled(panels, fitted), task))
-    elif task.name == "curve":
+    elif fitted.config.data.name == "curve":
         save("predictive", _draw_bands({fitted.config.method: fitted}, task))
 
 
@@ -64,7 +64,7 @@ def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> No
             axis, own = _read_map(folder.figures / "predictive.csv")
             panels |= own
         save("predictive", _draw_map(axis, panels, task))
-    elif task.name == "curve":
+    elif configs[0].data.name == "curve":
         save(
             "predictive", _draw_bands({m: load_run(f.path) for m, f in zip(methods, runs, strict=True)}, task)
         )

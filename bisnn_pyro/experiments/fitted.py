@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.data import FeatureScaler, LabelMap, TargetScaler, Task
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import Prediction, SynapticGuide, encode_all, point_draws, posterior_draws, predict
 from bisnn_pyro.models import SpikingGLM
 
@@ -123,11 +123,19 @@ class FittedRun:
             raise DataError("x must hold finite numbers; it has NaN, infinite or non-numeric values")
         return array.reshape(len(array), -1) if pre.scaler is None else pre.scaler.transform(array)
 
-    def predict(self, x: ArrayLike, *, draws: int | None = None, seed: int | None = None) -> Prediction:
-        """Let the committee vote on raw inputs.
+    def predict(
+        self,
+        x: ArrayLike,
+        *,
+        predictor: str | None = None,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> Prediction:
+        """Let the committee, or another predictor, vote on raw inputs.
 
         Args:
             x: ``[N, F]`` features (or images, or ready spikes) as in the training data, unscaled.
+            predictor: one of :attr:`predictors`; the first by default.
             draws: number of members; the config's by default, 1 for a point estimate.
             seed: of the members and of the encoding; the config's by default.
 
@@ -136,12 +144,12 @@ class FittedRun:
             ``preprocessing.labels``) or means ``[S, N]``; ``.mean`` is the committee's vote.  Means and
             noise of a regression are in the targets' original units.
         """
-        prediction = self.predict_scaled(self.prepare(x), draws=draws, seed=seed)
+        prediction = self.predict_scaled(self.prepare(x), predictor=predictor, draws=draws, seed=seed)
         scaler = self.preprocessing.target_scaler
         if scaler is None or prediction.noise_scale is None:
             return prediction
         noise = prediction.noise_scale * float(scaler.span)
-        return Prediction(scaler.inverse(prediction.draws), None, noise)
+        return replace(prediction, draws=scaler.inverse(prediction.draws), noise_scale=noise)
 
     def predict_scaled(
         self,
@@ -152,7 +160,15 @@ class FittedRun:
         draws: int | None = None,
         seed: int | None = None,
     ) -> Prediction:
-        """Let one predictor vote on inputs that are scaled already, as a ``Task`` holds them."""
+        """Let one predictor vote on inputs that are scaled already, as a ``Task`` holds them.
+
+        Raises:
+            DataError: if this run has no such predictor, or ``draws`` is not positive.
+        """
+        if predictor is not None and predictor not in self.predictors:
+            raise DataError(f"predictor is {predictor!r}; this run has {', '.join(self.predictors)}")
+        if draws is not None and draws < 1:
+            raise DataError(f"draws is {draws}; a committee needs at least one member")
         seed = self.config.predict.seed if seed is None else seed
         predictor = predictor or self.predictors[0]
         if predictor == "committee":
@@ -189,7 +205,11 @@ def load_run(path: str | os.PathLike[str]) -> FittedRun:
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
-    preprocessing = Preprocessing.from_dict(folder.read_json("preprocessing.json"))
+    stored = folder.read_json("preprocessing.json")
+    try:
+        preprocessing = Preprocessing.from_dict(stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{folder.path / 'preprocessing.json'} is broken: {error!r}") from error
     task: Any = preprocessing  # it has the sizes that building needs, and no data
     encoder = build_encoder(config, task)
     model = build_model(config, task, encoder)
@@ -197,12 +217,14 @@ def load_run(path: str | os.PathLike[str]) -> FittedRun:
     try:
         with safe_open(folder.posterior_path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
+            found = (file.metadata() or {}).get("bisnn_pyro_format")
+        if found != FORMAT:
+            raise RunFolderError(f"{folder.posterior_path} has format {found}; this version reads {FORMAT}")
+        for prefix, module in (("guide.", guide), ("model.", model)):
+            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            module.load_state_dict(own)
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise RunFolderError(f"cannot read {folder.posterior_path}: {error}") from error
-    for prefix, module in (("guide.", guide), ("model.", model)):
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        )
     model.set_reference(tensors.get("reference"))
     model.eval()
     guide.eval()

@@ -15,9 +15,9 @@ from typing import Any
 
 import tomli_w
 
-from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.files import atomic_path
 
 _PACKAGES = (
     "bisnn_pyro",
@@ -36,8 +36,8 @@ _PACKAGES = (
 class RunFolder:
     """A run's folder, ``<out>/<method>-seed<k>``.
 
-    ``metrics.json`` is written last: its presence means that the run is finished.  ``checkpoint/``
-    means that it was cut off and can be resumed.
+    ``checkpoint/`` means that the run was cut off and can be resumed; ``metrics.json`` without it, that
+    the run is finished.
     """
 
     path: Path
@@ -85,12 +85,17 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
-        return self.metrics_path.is_file()
+        return self.metrics_path.is_file() and not self.resumable
 
     @property
     def resumable(self) -> bool:
-        """Whether the run was cut off after at least one epoch."""
-        return self.checkpoint_path.is_file() and not self.finished
+        """Whether the run was cut off."""
+        return self.checkpoint_path.is_file()
+
+    @property
+    def _replaced(self) -> Path:
+        """Where the run that is being run over waits until its successor is finished."""
+        return self.path.with_name(f".replaced-{self.path.name}")
 
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> None:
         """Make the folder ready to be written.
@@ -102,7 +107,8 @@ class RunFolder:
             return
         if self.path.exists() and any(self.path.iterdir()):
             self._refuse_unless(overwrite, resume)
-            shutil.rmtree(self.path)
+            shutil.rmtree(self._replaced, ignore_errors=True)
+            self.path.rename(self._replaced)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -111,7 +117,8 @@ class RunFolder:
             raise RunFolderError(f"the run folder {self.path} cannot be written to")
 
     def _refuse_unless(self, overwrite: bool, resume: bool) -> None:
-        if overwrite and self.config_path.is_file():
+        begun = self.config_path.is_file()
+        if begun and (overwrite or (resume and not self.finished)):
             return
         if overwrite:
             raise RunFolderError(f"{self.path} is not a run folder (no config.toml); it is left alone")
@@ -124,8 +131,15 @@ class RunFolder:
         raise RunFolderError(f"{self.path} {what}")
 
     def discard(self) -> None:
-        """Remove the folder: nothing half-written stays behind."""
+        """Remove the folder, and put back what it was to replace: nothing half-written stays behind."""
         shutil.rmtree(self.path, ignore_errors=True)
+        if self._replaced.exists():
+            self._replaced.rename(self.path)
+
+    def finish(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self.checkpoint_path.parent, ignore_errors=True)
+        shutil.rmtree(self._replaced, ignore_errors=True)
 
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""
@@ -186,5 +200,6 @@ def find_runs(out: Path) -> list[RunFolder]:
     """Return the finished runs directly below ``out``, by name; ``summary/`` is none."""
     if not out.is_dir():
         raise RunFolderError(f"{out} is not a folder")
-    folders = [RunFolder(p) for p in sorted(out.iterdir()) if p.is_dir() and p.name != "summary"]
+    paths = [p for p in sorted(out.iterdir()) if p.is_dir() and p.name != "summary" and p.name[0] != "."]
+    folders = [RunFolder(p) for p in paths]
     return [f for f in folders if f.finished and f.config_path.is_file()]

@@ -23,6 +23,8 @@ METHOD_GUIDES = {
 }
 """Methods and the guides that they are."""
 
+_SCALARS = ("experiment", "description", "method", "seed")
+
 
 def preset_names() -> list[str]:
     """Return the names of the presets that are shipped."""
@@ -64,40 +66,104 @@ def methods_of(tables: Mapping[str, Any]) -> list[str]:
 
 
 def resolve(
-    tables: Mapping[str, Any], method: str, *, overrides: Iterable[str] = (), seed: int = 0
+    tables: Mapping[str, Any],
+    method: str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int | None = None,
 ) -> Config:
     """Return the validated config of one method.
 
     Args:
         tables: from :func:`load_source`.
         method: its name; its own tables (``[method.NAME.*]``) override the common ones.
-        overrides: ``table.key=value`` strings, which override both; values are TOML, or else strings.
-        seed: training seed.
+        overrides: tables that override both, see :func:`parse_overrides`.
+        seed: training seed; ``None`` takes the source's own, or 0.
 
     Raises:
         ConfigError: if a table, key or value is wrong; a misspelt one answers with the nearest right one.
     """
     base = copy.deepcopy(dict(tables))
     known = methods_of(base)
+    single = isinstance(base.get("method"), str)
+    choices = known if single else list(dict.fromkeys([*known, *METHOD_GUIDES]))
     base.pop("methods", None)
     own = base.pop("method", {})
     own = own if isinstance(own, dict) else {}
-    if method not in known and method not in own and method not in METHOD_GUIDES:
-        choices = list(dict.fromkeys([*known, *METHOD_GUIDES]))
-        raise ConfigError(
-            f"unknown method {method!r}{_nearest(method, choices)}; one of {', '.join(choices)}"
-        )
+    if method not in choices:
+        known_here = f"{'this config is of' if single else 'one of'} {', '.join(choices)}"
+        raise ConfigError(f"unknown method {method!r}{_nearest(method, choices)}; {known_here}")
     stray = [name for name in own if name not in known and name not in METHOD_GUIDES]
     if stray:
         raise ConfigError(f"[method.{stray[0]}] belongs to no method{_nearest(stray[0], known)}")
-    if method in METHOD_GUIDES:
+    if method in METHOD_GUIDES and not single:
         _merge(base, {"guide": {"name": METHOD_GUIDES[method]}})
     _merge(base, own.get(method, {}))
-    for override in overrides:
-        _apply(base, override, method, known)
-    base.update(method=method, seed=seed)
+    changes = copy.deepcopy(dict(overrides or {}))
+    per_method = changes.pop("method", {})
+    for name in per_method:
+        if name not in choices:
+            raise ConfigError(f"unknown method {name!r}{_nearest(name, choices)}")
+    for change in (changes, per_method.get(method, {})):
+        _check_tables(change)
+        _merge(base, change)
+    base["method"] = method
+    base["seed"] = base.get("seed", 0) if seed is None else seed
     base.setdefault("experiment", "experiment")
+    _make_path_absolute(base)
     return _validated(base)
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the nested tables of ``table.key=value`` strings; values are TOML, or else plain text.
+
+    Raises:
+        ConfigError: if a string has another form.
+    """
+    tables: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not equals or not all(keys):
+            raise ConfigError(f"--set {text!r} is not of the form table.key=value")
+        nested: Any = _value(value.strip())
+        for key in reversed(keys):
+            nested = {key: nested}
+        _deep_update(tables, nested)
+    return tables
+
+
+def apply_overrides(tables: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source's tables with overrides written into them, for all methods."""
+    result = copy.deepcopy(tables)
+    _merge(result, overrides)
+    for own in result.get("method", {}).values():
+        for table, keys in overrides.items():
+            if isinstance(keys, Mapping) and isinstance(own.get(table), dict):
+                _deep_update(own[table], keys)
+    return result
+
+
+def _deep_update(base: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _deep_update(base[key], value)
+        else:
+            base[key] = copy.deepcopy(value)
+
+
+def _check_tables(change: Mapping[str, Any]) -> None:
+    for key, value in change.items():
+        is_table = key in Config.model_fields and key not in _SCALARS
+        if is_table and not isinstance(value, Mapping):
+            raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
+
+
+def _make_path_absolute(base: dict[str, Any]) -> None:
+    """A run must find its data from wherever it is evaluated or resumed."""
+    data = base.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        data["path"] = str(Path(data["path"]).expanduser().absolute())
 
 
 def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -115,25 +181,6 @@ def _changes_name(base: Mapping[str, Any], key: str, value: Mapping[str, Any]) -
     return key in ("data", "encoder") and "name" in value and value["name"] != base[key].get("name")
 
 
-def _apply(base: dict[str, Any], override: str, method: str, known: list[str]) -> None:
-    path, equals, text = override.partition("=")
-    keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {override!r} is not of the form table.key=value")
-    if keys[0] == "method" and len(keys) > 2:
-        if keys[1] not in known and keys[1] not in METHOD_GUIDES:
-            raise ConfigError(f"--set {override!r}: unknown method {keys[1]!r}{_nearest(keys[1], known)}")
-        if keys[1] != method:
-            return
-        keys = keys[2:]
-    nested: Any = _value(text.strip())
-    for key in reversed(keys):
-        nested = {key: nested}
-    if len(keys) == 1 and keys[0] in Config.model_fields and isinstance(base.get(keys[0]), dict):
-        raise ConfigError(f"--set {override!r}: [{keys[0]}] is a table; set one of its keys")
-    _merge(base, nested)
-
-
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -145,20 +192,34 @@ def _validated(tables: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
-        raise ConfigError("\n".join(dict.fromkeys(map(_message, error.errors())))) from error
+        by_key: dict[str, list[Any]] = {}
+        for detail in error.errors():
+            by_key.setdefault(_path(detail), []).append(detail)
+        raise ConfigError("\n".join(_message(path, details) for path, details in by_key.items())) from error
 
 
-def _message(error: Any) -> str:
-    location = [str(part) for part in error["loc"]]
-    path = ".".join(
-        part for part in location if not part.startswith(("literal[", "constrained-", "function-"))
-    )
-    if error["type"] == "extra_forbidden":
-        table = ".".join(location[:-1])
-        known = _keys_of(location[:-1])
-        where = f"[{table}]" if table else "the top level"
-        return f"unknown key {location[-1]!r} in {where}{_nearest(location[-1], known)}"
-    return f"config key {path}: {error['msg']}, not {error['input']!r}"
+def _path(detail: Any) -> str:
+    """Return the dotted key, without the tags that pydantic adds for the members of a union."""
+    tags = ("literal[", "constrained-", "function-", "float", "int", "list[", "Range", "is-instance")
+    location = [str(part) for part in detail["loc"]]
+    return ".".join(part for k, part in enumerate(location) if k < 2 or not part.startswith(tags))
+
+
+def _message(path: str, details: list[Any]) -> str:
+    first = details[0]
+    parent, _, key = path.rpartition(".")
+    where = f"[{parent}]" if parent else "the top level"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r} in {where}{_nearest(key, _keys_of(parent.split('.') if parent else []))}"
+    if first["type"] == "missing":
+        return f"{where} lacks the key {key!r}" if parent else f"the config lacks the table [{key}]"
+    choices = [d for d in details if d["type"] == "literal_error"]
+    if choices:
+        known = [part.strip(" '") for part in choices[0]["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        own = ", or 'package.module:Class'" if len(details) > 1 else ""
+        hint = _nearest(str(first["input"]), known)
+        return f"{path} = {first['input']!r} is none of {', '.join(known)}{own}{hint}"
+    return f"{path} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _keys_of(location: list[str]) -> list[str]:

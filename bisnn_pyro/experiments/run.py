@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +13,21 @@ from typing import Any
 
 import torch
 
-from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.errors import RunFolderError
-from bisnn_pyro.experiments.build import build_encoder, build_guide, build_learner, build_model, build_task
+from bisnn_pyro.experiments.build import (
+    build_encoder,
+    build_guide,
+    build_learner,
+    build_model,
+    build_task,
+    check_noise,
+)
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.evaluate import evaluate, metrics_record, write_inference_data
 from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, Preprocessing, load_run
 from bisnn_pyro.experiments.folder import RunFolder, environment
+from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History
 from bisnn_pyro.inference.seeding import Purpose, seeded
 
@@ -49,6 +57,7 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = False,
+    n_threads: int | None = None,
 ) -> RunResult:
     """Run one experiment with one method into ``<out>/<method>-seed<k>``.
 
@@ -58,23 +67,24 @@ def run(
         overwrite: run over a folder that is there.
         resume: go on where an interrupted run stopped, bit for bit.
         progress: show a progress bar.
+        n_threads: threads to run on, where the config does not say (``train.threads``).
 
     Raises:
-        InputError: if the config, the data or the folder cannot be used; nothing is written then.
+        InputError: if the config, the data or the folder cannot be used; the folder is as it was then.
         DivergenceError: if training diverges; the folder is removed, unless it has a checkpoint from before.
     """
     out = Path("runs") / config.experiment if out is None else Path(out)
     folder = RunFolder.of(config, out)
-    with threads(config.train.threads):
+    with threads(config.train.threads or n_threads):
         task = build_task(config)
         fitted = new_fit(config, task)
         folder.prepare(overwrite=overwrite, resume=resume)
         resumed = resume and folder.resumable
         try:
-            checkpoint = _load_checkpoint(folder, config) if resumed else None
+            checkpoint = _load_checkpoint(folder, fitted) if resumed else None
             folder.write_config(config)
             folder.write_json("environment.json", environment(torch.get_num_threads()))
-            result, seconds = fit(fitted, task, folder, checkpoint, progress=progress)
+            result = fit(fitted, task, folder, checkpoint, progress=progress)
         except BaseException:
             if not folder.resumable:
                 folder.discard()
@@ -85,13 +95,14 @@ def run(
             result.history.write_csv(temporary)
         if result.interrupted:
             return RunResult(folder.path, None)
-        metrics = analyse(folder, fitted, task, result.history, seconds, result.best_epoch)
-        finish(folder)
+        metrics = analyse(folder, fitted, task, result.history, result.seconds, result.best_epoch)
+        folder.finish()
         return RunResult(folder.path, metrics)
 
 
 def new_fit(config: Config, task: Any) -> FittedRun:
     """Build everything that a config and a task determine; nothing is trained yet."""
+    check_noise(config, task)
     encoder = build_encoder(config, task)
     with seeded(config.seed, Purpose.INITIALISATION):
         model = build_model(config, task, encoder)
@@ -106,10 +117,9 @@ def fit(
     checkpoint: dict[str, Any] | None = None,
     *,
     progress: bool = False,
-) -> tuple[FitResult, float]:
-    """Train; return the result and the seconds of training, those before a resume included."""
+) -> FitResult:
+    """Train; with a folder, write checkpoints into it, the last one at the end."""
     config = fitted.config
-    before = 0.0 if checkpoint is None else float(checkpoint["seconds"])
     save = None if folder is None else _Checkpoints(folder, config)
     learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, progress=progress)
     result = learner.fit(
@@ -118,47 +128,72 @@ def fit(
         on_epoch=save,
     )
     if save is not None:
-        save.write()
-    return result, before + result.seconds
+        save.write(result.checkpoint)
+    return result
 
 
 class _Checkpoints:
-    """Writes a checkpoint every few epochs, and the last epoch's on an interrupt."""
+    """Writes a checkpoint every few epochs."""
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         self.folder, self.config = folder, config
-        self.latest: Callable[[], dict[str, Any]] | None = None
 
     def __call__(self, history: History, make: Callable[[], dict[str, Any]]) -> None:
-        self.latest = make
         if len(history) % self.config.train.checkpoint_every == 0:
-            self.write()
+            self.write(make())
 
-    def write(self) -> None:
-        if self.latest is None:
-            return
-        learner = self.latest()
-        spent = sum(row["seconds"] for row in learner["rows"])
+    def write(self, learner: dict[str, Any]) -> None:
         with atomic_path(self.folder.checkpoint_path) as temporary:
-            torch.save({"learner": learner, "seconds": spent, "config": self.config.to_dict()}, temporary)
+            torch.save({"learner": learner, "config": self.config.to_dict()}, temporary)
 
 
-def _load_checkpoint(folder: RunFolder, config: Config) -> dict[str, Any]:
+def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
     try:
-        checkpoint = torch.load(folder.checkpoint_path, weights_only=True)
+        return torch.load(folder.checkpoint_path, weights_only=True)
     except Exception as error:
         raise RunFolderError(f"cannot read the checkpoint in {folder.path}: {error}") from error
+
+
+def _load_checkpoint(folder: RunFolder, fitted: FittedRun) -> dict[str, Any]:
+    checkpoint = _read_checkpoint(folder)
     # More epochs may be asked for, nothing else: the bits would not be those of one run.
-    then, now = copy.deepcopy(checkpoint["config"]), config.to_dict()
+    then, now = copy.deepcopy(checkpoint["config"]), fitted.config.to_dict()
     for tables in (then, now):
         tables["train"].pop("epochs")
     if then != now:
-        changed = [k for k in now if then.get(k) != now[k]]
+        changed = dict.fromkeys(key for key, _ in sorted(flat_keys(then) ^ flat_keys(now)))
         raise RunFolderError(
             f"{folder.path} was begun with another config (different: {', '.join(changed)}); "
             "resume it with the same one, or use --overwrite"
         )
+    if (folder.path / "preprocessing.json").is_file():
+        check_data(folder, fitted)
     return checkpoint
+
+
+def flat_keys(tables: dict[str, Any], prefix: str = "") -> set[tuple[str, str]]:
+    """Return all (dotted key, value) pairs of nested tables, values as text."""
+    pairs: set[tuple[str, str]] = set()
+    for key, value in tables.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            pairs |= flat_keys(value, f"{name}.")
+        else:
+            pairs.add((name, repr(value)))
+    return pairs
+
+
+def check_data(folder: RunFolder, fitted: FittedRun) -> None:
+    """Refuse data that are not those of the run: other sizes, labels or scales.
+
+    Raises:
+        RunFolderError: if the stored preprocessing differs from that of the data as they are now.
+    """
+    if folder.read_json("preprocessing.json") != json.loads(json.dumps(fitted.preprocessing.to_dict())):
+        raise RunFolderError(
+            f"the data of {folder.path} have changed since the run: their sizes, labels or scales differ "
+            "from preprocessing.json; restore them, or run anew"
+        )
 
 
 def analyse(
@@ -174,15 +209,10 @@ def analyse(
     return metrics
 
 
-def finish(folder: RunFolder) -> None:
-    """Remove the checkpoint of a finished run."""
-    if folder.checkpoint_path.exists():
-        folder.checkpoint_path.unlink()
-        folder.checkpoint_path.parent.rmdir()
-
-
 def evaluate_folder(path: str | os.PathLike[str], noise: list[float] | None = None) -> dict[str, Any]:
     """Evaluate the posterior of a run folder anew, an interrupted one's too; return its metrics.
+
+    An interrupted run stays resumable: its metrics are those of the posterior as it stands.
 
     Args:
         path: a run folder; its metrics, InferenceData and figures are written anew.
@@ -196,11 +226,17 @@ def evaluate_folder(path: str | os.PathLike[str], noise: list[float] | None = No
     if not folder.history_path.is_file():
         raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
     history = History.read_csv(folder.history_path)
-    old = folder.read_json("metrics.json") if folder.finished else {}
-    seconds = old.get("train_seconds", sum(history.column("seconds")))
+    if folder.resumable:
+        state = _read_checkpoint(folder)["learner"]
+        seconds, best = state["seconds"], state["best_epoch"] or state["epoch"]
+    else:
+        old = folder.read_json("metrics.json")
+        seconds, best = old["train_seconds"], old["best_epoch"]
     with threads(fitted.config.train.threads):
         task = build_task(fitted.config)
-        return analyse(folder, fitted, task, history, seconds, old.get("best_epoch", len(history)))
+        fresh = new_fit(fitted.config, task)
+        check_data(folder, fresh)
+        return analyse(folder, fitted, task, history, seconds, best)
 
 
 @contextmanager

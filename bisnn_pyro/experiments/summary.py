@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Summary:
 def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
     """Write ``<out>/summary`` for these finished runs: tables, figures, and InferenceData over seeds."""
     path = out / "summary"
+    shutil.rmtree(path, ignore_errors=True)  # its own files alone, all made anew here
     records = [folder.read_json("metrics.json") for folder in folders]
     rows = [row for record in records for row in _rows(record, record["predictors"])]
     metrics = [m for m in (REGRESSION if "rmse" in rows[0] else CLASSIFICATION) if m in rows[0]]
@@ -53,7 +55,10 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
         write_table(noisy, path / f"table-noise-{std}.csv", metrics)
         noise_tables[std] = results_table(noisy, metrics)
     _stack(path, folders, records)
-    first = [f for f, r in zip(folders, records, strict=True) if r["seed"] == records[0]["seed"]]
+    seeds: dict[str, int] = {}
+    for record in records:
+        seeds.setdefault(record["method"], record["seed"])
+    first = [f for f, r in zip(folders, records, strict=True) if seeds[r["method"]] == r["seed"]]
     config = first[0].read_config()
     if config.analysis.figures:
         draw_summary_figures(path, first, build_task(config))

@@ -14,14 +14,14 @@ import numpy as np
 import tomli_w
 from scipy.stats import qmc
 
-from bisnn_pyro.analysis.atomic import atomic_path
-from bisnn_pyro.errors import ConfigError, DivergenceError
+from bisnn_pyro.errors import ConfigError, DivergenceError, RunFolderError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config, Range
 from bisnn_pyro.experiments.pool import each
-from bisnn_pyro.experiments.resolve import load_source
+from bisnn_pyro.experiments.resolve import apply_overrides, load_source, parse_overrides
 from bisnn_pyro.experiments.run import fit, new_fit, threads
+from bisnn_pyro.files import atomic_path
 
 TUNING_SEED = 1000
 """Trials train on seeds from here on, which no reported result uses."""
@@ -92,6 +92,7 @@ def tune(
     n_seeds: int = 1,
     overrides: Sequence[str] = (),
     jobs: int = 1,
+    overwrite: bool = False,
     report: Callable[[Trial], None] | None = None,
 ) -> Path:
     """Search each method's space with the same budget; write all trials and the tuned config.
@@ -104,13 +105,21 @@ def tune(
         n_seeds: training seeds per trial.
         overrides: ``table.key=value`` strings.
         jobs: processes.
+        overwrite: search anew where trials are there already.
         report: called after each trial.
 
     Returns:
-        The folder: ``trials.csv``, and ``tuned.toml``, the source with each method's best setting.
+        The folder: ``trials.csv``, and ``tuned.toml``, the source with these overrides and each method's
+        best setting.
+
+    Raises:
+        RunFolderError: if the folder holds trials already.
+        DivergenceError: if every trial of a method diverged.
     """
     configs = plan(source, methods, overrides=overrides)
     folder = Path("runs") / configs[0].experiment / "tune" if out is None else Path(out)
+    if (folder / "trials.csv").exists() and not overwrite:
+        raise RunFolderError(f"{folder} holds trials already; use --overwrite, or another --out")
     proposals = {c.method: propose(c, n_trials) for c in configs}
     # Methods take turns, so that whatever drifts (a warm machine, a cut) touches all alike.
     work = [
@@ -124,7 +133,8 @@ def tune(
         _write_trials(folder / "trials.csv", trials)
         if report is not None:
             report(trial)
-    _write_tuned(folder / "tuned.toml", load_source(source), trials)
+    tables = apply_overrides(load_source(source), parse_overrides(overrides))
+    _write_tuned(folder / "tuned.toml", tables, trials)
     return folder
 
 
@@ -137,13 +147,13 @@ def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool]) -> Trial:
         with threads(1 if single else config.train.threads):
             task = build_task(config)
             try:
-                result, spent = fit(new_fit(config, task), task)
+                result = fit(new_fit(config, task), task)
             except DivergenceError:
                 scores.append(math.inf)
                 continue
         if result.interrupted:
             raise KeyboardInterrupt
-        seconds += spent
+        seconds += result.seconds
         scores.append(min(row["val_nll"] for row in result.history if "val_nll" in row))
     return Trial(trial.method, trial.number, trial.setting, float(np.mean(scores)), seconds)
 
@@ -174,6 +184,8 @@ def _write_trials(path: Path, trials: Sequence[Trial]) -> None:
 
 def _write_tuned(path: Path, tables: dict[str, Any], trials: Sequence[Trial]) -> None:
     for method, trial in best_trials(trials).items():
+        if not math.isfinite(trial.val_nll):
+            raise DivergenceError(f"every trial of {method!r} diverged; lower its ranges in [tune]")
         own = tables.setdefault("method", {}).setdefault(method, {})
         for key, value in trial.setting.items():
             *parents, last = key.split(".")

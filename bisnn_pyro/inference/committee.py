@@ -117,15 +117,15 @@ def predict(
             else:
                 parts = dense_parts(model, source, blocks, n_draws, memory)
             for member, point, readout in parts:
-                vote = model.likelihood.predict(readout, window).numpy()
+                vote = model.likelihood.predict(readout, window).cpu().numpy()
                 if outputs is None:
                     outputs = np.empty((n_draws, n_points, *vote.shape[2:]))
                 members = slice(member, member + vote.shape[0])
                 points = slice(point, point + vote.shape[1])
                 outputs[members, points] = vote
                 if y is not None and log_likelihood is not None:
-                    score = model.likelihood.log_prob(readout, y[points], window)
-                    log_likelihood[members, points] = score.numpy()
+                    score = model.likelihood.log_prob(readout, y[points].to(readout.device), window)
+                    log_likelihood[members, points] = score.cpu().numpy()
     finally:
         model.train(was_training)
     scale = float(model.likelihood.noise_scale) if isinstance(model.likelihood, Regression) else None

@@ -5,7 +5,24 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
+
+
+class Flag(Protocol):
+    """What another process sets to ask for a stop."""
+
+    def is_set(self) -> bool:
+        """Return whether it was set."""
+
+
+_other_process: Flag | None = None
+
+
+def listen_to(flag: Flag) -> None:
+    """Take requests to stop from ``flag`` alone, in a worker process whose parent handles Ctrl-C."""
+    global _other_process
+    _other_process = flag
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class StopRequest:
@@ -15,11 +32,16 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self._signalled = False
         self._previous: Any = None
 
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._signalled or (_other_process is not None and _other_process.is_set())
+
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
+        if _other_process is None and threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 
@@ -30,6 +52,6 @@ class StopRequest:
             signal.signal(signal.SIGINT, self._previous)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._signalled:
             raise KeyboardInterrupt
-        self.requested = True
+        self._signalled = True

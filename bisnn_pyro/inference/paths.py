@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models import SpikingGLM, Window
+from bisnn_pyro.models.kernels import current_backend
 from bisnn_pyro.models.packed_network import PackedInput, PackedNetwork, why_not_packed
 
 Weights = dict[str, Tensor]
@@ -37,39 +39,42 @@ def dense_parts(
     n_members = max(1, min(n_draws, memory // (need * n_examples)))
     for first in range(0, n_draws, n_members):
         weights = source(first, min(n_members, n_draws - first))
-        dtype = next(iter(weights.values())).dtype
+        some = next(iter(weights.values()))
+        device, dtype = some.device, some.dtype
         point = 0
         for block in blocks:
             for spikes in block.split(n_examples, dim=1):
-                readout = model.simulate(weights, spikes.to(dtype)).readouts[-1]
+                readout = model.simulate(weights, spikes.to(device=device, dtype=dtype)).readouts[-1]
                 yield Part(first, point, _counted(model, readout))
                 point += spikes.shape[1]
 
 
 def packed_parts(model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int) -> Iterator[Part]:
     """Run one draw a thread in packed arithmetic; as many threads as torch has."""
-    for block in blocks:  # what the dense path's simulate() refuses
-        model._check_spikes(block)
-        if model.normalise:
-            model._with_reference(block[:, :0])
+    for block in blocks:
+        model.check_inputs(block)
     network = PackedNetwork(model)
     inputs = [PackedInput.of(block) for block in blocks]
     n_threads = torch.get_num_threads()
 
-    def run(member: int) -> list[Part]:
+    def prepare(member: int) -> tuple[Weights, Any]:
         weights = {name: w[0] for name, w in source(member, 1).items()}
-        layers = network.prepare(weights)
-        point, parts = 0, []
-        for x, block in zip(inputs, blocks, strict=True):
-            readout = network.readout(layers, weights, x)[None]
-            parts.append(Part(member, point, _counted(model, readout)))
-            point += block.shape[1]
-        return parts
+        return weights, network.prepare(weights)
 
     with ThreadPoolExecutor(n_threads) as pool:
         for first in range(0, n_draws, n_threads):
-            for parts in pool.map(run, range(first, min(first + n_threads, n_draws))):
-                yield from parts
+            members = list(pool.map(prepare, range(first, min(first + n_threads, n_draws))))
+            point = 0
+            for x, block in zip(inputs, blocks, strict=True):
+                run = partial(_packed_readout, network, x)
+                readouts = torch.stack(list(pool.map(run, members)))
+                yield Part(first, point, _counted(model, readouts))
+                point += block.shape[1]
+
+
+def _packed_readout(network: PackedNetwork, x: PackedInput, member: tuple[Weights, Any]) -> Tensor:
+    weights, layers = member
+    return network.readout(layers, weights, x)
 
 
 def choose_path(path: str, model: SpikingGLM, source: Source) -> str:
@@ -83,6 +88,8 @@ def choose_path(path: str, model: SpikingGLM, source: Source) -> str:
     if path == "dense":
         return path
     reason = why_not_packed(model, source(0, 1))
+    if current_backend() == "torch":
+        reason = "the kernel backend is 'torch', and packed arithmetic is numba's"
     if path == "packed" and reason is not None:
         raise ModelError(f"packed prediction cannot run here: {reason}; use the path 'dense' or 'auto'")
     return "dense" if reason is not None else "packed"

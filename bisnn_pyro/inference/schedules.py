@@ -30,6 +30,10 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.shape not in ("constant", "linear", "exponential", "cosine"):
             raise ModelError(f"schedule shape {self.shape!r} is not constant, linear, exponential or cosine")
+        if self.shape == "constant" and self.end not in (None, self.start):
+            raise ModelError(
+                f"a schedule from {self.start} to {self.end} needs a shape: linear, exponential or cosine"
+            )
         if self.shape == "exponential" and not (self.start > 0 and (self.end is None or self.end > 0)):
             raise ModelError("an exponential schedule needs start and end > 0")
         if not 0 <= self.warmup < 1:
@@ -41,6 +45,10 @@ class Schedule:
             return self.start * progress / self.warmup
         x = min(1.0, max(0.0, (progress - self.warmup) / (1 - self.warmup)))
         end = self.start if self.end is None or self.shape == "constant" else self.end
+        if self.shape == "constant" and self.end not in (None, self.start):
+            raise ModelError(
+                f"a schedule from {self.start} to {self.end} needs a shape: linear, exponential or cosine"
+            )
         if self.shape == "exponential":
             return self.start * (end / self.start) ** x
         if self.shape == "cosine":

@@ -69,6 +69,10 @@ class TrainingRun:
                 f"network.burn_in = {self.model.burn_in} leaves nothing of {first.shape[0]} encoded steps"
             )
         self.guide.initialize(first, self.y[:1])
+        if self.model.normalise and self.settings.window is not None:
+            raise ModelError(
+                "network.normalise takes its statistics over whole sequences; leave train.window out with it"
+            )
         if self.model.normalise:
             # A random subset: a file may be sorted by class.
             chosen = torch.randperm(len(self.x), generator=generator(learner.seed, Purpose.REFERENCE))
@@ -139,7 +143,7 @@ class TrainingRun:
             self._apply_schedules((self.epoch + k / len(batches)) / self.settings.epochs)
             spikes = self.learner.encode(self._features(index), self.spikes)
             for energy in self.updates(spikes, self.y[index], self._beta):
-                sums += torch.stack((energy.loss, energy.nll, energy.kl)).detach()
+                sums += torch.stack((energy.loss, energy.nll, energy.kl)).detach().cpu()
                 count += 1
             if stop.requested:
                 return None

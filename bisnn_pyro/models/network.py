@@ -185,12 +185,15 @@ class SpikingGLM(PyroModule):
             state: state to go on from; ``None`` means at rest.
 
         Returns:
-            Read-outs and state; with ``normalise`` in evaluation, of the examples without the reference.
+            Read-outs, spikes and potentials; with ``normalise`` in evaluation those of the examples without
+            the reference batch, which the state alone includes.
         """
-        self._check_spikes(spikes)
+        self.check_inputs(spikes)
         n_reference = 0
         if self.normalise and not self.training:
-            spikes, n_reference = self._with_reference(spikes)
+            assert self.reference is not None
+            n_reference = self.reference.shape[-2]
+            spikes = torch.cat((self.reference.to(spikes), spikes), dim=-2)
         local = self.credit == "local"
         x, states, fired, potentials, readouts = spikes, [], [], [], []
         for k, layer in enumerate(self.synapses):
@@ -217,14 +220,20 @@ class SpikingGLM(PyroModule):
             tuple(readouts), NetworkState(tuple(states), final), tuple(fired), tuple(potentials)
         )
 
-    def _check_spikes(self, spikes: Tensor) -> None:
-        if spikes.dim() != 3 or spikes.shape[-1] != self.layers[0].fan_in:
+    def check_inputs(self, spikes: Tensor) -> None:
+        """Refuse inputs that the network cannot run on.
+
+        Raises:
+            ModelError: if ``spikes`` are not ``[T, B, I]``, or a normalised network in evaluation has no
+                reference batch of T steps.
+        """
+        if spikes.dim() != 3 or spikes.shape[-1] != self.synapses[0].fan_in:
             raise ModelError(
                 f"input spikes have shape {tuple(spikes.shape)}; expected [T, B, I] with "
-                f"I = {self.layers[0].fan_in}"
+                f"I = {self.synapses[0].fan_in}"
             )
-
-    def _with_reference(self, spikes: Tensor) -> tuple[Tensor, int]:
+        if not self.normalise or self.training:
+            return
         if self.reference is None:
             raise ModelError(
                 "normalise = true needs a reference batch to predict: call model.set_reference(spikes) "
@@ -234,7 +243,6 @@ class SpikingGLM(PyroModule):
             raise ModelError(
                 f"the reference batch has {self.reference.shape[0]} steps, the input {spikes.shape[0]}"
             )
-        return torch.cat((self.reference.to(spikes), spikes), dim=-2), self.reference.shape[-2]
 
     # -- the Pyro model ---------------------------------------------------------------------------
 

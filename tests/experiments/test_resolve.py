@@ -7,12 +7,12 @@ import pytest
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.batch import parse_seeds, plan
 from bisnn_pyro.experiments.build import build_encoder, build_learner, build_task
-from bisnn_pyro.experiments.resolve import load_source, preset_names, preset_text, resolve
+from bisnn_pyro.experiments.resolve import load_source, parse_overrides, preset_names, preset_text, resolve
 from bisnn_pyro.experiments.run import new_fit
 
 
 def one(source, method="bayes", *overrides, seed=0):
-    return resolve(load_source(source), method, overrides=overrides, seed=seed)
+    return resolve(load_source(source), method, overrides=parse_overrides(overrides), seed=seed)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -35,6 +35,40 @@ def test_a_method_overrides_the_common_table_and_the_command_line_overrides_both
 def test_the_method_selects_the_guide(source):
     guides = [one(source, m).guide.name for m in ("bayes", "straight-through", "full-precision", "gaussian")]
     assert guides == ["relaxed", "straight-through", "full-precision", "gaussian"]
+
+
+def test_the_order_of_overrides_does_not_matter(source):
+    pair = ["data.path=x.npz", "data.name=npz"]
+    for overrides in (pair, pair[::-1]):
+        settings = one(source, "bayes", *overrides).data.settings
+        assert settings["path"].endswith("/x.npz")
+
+
+def test_the_seed_comes_from_the_source_unless_given(source):
+    tables = load_source(source) | {"seed": 7}
+    assert resolve(tables, "bayes").seed == 7
+    assert resolve(tables, "bayes", seed=0).seed == 0
+    assert resolve(tables, "bayes", overrides={"seed": 5}).seed == 5
+
+
+def test_a_resolved_config_is_of_its_method_alone(source):
+    tables = one(source, "straight-through").to_dict()
+    assert resolve(tables, "straight-through").guide.name == "straight-through"
+    with pytest.raises(ConfigError, match="this config is of straight-through"):
+        resolve(tables, "bayes")
+
+
+def test_a_method_named_twice_is_refused(source):
+    with pytest.raises(ConfigError, match="named twice"):
+        plan(source, ["bayes", "bayes"])
+
+
+def test_the_rule_follows_the_guide(source):
+    config = one(source, "gaussian")
+    task = build_task(config)
+    fitted = new_fit(config, task)
+    build_learner(config, fitted.model, fitted.guide, fitted.encoder)
+    assert config.rule.name == "auto"
 
 
 def test_another_data_set_drops_the_old_ones_keys(source):
@@ -60,7 +94,8 @@ def test_the_resolved_config_resolves_to_itself(source, tmp_path):
         ("trian.epochs=5", ["unknown key 'trian'", "did you mean 'train'?"]),
         ("train.epochs=0", ["train.epochs", "greater than or equal to 1", "0"]),
         ("train.epochs=many", ["train.epochs", "'many'"]),
-        ("network.surrogate=boxcat", ["network.surrogate", "boxcar"]),
+        ("network.surrogate=boxcat", ["network.surrogate", "did you mean 'boxcar'?"]),
+        ("network.neuron=treshold", ["network.neuron", "did you mean 'threshold'?", "package.module:Class"]),
         ("prior.p=1.0", ["prior.p"]),
         ("train=5", ["[train] is a table"]),
         ("epochs", ["table.key=value"]),
@@ -102,7 +137,7 @@ def test_likelihood_must_suit_the_task(source):
     wrong = one(source, "bayes", "likelihood.name=gaussian")
     with pytest.raises(ConfigError, match="does not suit a classification"):
         new_fit(wrong, build_task(wrong))
-    wrong = resolve(load_source("curve"), "bayes", overrides=["likelihood.name=steps"])
+    wrong = resolve(load_source("curve"), "bayes", overrides={"likelihood": {"name": "steps"}})
     with pytest.raises(ConfigError, match=r"set likelihood\.name = 'gaussian'"):
         new_fit(wrong, build_task(wrong))
 

@@ -492,7 +492,9 @@ class TestDivergence:
         def poison(history, checkpoint):
             net.local_likelihood(0).distribution = _Poisoned().distribution
 
-        with pytest.raises(DivergenceError, match="epoch 2: the loss is not finite: 'local_0' = nan") as caught:
+        with pytest.raises(
+            DivergenceError, match="epoch 2: the loss is not finite: 'local_0' = nan"
+        ) as caught:
             make_learner(net).fit(X, Y, on_epoch=poison)
         assert "'y'" not in str(caught.value)
 
@@ -520,7 +522,9 @@ class TestDivergence:
 
         with (
             pyro.validation_enabled(False),
-            pytest.raises(DivergenceError, match=r"epoch 2: the loss is not finite: 'layers\.0\.weight' = (nan|inf)"),
+            pytest.raises(
+                DivergenceError, match=r"epoch 2: the loss is not finite: 'layers\.0\.weight' = (nan|inf)"
+            ),
         ):
             learner.fit(X, Y, on_epoch=poison)
 

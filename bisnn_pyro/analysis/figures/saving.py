@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.atomic import atomic_path
 from bisnn_pyro.analysis.figures.style import paper_style
 from bisnn_pyro.errors import DataError
+from bisnn_pyro.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -186,7 +186,8 @@ class SynapticGuide(AutoGuide):
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         new.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
-        new._model = (memo.get(id(self.model), self.model),)
+        if self._model is not None:  # it is None after unpickling
+            new._model = (memo.get(id(self.model), self.model),)
         return new
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
