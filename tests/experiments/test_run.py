@@ -1,7 +1,6 @@
 """A run folder: what is in it, and that it can be read back, resumed and refused."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import xarray as xr
 
 import bisnn_pyro
 from bisnn_pyro.data import load_task
-from bisnn_pyro.errors import DivergenceError, RunFolderError
+from bisnn_pyro.errors import ConfigError, DivergenceError, RunFolderError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
@@ -157,11 +156,12 @@ def test_interrupt_then_resume_gives_the_bits_of_one_run(config, tmp_path, monke
     assert folder.resumable
     assert not folder.finished
     assert len(History.read_csv(folder.history_path)) == 1
-    # The folder is valid as it stands: its posterior predicts, and can be evaluated.
+    # The folder is valid as it stands: its posterior predicts, and can be evaluated, and that leaves
+    # it as unfinished as it was.
     assert bisnn_pyro.load_run(cut.path).predict(np.zeros((2, 2))).draws.shape == (4, 2, 2)
-    copy = tmp_path / "copy"
-    shutil.copytree(cut.path, copy)
-    assert set(evaluate_folder(copy)["predictors"]) == {"committee", "mode", "mean"}
+    assert set(evaluate_folder(cut.path)["predictors"]) == {"committee", "mode", "mean"}
+    assert folder.resumable
+    assert not folder.finished
 
     with pytest.raises(RunFolderError, match="--resume"):
         run(config, tmp_path / "cut")
@@ -177,12 +177,97 @@ def test_interrupt_then_resume_gives_the_bits_of_one_run(config, tmp_path, monke
     assert rows[0] == rows[1]
 
 
+def test_interrupt_in_the_first_epoch_can_be_resumed(config, tmp_path, monkeypatch):
+    import signal
+
+    from bisnn_pyro.inference import updates
+
+    whole = run(config, tmp_path / "whole")
+    original = updates.Updates.__call__
+
+    def interrupted(self, *arguments):
+        signal.raise_signal(signal.SIGINT)
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(updates.Updates, "__call__", interrupted)
+        assert run(config, tmp_path / "cut").interrupted
+    resumed = run(config, tmp_path / "cut", resume=True)
+    paths = [r.path / "posterior.safetensors" for r in (whole, resumed)]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_overwriting_keeps_the_old_run_until_the_new_one_is_done(config, tmp_path):
+    first = run(config, tmp_path)
+    before = (first.path / "posterior.safetensors").read_bytes()
+    bad = config.model_copy(
+        update={
+            "guide": config.guide.model_copy(update={"name": "straight-through"}),
+            "rule": config.rule.model_copy(update={"name": "sgd", "lr": 1e38}),
+        }
+    )
+    with pytest.raises(DivergenceError):
+        run(bad, tmp_path, overwrite=True)
+    assert (first.path / "posterior.safetensors").read_bytes() == before
+    run(config, tmp_path, overwrite=True)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".replaced")] == []
+
+
+def test_changed_data_are_noticed(source, tmp_path):
+    rng = np.random.default_rng(0)
+
+    def write(n):
+        arrays = {
+            f"{a}_{part}": v
+            for part in ("train", "test")
+            for a, v in (("x", rng.random((n, 3))), ("y", rng.integers(0, 2, n)))
+        }
+        np.savez(tmp_path / "mine.npz", **arrays)
+
+    write(20)
+    overrides = ["data.name=npz", f"data.path={tmp_path / 'mine.npz'}", "analysis.figures=false"]
+    (config,) = plan(source, ["bayes"], overrides=overrides)
+    path = run(config, tmp_path / "out").path
+    evaluate_folder(path)
+    write(20)
+    with pytest.raises(RunFolderError, match="have changed since the run"):
+        evaluate_folder(path)
+
+
+def test_noise_on_ready_spikes_is_refused(source, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{a}_{part}": v
+        for part in ("train", "test")
+        for a, v in (("x", rng.integers(0, 2, (12, 9, 5)).astype(bool)), ("y", np.arange(12) % 3))
+    }
+    np.savez(tmp_path / "spikes.npz", **arrays)
+    common = ["data.name=npz", f"data.path={tmp_path / 'spikes.npz'}", "analysis.figures=false"]
+    (config,) = plan(source, ["bayes"], overrides=common)
+    with pytest.raises(ConfigError, match="ready spikes"):
+        run(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (config,) = plan(source, ["bayes"], overrides=[*common, "analysis.noise=[]"])
+    result = run(config, tmp_path / "out")
+    assert bisnn_pyro.load_run(result.path).predict(arrays["x_test"]).draws.shape == (4, 12, 3)
+
+
+def test_predictors_by_name(config, tmp_path):
+    fitted = bisnn_pyro.load_run(run(config, tmp_path).path)
+    x = np.zeros((2, 2))
+    assert fitted.predict(x, predictor="mode").draws.shape == (1, 2, 2)
+    with pytest.raises(bisnn_pyro.errors.DataError, match="committee, mode, mean"):
+        fitted.predict(x, predictor="comittee")
+    with pytest.raises(bisnn_pyro.errors.DataError, match="at least one member"):
+        fitted.predict(x, draws=0)
+
+
 def test_resume_refuses_another_config(config, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_after(patch, 1)
         run(config, tmp_path)
     other = config.model_copy(update={"rule": config.rule.model_copy(update={"lr": 1.0})})
-    with pytest.raises(RunFolderError, match=r"another config \(different: rule\)"):
+    with pytest.raises(RunFolderError, match=r"another config \(different: rule\.lr\)"):
         run(other, tmp_path, resume=True)
     assert RunFolder(tmp_path / "bayes-seed0").resumable
 
@@ -219,9 +304,21 @@ def test_batch_over_methods_and_seeds_with_summary(source, tmp_path):
     assert "bayes - straight-through" in result.summary.differences
     with pytest.raises(RunFolderError, match="already holds"):
         run_experiment(configs, tmp_path / "out")
+    (other,) = plan(source, ["bayes"], [2])
+    wider = run_experiment([other], tmp_path / "out").summary
+    assert "straight-through" in wider.table  # a later, smaller batch does not shrink the summary
     again = run_experiment(configs, tmp_path / "out", resume=True)
     assert again.runs == ()
-    assert again.summary.table == result.summary.table
+    assert sorted(again.summary.table.splitlines()) == sorted(wider.table.splitlines())
+
+
+def test_a_run_that_fails_does_not_take_the_others_along(source, tmp_path):
+    overrides = ["method.straight-through.rule.name=sgd", "method.straight-through.rule.lr=1e38"]
+    configs = plan(source, ["bayes", "straight-through"], overrides=[*overrides, "analysis.figures=false"])
+    result = run_experiment(configs, tmp_path)
+    assert [c.method for c, _ in result.failures] == ["straight-through"]
+    assert "committee" in result.summary.table
+    assert not (tmp_path / "straight-through-seed0").exists()
 
 
 def test_jobs_give_the_same_bits(source, tmp_path):
@@ -256,7 +353,7 @@ def test_normalised_network_is_saved_with_its_reference(source, tmp_path):
         ["train.window=5", "encoder.name=rate"],
         ["guide.hard=true", "train.kl_warmup=0.5", "train.patience=1", "encoder.name=latency"],
         ["rule.name=adam", "guide.temperature_end=0.5", "guide.temperature_shape=exponential"],
-        ["encoder.name=direct", "network.bias=true", "rule.lr_shape=cosine", "rule.lr_end=0.0"],
+        ["encoder.name=direct", "network.bias=true", "rule.lr_shape=cosine", "rule.lr_end_factor=0.0"],
     ],
 )
 def test_every_setting_runs(source, tmp_path, overrides):
