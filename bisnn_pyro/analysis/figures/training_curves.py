@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 #: Column of the history -> what its axis says.
 PANELS: dict[str, str] = {
-    "loss": "loss per example (nats)",
+    # The data term, not the loss: a point estimate's KL is a constant that would dwarf everything.
+    "nll": "training NLL (nats)",
     "kl": "KL (nats)",
     "val_nll": "validation NLL (nats)",
 }

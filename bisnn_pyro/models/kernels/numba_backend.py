@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from bisnn_pyro.models.kernels.jit import compiled
 
 _BLOCK = 2048
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _filter(x, a, b, scale, p, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     n_draws, n_steps, n_units = x.shape
     for draw in range(n_draws):
@@ -30,7 +31,7 @@ def _filter(x, a, b, scale, p, q, out):  # type: ignore[no-untyped-def]  # noqa:
                     os[m] = scale * value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _scan(current, c, reset, r, s, spikes, potential):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     n_draws, n_steps, n_units = current.shape
     one, zero = current.dtype.type(1), current.dtype.type(0)
@@ -51,7 +52,7 @@ def _scan(current, c, reset, r, s, spikes, potential):  # type: ignore[no-untype
                     out[m] = spike
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _trace(s, c, r, last, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     n_draws, n_steps, n_units = s.shape
     for draw in range(n_draws):
@@ -62,7 +63,7 @@ def _trace(s, c, r, last, out):  # type: ignore[no-untyped-def]  # noqa: ANN001,
                 last[draw, m] = s[draw, t, m]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _gate(grad, u, width, slope, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     zero = u.dtype.type(0)
     for m in range(u.size):

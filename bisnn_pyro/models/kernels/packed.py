@@ -13,9 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from bisnn_pyro.models.kernels.jit import compiled
 
 Words = NDArray[np.uint32]
 Floats = NDArray[np.float32]
@@ -55,7 +57,7 @@ def pack_weights(weights: NDArray[Any]) -> Words:
     return np.ascontiguousarray(np.swapaxes(pack(weights > 0), -1, -2))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@compiled(inline=True)
 def _sums(bits, weights, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     n_units = counts.size
     total = types.int32(0)
@@ -72,7 +74,7 @@ def _sums(bits, weights, counts):  # type: ignore[no-untyped-def]  # noqa: ANN00
         counts[m] = 2 * counts[m] - total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@compiled(inline=True)
 def _fire(drive, scale, offset, decays, p, q, r, s, bits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     a, b, c, reset = decays
     for m in range(drive.size):
@@ -89,7 +91,7 @@ def _fire(drive, scale, offset, decays, p, q, r, s, bits):  # type: ignore[no-un
         bits[k] = word
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def fire_bits(bits, weights, scale, offset, decays, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Run one layer: input bits ``[T, B, K]``, packed weights ``[K, O]``, output bits ``[T, B, .]``."""
     n_steps, n_examples, _ = bits.shape
@@ -106,7 +108,7 @@ def fire_bits(bits, weights, scale, offset, decays, out):  # type: ignore[no-unt
             _fire(drive, scale, offset, decays, p, q, r, s, out[t, example])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def fire_drive(drive, n_steps, scale, offset, decays, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Run one layer on sums ``[T or 1, B, O]`` that are known already; one step stands for all."""
     n_examples, n_units = drive.shape[1:]
@@ -118,7 +120,7 @@ def fire_drive(drive, n_steps, scale, offset, decays, out):  # type: ignore[no-u
             _fire(row, scale, offset, decays, p, q, r, s, out[t, example])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def sum_bits(bits, weights, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Write the sums of bits ``[T, B, K]`` over packed weights ``[K, O]`` to ``out`` ``[T, B, O]``."""
     n_steps, n_examples, _ = bits.shape

@@ -46,7 +46,7 @@ def test_a_failed_write_leaves_the_old_file(figure, tmp_path, monkeypatch):
 
 
 def test_a_users_settings_stay_and_do_not_matter(tmp_path):
-    history = {"a": {"loss": [1.0, 2.0]}}
+    history = {"a": {"nll": [1.0, 2.0]}}
     plain = plot_training_curves(history)
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
         styled = plot_training_curves(history)
