@@ -21,6 +21,7 @@ from bisnn_pyro.inference import (
     encode_all,
     posterior_draws,
     predict,
+    steady_process,
 )
 from bisnn_pyro.models import BernoulliSteps, CategoricalSteps, SpikingGLM
 
@@ -147,7 +148,7 @@ class OurStep:
 @contextmanager
 def our_step(net: Net, credit: str = "local", dtype: torch.dtype = torch.float32) -> Iterator[OurStep]:
     """Set up our training step in a parameter store of its own."""
-    with pyro.get_param_store().scope():
+    with pyro.get_param_store().scope(), steady_process():
         yield OurStep(net, *batch_of(net, dtype=dtype), credit)
 
 
@@ -171,5 +172,5 @@ class OurCommittee:
 @contextmanager
 def our_committee(net: Net, n_points: int, n_draws: int) -> Iterator[OurCommittee]:
     """Set up a committee in a parameter store of its own."""
-    with pyro.get_param_store().scope():
+    with pyro.get_param_store().scope(), steady_process():
         yield OurCommittee(net, n_points, n_draws)

@@ -106,11 +106,47 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
     r"""Return KL(q || p) between two sign-Bernoullis of natural parameters ``natural`` and ``prior``.
 
     With :math:`q=\sigma(-2\lambda)`, :math:`d=\lambda_0-\lambda` and the sign of :math:`\lambda` made
-    positive by symmetry, :math:`\mathrm{KL} = \log(1+q(e^{-2d}-1)) + 2dq`.  Where ``d`` is small both
-    terms cancel and their Taylor remainders are summed instead; where it is large the exponential
-    overflows and the log-partition functions are subtracted.  The value carries no gradient formula of
-    its own; see :class:`bisnn_pyro.distributions.kl.SignKL`.
+    positive by symmetry, :math:`\mathrm{KL} = \log(1+q(e^{-2d}-1)) + 2dq`.  Both terms cancel where ``d`` is
+    small, so float32 parameters are taken to float64, which has digits to spare; float64 itself sums
+    Taylor remainders there.  The value carries no gradient formula of its own; see
+    :class:`bisnn_pyro.distributions.kl.SignKL`.
     """
+    if natural.dtype != torch.float32 or not _moderate(natural) or not _moderate(prior):
+        return _sign_kl_series(natural, prior)
+    shape = torch.broadcast_shapes(natural.shape, prior.shape)
+    natural = natural.expand(shape)
+    prior = prior.reshape(()) if prior.numel() == 1 else prior.expand(shape)
+    out = torch.empty(shape, dtype=natural.dtype, device=natural.device)
+    # In blocks that stay in the cache: a dozen passes over memory would cost several times as much.
+    for result, x, y in zip(*(_blocks(z, natural.numel()) for z in (out, natural, prior)), strict=True):
+        result.copy_(_sign_kl_double(x.double(), y.double()))
+    return out
+
+
+def _moderate(x: Tensor) -> bool:
+    """Whether exponentials of x stay far from the ends of float64."""
+    return x.numel() > 0 and float(x.abs().max()) < 150
+
+
+_BLOCK = 16384
+
+
+def _blocks(x: Tensor, size: int) -> list[Tensor]:
+    """Split a tensor, flattened, into blocks; a scalar is repeated for each of them."""
+    if x.dim() == 0:
+        return [x] * max(1, -(-size // _BLOCK))
+    return list(x.reshape(-1).split(_BLOCK))
+
+
+def _sign_kl_double(natural: Tensor, prior: Tensor) -> Tensor:
+    a = natural.abs()
+    d = torch.where(natural < 0, -prior, prior) - a if bool((prior != 0).any()) else -a
+    q = torch.sigmoid(-2 * a)
+    return torch.expm1(-2 * d).mul_(q).log1p_().add_(q.mul_(d).mul_(2))
+
+
+def _sign_kl_series(natural: Tensor, prior: Tensor) -> Tensor:
+    """Compute :func:`sign_kl` in the parameters' own type, over its whole range."""
     sign = torch.where(natural < 0, -1.0, 1.0).to(natural.dtype)
     a, prior = natural.abs(), prior * sign
     d, q = prior - a, torch.sigmoid(-2 * a)
@@ -122,9 +158,8 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
     return torch.where(small, q * _exp_remainder(x) - _log_remainder(q * torch.expm1(x)), direct)
 
 
-# Terms of the two series that reach the type's rounding below that.
-_EXP_TERMS = {torch.float32: 9, torch.float64: 15}
-_LOG_TERMS = {torch.float32: 7, torch.float64: 19}
+# Terms of the two series that reach the rounding of float64 below that.
+_EXP_TERMS, _LOG_TERMS = 15, 19
 
 # torch's softplus switches to the identity above its threshold; ours must stay exact to the last bit.
 _NO_CUT = 60.0
@@ -133,7 +168,7 @@ _NO_CUT = 60.0
 def _exp_remainder(x: Tensor) -> Tensor:
     """Return ``exp(x) - 1 - x`` for ``|x| < _SERIES_BELOW`` by its Taylor series."""
     total = torch.ones_like(x)
-    for k in range(_EXP_TERMS[x.dtype], 2, -1):
+    for k in range(_EXP_TERMS, 2, -1):
         total.mul_(x).mul_(1 / k).add_(1)
     return total.mul_(x).mul_(x).mul_(0.5)
 
@@ -143,6 +178,6 @@ def _log_remainder(y: Tensor) -> Tensor:
     z = y / (2 + y)
     z2 = z * z
     tail = torch.zeros_like(z)
-    for k in range(_LOG_TERMS[y.dtype], 2, -2):
+    for k in range(_LOG_TERMS, 2, -2):
         tail.mul_(z2).add_(1.0 / k)
     return 2 * z2 * (1 / (1 - z) - z * tail)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from bisnn_pyro.experiments.fitted import FittedRun, Preprocessing, load_run
 from bisnn_pyro.experiments.folder import RunFolder, environment
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History
+from bisnn_pyro.inference.process import steady_process
 from bisnn_pyro.inference.seeding import Purpose, seeded
 
 
@@ -75,7 +75,7 @@ def run(
     """
     out = Path("runs") / config.experiment if out is None else Path(out)
     folder = RunFolder.of(config, out)
-    with threads(config.train.threads or n_threads):
+    with steady_process(config.train.threads or n_threads):
         task = build_task(config)
         fitted = new_fit(config, task)
         folder.prepare(overwrite=overwrite, resume=resume)
@@ -232,20 +232,8 @@ def evaluate_folder(path: str | os.PathLike[str], noise: list[float] | None = No
     else:
         old = folder.read_json("metrics.json")
         seconds, best = old["train_seconds"], old["best_epoch"]
-    with threads(fitted.config.train.threads):
+    with steady_process(fitted.config.train.threads):
         task = build_task(fitted.config)
         fresh = new_fit(fitted.config, task)
         check_data(folder, fresh)
         return analyse(folder, fitted, task, history, seconds, best)
-
-
-@contextmanager
-def threads(n: int | None) -> Iterator[None]:
-    """Run on ``n`` threads (``None``: as they are), and put the number back afterwards."""
-    before = torch.get_num_threads()
-    if n is not None:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -20,8 +20,9 @@ from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config, Range
 from bisnn_pyro.experiments.pool import each
 from bisnn_pyro.experiments.resolve import apply_overrides, load_source, parse_overrides
-from bisnn_pyro.experiments.run import fit, new_fit, threads
+from bisnn_pyro.experiments.run import fit, new_fit
 from bisnn_pyro.files import atomic_path
+from bisnn_pyro.inference.process import steady_process
 
 TUNING_SEED = 1000
 """Trials train on seeds from here on, which no reported result uses."""
@@ -144,7 +145,7 @@ def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool]) -> Trial:
     scores, seconds = [], 0.0
     for seed in range(TUNING_SEED, TUNING_SEED + n_seeds):
         (config,) = plan(source, [trial.method], [seed], values)
-        with threads(1 if single else config.train.threads):
+        with steady_process(1 if single else config.train.threads):
             task = build_task(config)
             try:
                 result = fit(new_fit(config, task), task)

@@ -12,6 +12,7 @@ from bisnn_pyro.inference.guides import (
 )
 from bisnn_pyro.inference.history import History
 from bisnn_pyro.inference.learner import FitResult, Learner, TrainSettings
+from bisnn_pyro.inference.process import steady_process
 from bisnn_pyro.inference.rules import BayesianLearningRule
 from bisnn_pyro.inference.schedules import Schedule
 
@@ -36,4 +37,5 @@ __all__ = [
     "point_draws",
     "posterior_draws",
     "predict",
+    "steady_process",
 ]
