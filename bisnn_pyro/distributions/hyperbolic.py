@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from bisnn_pyro.distributions.blocks import in_blocks
+
 # Below this |x| = 2|lambda_0 - lambda| the direct form of the KL cancels and the series takes over.
 _SERIES_BELOW = 0.5
 
@@ -113,29 +115,12 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
     """
     if natural.dtype != torch.float32 or not _moderate(natural) or not _moderate(prior):
         return _sign_kl_series(natural, prior)
-    shape = torch.broadcast_shapes(natural.shape, prior.shape)
-    natural = natural.expand(shape)
-    prior = prior.reshape(()) if prior.numel() == 1 else prior.expand(shape)
-    out = torch.empty(shape, dtype=natural.dtype, device=natural.device)
-    # In blocks that stay in the cache: a dozen passes over memory would cost several times as much.
-    for result, x, y in zip(*(_blocks(z, natural.numel()) for z in (out, natural, prior)), strict=True):
-        result.copy_(_sign_kl_double(x.double(), y.double()))
-    return out
+    return in_blocks(lambda x, y: _sign_kl_double(x.double(), y.double()), natural, prior)
 
 
 def _moderate(x: Tensor) -> bool:
     """Whether exponentials of x stay far from the ends of float64."""
     return x.numel() > 0 and float(x.abs().max()) < 150
-
-
-_BLOCK = 16384
-
-
-def _blocks(x: Tensor, size: int) -> list[Tensor]:
-    """Split a tensor, flattened, into blocks; a scalar is repeated for each of them."""
-    if x.dim() == 0:
-        return [x] * max(1, -(-size // _BLOCK))
-    return list(x.reshape(-1).split(_BLOCK))
 
 
 def _sign_kl_double(natural: Tensor, prior: Tensor) -> Tensor:

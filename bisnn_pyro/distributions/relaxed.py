@@ -12,6 +12,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
+from bisnn_pyro.distributions.blocks import in_blocks
 from bisnn_pyro.distributions.hyperbolic import Sech2, Tanh, sech2
 
 
@@ -26,17 +27,19 @@ class RelaxedSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, natural: Tensor, noise: Tensor, temperature: Tensor, hard: bool) -> Tensor:
         """Return the draw for logistic noise ``noise`` (delta), all shapes broadcast."""
-        z = (natural + noise) / temperature
+        z = in_blocks(lambda x, delta, tau: (x + delta).div_(tau), natural, noise, temperature)
         ctx.save_for_backward(z, temperature)
         ctx.natural_shape = natural.shape
-        return torch.where(z < 0, -1.0, 1.0).to(z.dtype) if hard else torch.tanh(z)
+        if hard:
+            return torch.where(z < 0, -1.0, 1.0).to(z.dtype)
+        return torch.tanh(z)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
         """Return the gradients in the natural parameter and in the temperature."""
         z, temperature = ctx.saved_tensors
-        slope = grad * sech2(z) / temperature
+        slope = in_blocks(lambda g, x, tau: sech2(x).mul_(g).div_(tau), grad, z, temperature)
         grad_natural = slope.sum_to_size(ctx.natural_shape) if ctx.needs_input_grad[0] else None
         grad_temperature = (-slope * z).sum_to_size(temperature.shape) if ctx.needs_input_grad[2] else None
         return grad_natural, None, grad_temperature, None

@@ -90,10 +90,8 @@ class _AlphaFilter(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad is None:
             return None, None, None, None, None, None
-        reversed_grad = flatten(grad).flip(1)
-        zero = reversed_grad.new_zeros(reversed_grad[:, 0].shape)
-        out, _, _ = kernels_for(grad).filter_sequence(reversed_grad, *ctx.decays, ctx.scale, zero, zero)
-        return out.flip(1).reshape(grad.shape), None, None, None, None, None
+        out = kernels_for(grad).filter_adjoint(flatten(grad), *ctx.decays, ctx.scale)
+        return out.reshape(grad.shape), None, None, None, None, None
 
 
 def alpha_filter(

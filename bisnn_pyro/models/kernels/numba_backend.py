@@ -16,13 +16,14 @@ _BLOCK = 2048
 
 
 @compiled
-def _filter(x, a, b, scale, p, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _filter(x, a, b, scale, p, q, out, backwards):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     n_draws, n_steps, n_units = x.shape
     for draw in range(n_draws):
         for start in range(0, n_units, _BLOCK):
             stop = min(start + _BLOCK, n_units)
             ps, qs = p[draw, start:stop], q[draw, start:stop]
-            for t in range(n_steps):
+            for k in range(n_steps):
+                t = n_steps - 1 - k if backwards else k
                 xs, os = x[draw, t, start:stop], out[draw, t, start:stop]
                 for m in range(stop - start):
                     value = a * ps[m] + qs[m]
@@ -86,8 +87,17 @@ def filter_sequence(
     p, q = p.clone(memory_format=torch.contiguous_format), q.clone(memory_format=torch.contiguous_format)
     out = torch.empty(x.shape, dtype=x.dtype)
     a_, b_, scale_ = (_scalar(value, x) for value in (a, b, scale))
-    _filter(_array(x), a_, b_, scale_, p.numpy(), q.numpy(), out.numpy())
+    _filter(_array(x), a_, b_, scale_, p.numpy(), q.numpy(), out.numpy(), False)
     return out, p, q
+
+
+def filter_adjoint(grad: Tensor, a: float, b: float, scale: float) -> Tensor:
+    """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.filter_adjoint`."""
+    out = torch.empty(grad.shape, dtype=grad.dtype)
+    p, q = (torch.zeros((grad.shape[0], grad.shape[2]), dtype=grad.dtype) for _ in range(2))
+    a_, b_, scale_ = (_scalar(value, grad) for value in (a, b, scale))
+    _filter(_array(grad), a_, b_, scale_, p.numpy(), q.numpy(), out.numpy(), True)
+    return out
 
 
 def scan_sequence(

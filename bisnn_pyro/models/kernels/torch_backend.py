@@ -26,6 +26,12 @@ def filter_sequence(
     return out, p, q
 
 
+def filter_adjoint(grad: Tensor, a: float, b: float, scale: float) -> Tensor:
+    """Run the filter from rest backwards in time: the adjoint of :func:`filter_sequence`."""
+    rest = torch.zeros_like(grad[:, 0])
+    return filter_sequence(grad.flip(1), a, b, scale, rest, rest)[0].flip(1)
+
+
 def scan_sequence(
     current: Tensor, c: float, reset: float, r: Tensor, s: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
