@@ -46,7 +46,9 @@ def test_shapes(shape, half, quarter):
 
 def test_constant():
     assert {Schedule(0.3)(x) for x in (0.0, 0.4, 1.0)} == {0.3}
-    assert Schedule(0.3, 0.9)(1.0) == 0.3
+    assert Schedule(0.3, 0.3)(1.0) == 0.3
+    with pytest.raises(ModelError, match="needs a shape"):
+        Schedule(0.3, 0.9)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
