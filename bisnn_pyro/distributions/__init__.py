@@ -1,6 +1,5 @@
 """Distributions of binary synapses and the KL between them."""
 
-from bisnn_pyro.distributions.blocks import in_blocks
 from bisnn_pyro.distributions.hyperbolic import log_two_cosh, sech2
 from bisnn_pyro.distributions.kl import SignKL
 from bisnn_pyro.distributions.relaxed import HardRelaxedSignBernoulli, RelaxedSignBernoulli
@@ -11,7 +10,6 @@ __all__ = [
     "RelaxedSignBernoulli",
     "SignBernoulli",
     "SignKL",
-    "in_blocks",
     "log_two_cosh",
     "sech2",
 ]

@@ -9,13 +9,12 @@ accuracy until the type underflows (about 44 in float32, 370 in float64).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
-
-from bisnn_pyro.distributions.blocks import in_blocks
 
 # Below this |x| = 2|lambda_0 - lambda| the direct form of the KL cancels and the series takes over.
 _SERIES_BELOW = 0.5
@@ -23,8 +22,8 @@ _SERIES_BELOW = 0.5
 
 def sech2(x: Tensor) -> Tensor:
     r"""Return :math:`\operatorname{sech}^2 x = 1 - \tanh^2 x`, elementwise, without cancellation."""
-    q = torch.sigmoid(-2 * x.abs())
-    return 4 * q * (1 - q)
+    q = torch.sigmoid(x.abs().mul_(-2))
+    return ((1 - q) * q).mul_(4)  # in place only where autograd keeps nothing
 
 
 class Tanh(torch.autograd.Function):
@@ -109,13 +108,15 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
 
     With :math:`q=\sigma(-2\lambda)`, :math:`d=\lambda_0-\lambda` and the sign of :math:`\lambda` made
     positive by symmetry, :math:`\mathrm{KL} = \log(1+q(e^{-2d}-1)) + 2dq`.  Both terms cancel where ``d`` is
-    small, so float32 parameters are taken to float64, which has digits to spare; float64 itself sums
-    Taylor remainders there.  The value carries no gradient formula of its own; see
-    :class:`bisnn_pyro.distributions.kl.SignKL`.
+    small.  With a fair prior, the usual one, float32 parameters take a series of their own there; with
+    another they are taken to float64, which has digits to spare; float64 itself sums Taylor remainders.
+    The value carries no gradient formula of its own; see :class:`bisnn_pyro.distributions.kl.SignKL`.
     """
     if natural.dtype != torch.float32 or not _moderate(natural) or not _moderate(prior):
         return _sign_kl_series(natural, prior)
-    return in_blocks(lambda x, y: _sign_kl_double(x.double(), y.double()), natural, prior)
+    if prior.numel() == 1 and float(prior) == 0:
+        return _fair_kl(natural).expand(torch.broadcast_shapes(natural.shape, prior.shape))
+    return _sign_kl_double(*torch.broadcast_tensors(natural.double(), prior.double())).float()
 
 
 def _moderate(x: Tensor) -> bool:
@@ -123,9 +124,36 @@ def _moderate(x: Tensor) -> bool:
     return x.numel() > 0 and float(x.abs().max()) < 150
 
 
+# KL from a fair prior, x tanh(x) - log(cosh(x)), as a series in x^2 (its Taylor coefficients).
+_FAIR_SERIES = (
+    1 / 2,
+    -1 / 4,
+    1 / 9,
+    -17 / 360,
+    31 / 1575,
+    -691 / 85050,
+    10922 / 3274425,
+    -929569 / 681080400,
+    3202291 / 5746615875,
+    -221930581 / 976924698750,
+)
+
+
+def _fair_kl(natural: Tensor) -> Tensor:
+    """KL from a fair prior in float32: the series below 0.6, two terms that no longer cancel above."""
+    x2 = natural * natural
+    series = torch.full_like(x2, _FAIR_SERIES[-1])
+    for coefficient in _FAIR_SERIES[-2::-1]:
+        series.mul_(x2).add_(coefficient)
+    a = natural.abs()
+    t = torch.exp(-2 * a)
+    direct = math.log(2) - torch.log1p(t) - 2 * a * t / (1 + t)
+    return torch.where(a < 0.6, series.mul_(x2), direct)
+
+
 def _sign_kl_double(natural: Tensor, prior: Tensor) -> Tensor:
     a = natural.abs()
-    d = torch.where(natural < 0, -prior, prior) - a if bool((prior != 0).any()) else -a
+    d = torch.where(natural < 0, -prior, prior) - a
     q = torch.sigmoid(-2 * a)
     return torch.expm1(-2 * d).mul_(q).log1p_().add_(q.mul_(d).mul_(2))
 

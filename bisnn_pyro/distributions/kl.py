@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import register_kl
 
-from bisnn_pyro.distributions.blocks import in_blocks
 from bisnn_pyro.distributions.hyperbolic import sech2, sign_kl, tanh_difference
 from bisnn_pyro.distributions.relaxed import RelaxedSignBernoulli
 from bisnn_pyro.distributions.sign_bernoulli import SignBernoulli
@@ -35,8 +34,7 @@ class SignKL(torch.autograd.Function):
         natural, prior = ctx.saved_tensors
         grad_natural = grad_prior = None
         if ctx.needs_input_grad[0]:
-            slope = in_blocks(lambda x, y, g: sech2(x).mul_(x - y).mul_(g), natural, prior, grad)
-            grad_natural = slope.sum_to_size(natural.shape)
+            grad_natural = ((natural - prior).mul_(sech2(natural)) * grad).sum_to_size(natural.shape)
         if ctx.needs_input_grad[1]:
             grad_prior = (grad * tanh_difference(prior, natural)).sum_to_size(prior.shape)
         return grad_natural, grad_prior

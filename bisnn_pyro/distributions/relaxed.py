@@ -12,7 +12,6 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
-from bisnn_pyro.distributions.blocks import in_blocks
 from bisnn_pyro.distributions.hyperbolic import Sech2, Tanh, sech2
 
 
@@ -27,7 +26,7 @@ class RelaxedSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, natural: Tensor, noise: Tensor, temperature: Tensor, hard: bool) -> Tensor:
         """Return the draw for logistic noise ``noise`` (delta), all shapes broadcast."""
-        z = in_blocks(lambda x, delta, tau: (x + delta).div_(tau), natural, noise, temperature)
+        z = (natural + noise).div_(temperature)
         ctx.save_for_backward(z, temperature)
         ctx.natural_shape = natural.shape
         if hard:
@@ -39,7 +38,7 @@ class RelaxedSign(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
         """Return the gradients in the natural parameter and in the temperature."""
         z, temperature = ctx.saved_tensors
-        slope = in_blocks(lambda g, x, tau: sech2(x).mul_(g).div_(tau), grad, z, temperature)
+        slope = sech2(z).mul_(grad).div_(temperature)
         grad_natural = slope.sum_to_size(ctx.natural_shape) if ctx.needs_input_grad[0] else None
         grad_temperature = (-slope * z).sum_to_size(temperature.shape) if ctx.needs_input_grad[2] else None
         return grad_natural, None, grad_temperature, None

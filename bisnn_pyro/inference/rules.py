@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bisnn_pyro.distributions import in_blocks, sech2
+from bisnn_pyro.distributions import sech2
 from bisnn_pyro.errors import ModelError
 
 LARGEST_NATURAL = {torch.float32: 40.0, torch.float64: 300.0}
@@ -76,7 +76,7 @@ class BayesianLearningRule(torch.optim.Optimizer):
 
     def _move(self, natural: Tensor, group: dict[str, Any]) -> None:
         assert natural.grad is not None
-        step = in_blocks(lambda g, x: g / sech2(x), natural.grad, natural)
+        step = natural.grad / sech2(natural)
         if group["momentum"]:
             state = self.state[natural]
             average = state.setdefault("average", torch.zeros_like(natural))
