@@ -175,3 +175,14 @@ def test_presets_are_valid_toml_with_a_description():
         tables = tomllib.loads(preset_text(name))
         assert tables["experiment"] == name
         assert tables["description"]
+
+
+def test_the_train_table_has_every_setting_of_the_learner_with_its_default():
+    from dataclasses import fields
+
+    from bisnn_pyro.experiments.config import TrainConfig
+    from bisnn_pyro.inference import TrainSettings
+
+    for setting in fields(TrainSettings):
+        if setting.name != "progress":  # the command line's own
+            assert TrainConfig.model_fields[setting.name].default == setting.default, setting.name
