@@ -99,6 +99,8 @@ def run(
     )
     if result.summary is not None:
         _print_summary(result.summary)
+    for reason in result.left_out:
+        typer.echo(f"not in the tables: {reason}", err=True)
     for config, error in result.failures:
         typer.echo(f"bisnn: {config.method} with seed {config.seed} failed: {error}", err=True)
     if result.interrupted:
@@ -119,6 +121,8 @@ def _report_run(config: Config, result: RunResult) -> None:
 
 def _print_summary(summary: Summary) -> None:
     typer.echo(f"\n{summary.table}")
+    if not summary.over_seeds:
+        typer.echo("one training seed: no intervals; --seeds 0-4 gives them")
     if summary.differences:
         typer.echo(f"\npaired by seed, on the same test points:\n{summary.differences}")
     for std, table in summary.noise_tables.items():
@@ -223,6 +227,7 @@ def main() -> NoReturn:
 
     ``BISNN_DEBUG=1`` lets the traceback through.
     """
+    sys.path.insert(0, "")  # a user's own "package.module:Class" stands in the working directory
     if os.environ.get("BISNN_DEBUG"):
         app()
     try:

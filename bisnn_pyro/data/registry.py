@@ -41,7 +41,7 @@ def load_task(name: str, **settings: Any) -> Task:
     Raises:
         DataError: If the name, a key or a value is wrong; a wrong name or key answers with the nearest.
     """
-    return _call(_find("data.name", name, TASKS), f"key of data.name = {name!r}", settings)
+    return _call(_find("data.name", name, TASKS), f"key in [data] for {name!r}", settings)
 
 
 def make_encoder(name: str, **settings: Any) -> Encoder:
@@ -57,7 +57,7 @@ def make_encoder(name: str, **settings: Any) -> Encoder:
     Raises:
         DataError: If the name, a key or a value is wrong; a wrong name or key answers with the nearest.
     """
-    return _call(_find("encoder.name", name, ENCODERS), f"key of encoder.name = {name!r}", settings)
+    return _call(_find("encoder.name", name, ENCODERS), f"key in [encoder] for {name!r}", settings)
 
 
 def task_settings(name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder, find_runs
 from bisnn_pyro.experiments.pool import each
 from bisnn_pyro.experiments.resolve import load_source, methods_of, parse_overrides, resolve
-from bisnn_pyro.experiments.run import RunResult, run
+from bisnn_pyro.experiments.run import RunResult, finished_alike, flat_keys, run
 from bisnn_pyro.experiments.summary import Summary, summarise_runs
 
 
@@ -27,6 +27,7 @@ class BatchResult:
         runs: the runs that were made, in the order in which they finished.
         failures: configs whose training failed, and why.
         summary: table and figures across all comparable runs of the folder; ``None`` without any.
+        left_out: finished runs of the folder that are not in the summary, and why.
         interrupted: whether Ctrl-C ended the batch.
     """
 
@@ -34,6 +35,7 @@ class BatchResult:
     runs: tuple[RunResult, ...]
     failures: tuple[tuple[Config, BisnnError], ...]
     summary: Summary | None
+    left_out: tuple[str, ...]
     interrupted: bool
 
 
@@ -87,7 +89,7 @@ def run_experiment(
         InputError: before anything is written, if a config or a folder cannot be used.
     """
     out = Path("runs") / configs[0].experiment if out is None else Path(out)
-    todo = [c for c in configs if not (resume and RunFolder.of(c, out).finished)]
+    todo = [c for c in configs if not (resume and finished_alike(RunFolder.of(c, out), c))]
     if not overwrite and not resume:
         _refuse_occupied(todo, out)
     # Two runs on one thread each use two cores better than one run on two.
@@ -111,9 +113,9 @@ def run_experiment(
         if result.interrupted and jobs <= 1:
             break
     complete = len(runs) + len(failures) == len(todo) and not any(r.interrupted for r in runs)
-    folders = comparable_runs(out, configs) if complete else []
+    folders, left_out = comparable_runs(out, configs) if complete else ([], [])
     summary = summarise_runs(out, folders) if folders else None
-    return BatchResult(out, tuple(runs), tuple(failures), summary, interrupted=not complete)
+    return BatchResult(out, tuple(runs), tuple(failures), summary, tuple(left_out), interrupted=not complete)
 
 
 def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
@@ -126,19 +128,36 @@ def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
         return error
 
 
-def comparable_runs(out: Path, configs: Sequence[Config]) -> list[RunFolder]:
-    """Return the finished runs in ``out`` on the same data, encoding and draws as these configs.
+def comparable_runs(out: Path, configs: Sequence[Config]) -> tuple[list[RunFolder], list[str]]:
+    """Return the finished runs in ``out`` that belong in one table with these, and why others do not.
 
-    Earlier runs of other methods or seeds belong in the table; runs on other test points do not.
+    Earlier runs of other methods or seeds do.  Runs on other data, encodings or draws do not, nor do runs
+    of the same method with other settings: an interval over seeds must be over seeds alone.
     """
     same = configs[0]
-    order = {method: k for k, method in enumerate(dict.fromkeys(c.method for c in configs))}
-    found = []
+    settings: dict[str, set[tuple[str, str]]] = {c.method: _all_but_seed(c) for c in configs}
+    order = {method: k for k, method in enumerate(settings)}
+    found, left_out = [], []
     for folder in find_runs(out):
         c = folder.read_config()
-        if (c.data, c.encoder, c.predict) == (same.data, same.encoder, same.predict):
+        shared = (c.data, c.encoder, c.predict, c.analysis) == (
+            same.data,
+            same.encoder,
+            same.predict,
+            same.analysis,
+        )
+        differing = settings.setdefault(c.method, _all_but_seed(c)) ^ _all_but_seed(c) if shared else set()
+        if shared and not differing:
             found.append((order.get(c.method, len(order)), c.method, c.seed, folder))
-    return [folder for *_, folder in sorted(found, key=lambda item: item[:3])]
+        else:
+            keys = ", ".join(sorted({key for key, _ in differing})) or "data, encoder, predict or analysis"
+            left_out.append(f"{folder.path} (other settings: {keys})")
+    return [folder for *_, folder in sorted(found, key=lambda item: item[:3])], left_out
+
+
+def _all_but_seed(config: Config) -> set[tuple[str, str]]:
+    ignored = ("seed", "description", "experiment", "train.threads", "train.checkpoint_every")
+    return {pair for pair in flat_keys(config.to_dict()) if pair[0] not in ignored and "tune" not in pair[0]}
 
 
 def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:

@@ -65,6 +65,21 @@ def import_reference(reference: str, what: str) -> Any:
         raise ConfigError(f"{what} = {reference!r} cannot be imported: {error}") from error
 
 
+def _own(what: str, value: Any, kind: type[Any]) -> Any:
+    """Return a user's own part if it is of the right kind."""
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"{what} is a {type(value).__name__}, which is no {kind.__module__}.{kind.__name__}"
+        )
+    return value
+
+
+def _unused(what: str, settings: dict[str, Any]) -> None:
+    """Refuse settings that nothing takes: they are for a user's own class."""
+    if settings:
+        raise ConfigError(f"{what} = {settings!r} is for a class of your own; the built-in one takes none")
+
+
 def construct(what: str, make: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     """Call a user's own class or a settings table's target; a refusal becomes a :class:`ConfigError`."""
     try:
@@ -95,7 +110,7 @@ def build_encoder(config: Config, task: Task) -> Encoder:
         return make_encoder("spikes", n_steps=task.n_steps)
     if ":" in config.encoder.name:
         own = import_reference(config.encoder.name, "encoder.name")
-        return construct("[encoder]", own, **config.encoder.settings)
+        return _own("encoder.name", construct("[encoder]", own, **config.encoder.settings), Encoder)
     return make_encoder(config.encoder.name, **config.encoder.settings)
 
 
@@ -105,7 +120,9 @@ def build_neuron(config: Config) -> Neuron:
     constants = TimeConstants(net.tau_membrane, net.tau_synapse, net.tau_refractory)
     if ":" in net.neuron:
         own = import_reference(net.neuron, "network.neuron")
-        return construct("network.neuron", own, **net.settings.get("neuron", {}))
+        made = construct("network.neuron", own, **net.settings.get("neuron", {}))
+        return _own("network.neuron", made, Neuron)
+    _unused("network.settings.neuron", net.settings.get("neuron", {}))
     if net.neuron == "escape":
         return EscapeNeuron(constants, delta=net.delta, reset=net.reset)
     surrogate = SURROGATES[net.surrogate](net.surrogate_width)
@@ -121,7 +138,10 @@ def build_likelihood(config: Config, task: Task) -> Likelihood:
     table = config.likelihood
     if ":" in table.name:
         own = import_reference(table.name, "likelihood.name")
-        return construct("[likelihood]", own, task.n_classes, **table.settings)
+        return _own(
+            "likelihood.name", construct("[likelihood]", own, task.n_classes, **table.settings), Likelihood
+        )
+    _unused("likelihood.settings", table.settings)
     if (table.name == "gaussian") != (task.kind == "regression"):
         hint = (
             "set likelihood.name = 'gaussian'"
@@ -169,6 +189,8 @@ def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
     if ":" in net.name:
         network = import_reference(net.name, "network.name")
         settings.update({k: v for k, v in net.settings.items() if k != "neuron"})
+    else:
+        _unused("network.settings", {k: v for k, v in net.settings.items() if k != "neuron"})
     likelihood = build_likelihood(config, task)
     n_inputs = encoder.n_inputs(task.n_features)
     return construct("[network]", network, n_inputs, net.hidden, likelihood, **settings)
@@ -197,6 +219,7 @@ def build_optimisers(
     name = rule.name if rule.name != "auto" else ("bayesian" if relaxed else "adam")
     lr = rule.lr if rule.lr is not None else (0.1 if name == "bayesian" else 0.01)
     if name == "bayesian":
+        _unused("rule.settings", rule.settings)
         if not relaxed:
             raise ConfigError(
                 f"rule.name = 'bayesian' moves natural parameters; the guide {config.guide.name!r} has none. "

@@ -82,6 +82,8 @@ def metrics_record(
         "kl_weight": history.column("kl_weight")[best - 1] if 0 < best <= len(history) else None,
         "predictors": evaluation.scores,
     }
+    if task.kind == "regression":
+        record["units"] = "target rescaled to [0, 1] on the training set"
     if evaluation.shifted:
         record["noise"] = evaluation.shifted
     validated = [row for row in history if "val_nll" in row]
@@ -111,6 +113,9 @@ def write_inference_data(
             "experiment": config.experiment,
             "method": config.method,
             "kl_weight": config.train.kl_weight,
+            "points": "test points, on which nothing was conditioned: az.loo and az.waic do not apply",
+            "log_likelihood": "of the observed site; its mean over steps for per-step likelihoods. "
+            "The tables' NLL is of the probabilities in posterior_predictive",
             **_units(task, first),
         },
     )

@@ -37,7 +37,6 @@ def draw_run_figures(
     if task.kind == "classification":
         votes = {name: (p.mean, task.test.y) for name, p in evaluation.predictions.items()}
         save("reliability", plot_reliability(votes, bins))
-        save("reliability-mass", plot_reliability(votes, bins, "mass"))
     if has_map(task):
         axis, panels = predictive_map(fitted)
         save("predictive", _draw_map(axis, _titled(panels, fitted), task))
@@ -56,7 +55,10 @@ def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> No
         votes = {}
         for method, folder in zip(methods, runs, strict=True):
             probabilities = group(load_idata(folder.idata_path), "posterior_predictive")["y_prob"]
-            votes[method] = (probabilities.mean(("chain", "draw")).values, task.test.y)
+            votes[_labelled(method, probabilities.sizes["draw"])] = (
+                probabilities.mean(("chain", "draw")).values,
+                task.test.y,
+            )
         save("reliability", plot_reliability(votes, configs[0].analysis.bins))
     if has_map(task):
         panels: dict[str, np.ndarray] = {}
@@ -68,6 +70,10 @@ def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> No
         save(
             "predictive", _draw_bands({m: load_run(f.path) for m, f in zip(methods, runs, strict=True)}, task)
         )
+
+
+def _labelled(method: str, n_draws: int) -> str:
+    return f"{method} (committee)" if n_draws > 1 else method
 
 
 def has_map(task: Task) -> bool:
@@ -97,7 +103,16 @@ def _draw_map(axis: np.ndarray, panels: Mapping[str, np.ndarray], task: Task) ->
     names = (f"class {task.classes[0]}", f"class {task.classes[1]}")
     epistemic = [title for title in panels if title.endswith(EPISTEMIC)]
     points, labels = task.train.x, task.train.y
-    return plot_predictive_map(axis, axis, panels, points, labels, epistemic=epistemic, class_names=names)
+    return plot_predictive_map(
+        axis,
+        axis,
+        panels,
+        points,
+        labels,
+        epistemic=epistemic,
+        class_names=names,
+        axis_names=("$x_1$ (rescaled)", "$x_2$ (rescaled)"),
+    )
 
 
 def _read_map(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -111,7 +111,13 @@ def resolve(
     base["seed"] = base.get("seed", 0) if seed is None else seed
     base.setdefault("experiment", "experiment")
     _make_path_absolute(base)
-    return _validated(base)
+    config = _validated(base)
+    if config.guide.name != METHOD_GUIDES.get(method, config.guide.name):
+        raise ConfigError(
+            f"method {method!r} is the guide {METHOD_GUIDES[method]!r}, not {config.guide.name!r}; choose "
+            "the method instead of guide.name"
+        )
+    return config
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Callable
@@ -156,19 +155,32 @@ def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
 
 def _load_checkpoint(folder: RunFolder, fitted: FittedRun) -> dict[str, Any]:
     checkpoint = _read_checkpoint(folder)
-    # More epochs may be asked for, nothing else: the bits would not be those of one run.
-    then, now = copy.deepcopy(checkpoint["config"]), fitted.config.to_dict()
-    for tables in (then, now):
-        tables["train"].pop("epochs")
-    if then != now:
-        changed = dict.fromkeys(key for key, _ in sorted(flat_keys(then) ^ flat_keys(now)))
+    _check_config(folder, checkpoint["config"], fitted.config)
+    if (folder.path / "preprocessing.json").is_file():
+        check_data(folder, fitted)
+    return checkpoint
+
+
+def _check_config(folder: RunFolder, then: dict[str, Any], now: Config) -> None:
+    """Refuse to go on with another config: schedules reach over the whole run."""
+    if then != now.to_dict():
+        changed = dict.fromkeys(key for key, _ in sorted(flat_keys(then) ^ flat_keys(now.to_dict())))
         raise RunFolderError(
             f"{folder.path} was begun with another config (different: {', '.join(changed)}); "
             "resume it with the same one, or use --overwrite"
         )
-    if (folder.path / "preprocessing.json").is_file():
-        check_data(folder, fitted)
-    return checkpoint
+
+
+def finished_alike(folder: RunFolder, config: Config) -> bool:
+    """Return whether this run is finished.
+
+    Raises:
+        RunFolderError: if it is, but with another config.
+    """
+    if not folder.finished:
+        return False
+    _check_config(folder, folder.read_config().to_dict(), config)
+    return True
 
 
 def flat_keys(tables: dict[str, Any], prefix: str = "") -> set[tuple[str, str]]:

@@ -24,6 +24,7 @@ class Summary:
     Attributes:
         path: ``<out>/summary``.
         table: the scores of every predictor, as text.
+        over_seeds: whether there are several training seeds, and so intervals.
         differences: scores of the first method less those of each other one, paired by training seed (on
             the same test points); empty for a single seed or method.
         noise_tables: the same on noisy inputs, by the noise's standard deviation.
@@ -32,6 +33,7 @@ class Summary:
 
     path: Path
     table: str
+    over_seeds: bool
     differences: str
     noise_tables: dict[str, str]
     figures: tuple[Path, ...]
@@ -64,7 +66,8 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
         draw_summary_figures(path, first, build_task(config))
     figures = tuple(sorted(path.glob("*.png")))
     differences = results_table(paired, metrics) if paired else ""
-    return Summary(path, results_table(rows, metrics), differences, noise_tables, figures)
+    over_seeds = len({record["seed"] for record in records}) > 1
+    return Summary(path, results_table(rows, metrics), over_seeds, differences, noise_tables, figures)
 
 
 def _rows(record: dict[str, Any], predictors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:

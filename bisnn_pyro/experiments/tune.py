@@ -184,6 +184,7 @@ def _write_trials(path: Path, trials: Sequence[Trial]) -> None:
 
 
 def _write_tuned(path: Path, tables: dict[str, Any], trials: Sequence[Trial]) -> None:
+    tables["methods"] = list(best_trials(trials))
     for method, trial in best_trials(trials).items():
         if not math.isfinite(trial.val_nll):
             raise DivergenceError(f"every trial of {method!r} diverged; lower its ranges in [tune]")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Column of the history -> what its axis says.
 PANELS: dict[str, str] = {
     # The data term, not the loss: a point estimate's KL is a constant that would dwarf everything.
-    "nll": "training NLL (nats)",
+    "nll": "training loss without KL (nats)",
     "kl": "KL (nats)",
     "val_nll": "validation NLL (nats)",
 }

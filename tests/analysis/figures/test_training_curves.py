@@ -27,7 +27,7 @@ def test_csv_holds_the_histories(written):
 
 def test_lines_bridge_missing_epochs_and_skip_missing_columns():
     axes = {ax.get_ylabel(): ax for ax in plot_training_curves(HISTORIES).figure.axes}
-    assert list(axes) == ["training NLL (nats)", "KL (nats)", "validation NLL (nats)"]
+    assert list(axes) == ["training loss without KL (nats)", "KL (nats)", "validation NLL (nats)"]
     assert all(ax.get_xlabel() == "epoch" for ax in axes.values())
     assert [line.get_label() for line in axes["KL (nats)"].lines] == ["bayes"]
     np.testing.assert_array_equal(axes["validation NLL (nats)"].lines[0].get_xydata(), [[2, 2], [4, 1]])
