@@ -50,7 +50,7 @@ def plot_reliability(
     most = max(int(part.count.max()) for part in bins.values())
     with paper_style():
         width = SINGLE_WIDTH if columns == 1 else DOUBLE_WIDTH
-        figure = new_figure(width, rows * (0.75 + (0.85 if columns == 1 else 1.15) * width / columns))
+        figure = new_figure(width, rows * (0.9 + (0.85 if columns == 1 else 1.15) * width / columns))
         # One pair of rows, diagram and counts, for each row of predictors.
         axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3, 1] * rows)
         for k, (name, part) in enumerate(bins.items()):
@@ -58,7 +58,7 @@ def plot_reliability(
             top, bottom = axes[row, column], axes[row + 1, column]
             _draw_diagram(top, part)
             _draw_counts(bottom, part, most)
-            top.set_title(name)
+            top.set_title(f"{name}\nECE {part.ece:.3f}, n = {int(part.count.sum())}")
             for ax in (top, bottom):
                 ax.set_xlim(floor - 0.02, 1.02)
             top.tick_params(labelbottom=False)
@@ -84,14 +84,9 @@ def _draw_diagram(ax: Axes, bins: ReliabilityBins) -> None:
     # Wilson's interval holds the share itself but for rounding, which error bars refuse.
     bars = np.maximum([y - bins.lower[filled], bins.upper[filled] - y], 0.0)
     ax.plot([0, 1], [0, 1], color="0.45", linestyle="--", linewidth=0.8, zorder=1)
-    ax.errorbar(
-        x, y, yerr=bars, fmt="o-", color="#00224e", elinewidth=0.8, linewidth=0.8, capsize=1.5, zorder=2
-    )
+    # No line from bin to bin: between bins of a few points it would draw a curve that is not there.
+    ax.errorbar(x, y, yerr=bars, fmt="o", color="#00224e", elinewidth=0.8, capsize=1.5, zorder=2)
     ax.set_ylim(-0.03, 1.03)
-    text = f"ECE {bins.ece:.3f}\nn = {int(bins.count.sum())}"
-    # Bottom right: points there would be sure and wrong.
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
-    ax.text(0.96, 0.05, text, transform=ax.transAxes, va="bottom", ha="right", bbox=box)
 
 
 def _draw_counts(ax: Axes, bins: ReliabilityBins, most: int) -> None:
