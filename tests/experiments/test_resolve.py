@@ -186,3 +186,38 @@ def test_the_train_table_has_every_setting_of_the_learner_with_its_default():
     for setting in fields(TrainSettings):
         if setting.name != "progress":  # the command line's own
             assert TrainConfig.model_fields[setting.name].default == setting.default, setting.name
+
+
+def test_a_method_cannot_be_another_ones_guide(source):
+    with pytest.raises(ConfigError, match="choose the method instead"):
+        one(source, "straight-through", "guide.name=relaxed")
+
+
+@pytest.mark.parametrize(
+    "override", ["network.settings.foo=1", "network.settings.neuron.foo=1", "likelihood.settings.foo=1"]
+)
+def test_settings_that_nothing_takes_are_refused(source, override):
+    config = one(source, "bayes", override)
+    with pytest.raises(ConfigError, match="for a class of your own"):
+        new_fit(config, build_task(config))
+
+
+@pytest.mark.parametrize("key", ["network.neuron", "likelihood.name", "encoder.name"])
+def test_a_class_of_another_kind_is_refused(source, key):
+    config = one(source, "bayes", f"{key}=collections:OrderedDict")
+    with pytest.raises(ConfigError, match=r"OrderedDict|cannot be made"):
+        new_fit(config, build_task(config))
+
+
+@pytest.mark.slow
+def test_the_readmes_python_path_runs_as_it_stands(tmp_path):
+    import re
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout

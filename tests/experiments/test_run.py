@@ -321,6 +321,23 @@ def test_a_run_that_fails_does_not_take_the_others_along(source, tmp_path):
     assert not (tmp_path / "straight-through-seed0").exists()
 
 
+def test_runs_with_other_settings_stay_out_of_the_table(source, tmp_path):
+    small = ["analysis.figures=false", "analysis.noise=[]"]
+    run_experiment(plan(source, ["bayes"], [0], small), tmp_path)
+    result = run_experiment(plan(source, ["bayes"], [1], [*small, "rule.lr=0.5"]), tmp_path)
+    assert not result.summary.over_seeds
+    (reason,) = result.left_out
+    assert "bayes-seed0" in reason
+    assert "rule.lr" in reason
+
+
+def test_resume_of_a_finished_run_refuses_other_settings(source, tmp_path):
+    small = ["analysis.figures=false", "analysis.noise=[]"]
+    run_experiment(plan(source, ["bayes"], [0], small), tmp_path)
+    with pytest.raises(RunFolderError, match=r"different: train\.epochs"):
+        run_experiment(plan(source, ["bayes"], [0], [*small, "train.epochs=5"]), tmp_path, resume=True)
+
+
 def test_jobs_give_the_same_bits(source, tmp_path):
     overrides = ["analysis.figures=false", "train.threads=1"]
     configs = plan(source, ["bayes", "straight-through"], overrides=overrides)

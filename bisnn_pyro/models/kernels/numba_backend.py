@@ -68,9 +68,8 @@ def _trace(s, c, r, last, out):  # type: ignore[no-untyped-def]  # noqa: ANN001,
 def _gate(grad, u, width, slope, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     zero = u.dtype.type(0)
     for m in range(u.size):
-        # Both sides are computed before the choice: a conditional load would keep the loop scalar.
-        passed = grad[m] * slope
-        out[m] = passed if (u[m] > -width) & (u[m] <= width) else zero
+        inside = (u[m] > -width) & (u[m] <= width)
+        out[m] = grad[m] * slope if inside else zero
 
 
 def _array(x: Tensor) -> np.ndarray:
