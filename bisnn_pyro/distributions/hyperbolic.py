@@ -4,7 +4,10 @@ A synapse ``w`` in {-1,+1} with natural parameter :math:`\lambda` has
 :math:`P(w=+1)=\sigma(2\lambda)`, mean :math:`\tanh\lambda` and variance (which is also its Fisher
 information) :math:`\operatorname{sech}^2\lambda`.  Written as ``1 - tanh(x)**2`` that last one rounds to
 zero from ``x = 9`` on in float32, which is where posteriors go; the forms here keep full relative
-accuracy until the type underflows (about 44 in float32, 370 in float64).
+accuracy until the type underflows (about 43 in float32, 370 in float64).
+
+Float32 on the CPU takes compiled loops of one pass each (:mod:`bisnn_pyro.distributions.float32`, imported
+at the first use); any other tensor, or the backend ``torch``, the formulas here.
 """
 
 from __future__ import annotations
@@ -16,14 +19,47 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from bisnn_pyro.compute import runs_compiled
+
 # Below this |x| = 2|lambda_0 - lambda| the direct form of the KL cancels and the series takes over.
 _SERIES_BELOW = 0.5
 
 
 def sech2(x: Tensor) -> Tensor:
     r"""Return :math:`\operatorname{sech}^2 x = 1 - \tanh^2 x`, elementwise, without cancellation."""
+    if runs_compiled(x) and not x.requires_grad:
+        from bisnn_pyro.distributions import float32
+
+        return float32.sech2(x)
     q = torch.sigmoid(x.abs().mul_(-2))
     return ((1 - q) * q).mul_(4)  # in place only where autograd keeps nothing
+
+
+def times_sech2(y: Tensor, x: Tensor) -> Tensor:
+    r"""Return :math:`y\,\operatorname{sech}^2 x` for tensors of one shape, without a gradient."""
+    if runs_compiled(x) and runs_compiled(y):
+        from bisnn_pyro.distributions import float32
+
+        return float32.times_sech2(y, x)
+    return sech2(x.detach()).mul_(y)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """Return ``tanh(x)`` without a gradient; :class:`Tanh` has one."""
+    if runs_compiled(x):
+        from bisnn_pyro.distributions import float32
+
+        return float32.tanh(x)
+    return torch.tanh(x)
+
+
+def half_logit(u: Tensor, eps: float) -> Tensor:
+    """Return ``log(u / (1 - u)) / 2`` without a gradient, u kept within ``[eps, 1 - eps]``."""
+    if runs_compiled(u):
+        from bisnn_pyro.distributions import float32
+
+        return float32.half_logit(u, eps)
+    return torch.logit(u, eps=eps).mul_(0.5)
 
 
 class Tanh(torch.autograd.Function):
@@ -115,7 +151,8 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
     if natural.dtype != torch.float32 or not _moderate(natural) or not _moderate(prior):
         return _sign_kl_series(natural, prior)
     if prior.numel() == 1 and float(prior) == 0:
-        return _fair_kl(natural).expand(torch.broadcast_shapes(natural.shape, prior.shape))
+        kl = _fair_kl(natural)
+        return kl.expand(torch.broadcast_shapes(kl.shape, prior.shape)) if prior.dim() > kl.dim() else kl
     return _sign_kl_double(*torch.broadcast_tensors(natural.double(), prior.double())).float()
 
 
@@ -141,6 +178,10 @@ _FAIR_SERIES = (
 
 def _fair_kl(natural: Tensor) -> Tensor:
     """KL from a fair prior in float32: the series below 0.6, two terms that no longer cancel above."""
+    if runs_compiled(natural):
+        from bisnn_pyro.distributions import float32
+
+        return float32.fair_kl(natural)
     x2 = natural * natural
     series = torch.full_like(x2, _FAIR_SERIES[-1])
     for coefficient in _FAIR_SERIES[-2::-1]:

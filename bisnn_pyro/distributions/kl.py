@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import register_kl
 
-from bisnn_pyro.distributions.hyperbolic import sech2, sign_kl, tanh_difference
+from bisnn_pyro.distributions.hyperbolic import sign_kl, tanh_difference, times_sech2
 from bisnn_pyro.distributions.relaxed import RelaxedSignBernoulli
 from bisnn_pyro.distributions.sign_bernoulli import SignBernoulli
 
@@ -34,7 +34,8 @@ class SignKL(torch.autograd.Function):
         natural, prior = ctx.saved_tensors
         grad_natural = grad_prior = None
         if ctx.needs_input_grad[0]:
-            grad_natural = ((natural - prior).mul_(sech2(natural)) * grad).sum_to_size(natural.shape)
+            gap = natural - prior
+            grad_natural = (times_sech2(gap, natural.expand_as(gap)) * grad).sum_to_size(natural.shape)
         if ctx.needs_input_grad[1]:
             grad_prior = (grad * tanh_difference(prior, natural)).sum_to_size(prior.shape)
         return grad_natural, grad_prior

@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
-from bisnn_pyro.distributions.hyperbolic import Sech2, Tanh, sech2
+from bisnn_pyro.distributions.hyperbolic import Sech2, Tanh, half_logit, tanh, times_sech2
 
 
 class RelaxedSign(torch.autograd.Function):
@@ -31,14 +31,14 @@ class RelaxedSign(torch.autograd.Function):
         ctx.natural_shape = natural.shape
         if hard:
             return torch.where(z < 0, -1.0, 1.0).to(z.dtype)
-        return torch.tanh(z)
+        return tanh(z)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
         """Return the gradients in the natural parameter and in the temperature."""
         z, temperature = ctx.saved_tensors
-        slope = sech2(z).mul_(grad).div_(temperature)
+        slope = times_sech2(grad, z).div_(temperature)
         grad_natural = slope.sum_to_size(ctx.natural_shape) if ctx.needs_input_grad[0] else None
         grad_temperature = (-slope * z).sum_to_size(temperature.shape) if ctx.needs_input_grad[2] else None
         return grad_natural, None, grad_temperature, None
@@ -47,7 +47,7 @@ class RelaxedSign(torch.autograd.Function):
 def half_logistic_noise(shape: Any, like: Tensor) -> Tensor:
     r"""Draw :math:`\delta=\tfrac12\log\frac{u}{1-u}`, u uniform, finite by keeping u off 0 and 1."""
     u = torch.rand(shape, dtype=like.dtype, device=like.device)
-    return torch.logit(u, eps=torch.finfo(like.dtype).eps / 4).mul_(0.5)
+    return half_logit(u, torch.finfo(like.dtype).eps / 4)
 
 
 class RelaxedSignBernoulli(TorchDistribution):

@@ -4,7 +4,7 @@ Two backends compute the same bits: ``torch`` (the reference, any device) and ``
 asked for is the one that runs; nothing falls back in silence.
 """
 
-from bisnn_pyro.models.kernels.backend import BACKENDS, current_backend, use_backend
+from bisnn_pyro.compute import BACKENDS, current_backend, use_backend
 from bisnn_pyro.models.kernels.filter import FilterState, TimeConstants, alpha_filter, refractory_trace
 from bisnn_pyro.models.kernels.scan import ResetState, threshold_scan
 

@@ -1,45 +1,14 @@
-"""Choosing the backend of the time kernels, explicitly and for a stretch of code only."""
+"""From the selected backend to the module of time kernels that runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from bisnn_pyro.compute import current_backend
 from bisnn_pyro.errors import ModelError
-
-BACKENDS = ("auto", "torch", "numba")
-"""``auto`` means numba for tensors on the CPU and torch elsewhere."""
-
-_selected: ContextVar[str] = ContextVar("bisnn_pyro_kernel_backend", default="auto")
-
-
-def current_backend() -> str:
-    """Return the name that :func:`use_backend` selected, ``auto`` by default."""
-    return _selected.get()
-
-
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """Run the time kernels on backend ``name`` within the ``with`` block.
-
-    Args:
-        name: one of :data:`BACKENDS`.
-
-    Raises:
-        ModelError: if there is no such backend.
-    """
-    if name not in BACKENDS:
-        raise ModelError(f"unknown kernel backend {name!r}; use one of {', '.join(BACKENDS)}")
-    token = _selected.set(name)
-    try:
-        yield
-    finally:
-        _selected.reset(token)
 
 
 def kernels_for(tensor: Tensor) -> ModuleType:
@@ -52,7 +21,7 @@ def kernels_for(tensor: Tensor) -> ModuleType:
         raise ModelError(
             f"the time kernels take floating-point tensors, not {tensor.dtype}; convert with .float()"
         )
-    name = _selected.get()
+    name = current_backend()
     if name == "auto":
         name = "numba" if tensor.device.type == "cpu" else "torch"
     if name == "numba":

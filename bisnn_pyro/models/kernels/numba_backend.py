@@ -10,7 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisnn_pyro.models.kernels.jit import compiled
+from bisnn_pyro.compute.jit import compiled
+from bisnn_pyro.models.kernels.torch_backend import inside
+
+__all__ = [
+    "filter_adjoint",
+    "filter_sequence",
+    "gate",
+    "inside",
+    "scan_gated",
+    "scan_sequence",
+    "trace_sequence",
+]
 
 _BLOCK = 2048
 
@@ -65,11 +76,31 @@ def _trace(s, c, r, last, out):  # type: ignore[no-untyped-def]  # noqa: ANN001,
 
 
 @compiled
-def _gate(grad, u, width, slope, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    zero = u.dtype.type(0)
-    for m in range(u.size):
-        inside = (u[m] > -width) & (u[m] <= width)
-        out[m] = grad[m] * slope if inside else zero
+def _scan_gated(current, c, reset, width, r, s, spikes, inside):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n_draws, n_steps, n_units = current.shape
+    one, zero = current.dtype.type(1), current.dtype.type(0)
+    for draw in range(n_draws):
+        for start in range(0, n_units, _BLOCK):
+            stop = min(start + _BLOCK, n_units)
+            rs, ss = r[draw, start:stop], s[draw, start:stop]
+            for t in range(n_steps):
+                cs, near = current[draw, t, start:stop], inside[draw, t, start:stop]
+                out = spikes[draw, t, start:stop]
+                for m in range(stop - start):
+                    trace = c * rs[m] + ss[m]
+                    u = cs[m] - reset * trace
+                    spike = one if u >= zero else zero
+                    rs[m] = trace
+                    ss[m] = spike
+                    near[m] = (u > -width) & (u <= width)
+                    out[m] = spike
+
+
+@compiled
+def _gate(grad, inside, slope, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    zero = grad.dtype.type(0)
+    for m in range(grad.size):
+        out[m] = grad[m] * slope if inside[m] else zero
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -121,9 +152,21 @@ def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor
     return out, r, last
 
 
-def gate(grad: Tensor, u: Tensor, width: float) -> Tensor:
+def scan_gated(
+    current: Tensor, c: float, reset: float, width: float, r: Tensor, s: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.scan_gated`."""
+    r, s = r.clone(memory_format=torch.contiguous_format), s.clone(memory_format=torch.contiguous_format)
+    spikes = torch.empty(current.shape, dtype=current.dtype)
+    inside = torch.empty(current.shape, dtype=torch.uint8)
+    constants = (_scalar(value, current) for value in (c, reset, width))
+    _scan_gated(_array(current), *constants, r.numpy(), s.numpy(), spikes.numpy(), inside.numpy())
+    return spikes, inside, r, s
+
+
+def gate(grad: Tensor, inside: Tensor, slope: float) -> Tensor:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.gate`."""
-    out = torch.empty(u.shape, dtype=u.dtype)
-    flat_grad, flat_u = (_array(x).reshape(-1) for x in (grad, u))
-    _gate(flat_grad, flat_u, _scalar(width, u), _scalar(0.5 / width, u), out.numpy().reshape(-1))
+    out = torch.empty(grad.shape, dtype=grad.dtype)
+    flat_grad, flat_inside = (_array(x).reshape(-1) for x in (grad, inside))
+    _gate(flat_grad, flat_inside, _scalar(slope, grad), out.numpy().reshape(-1))
     return out

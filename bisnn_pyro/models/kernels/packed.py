@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bisnn_pyro.models.kernels.jit import compiled
+from bisnn_pyro.compute.jit import compiled
 
 Words = NDArray[np.uint32]
 Floats = NDArray[np.float32]

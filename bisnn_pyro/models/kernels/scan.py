@@ -39,28 +39,33 @@ class _ThresholdScan(torch.autograd.Function):
         c: float,
         reset: float,
         surrogate: Surrogate,
-    ) -> tuple[Tensor, ...]:
-        drive = current if noise is None else current + noise
-        spikes, potential, r, s = kernels_for(current).scan_sequence(
-            flatten(drive), c, reset, flatten_state(r), flatten_state(s)
-        )
-        potential = potential.reshape(current.shape)
-        if noise is not None:
-            potential = potential - noise
-        ctx.save_for_backward(potential)
+        record: bool,
+    ) -> tuple[Tensor | None, ...]:
+        kernels, drive = kernels_for(current), flatten(current if noise is None else current + noise)
+        state = flatten_state(r), flatten_state(s)
+        potential = None
+        if record or noise is not None or surrogate.gate_width is None:
+            spikes, potential, r, s = kernels.scan_sequence(drive, c, reset, *state)
+            potential = potential.reshape(current.shape)
+            if noise is not None:
+                potential = potential - noise
+            remembered = surrogate.remember(potential)
+        else:
+            spikes, remembered, r, s = kernels.scan_gated(drive, c, reset, surrogate.gate_width, *state)
+        ctx.save_for_backward(remembered.reshape(current.shape))
         ctx.surrogate = surrogate
         state_shape = (*current.shape[:-3], *current.shape[-2:])
         r, s = r.reshape(state_shape), s.reshape(state_shape)
-        ctx.mark_non_differentiable(potential, r, s)
+        ctx.mark_non_differentiable(*(x for x in (potential, r, s) if x is not None))
         ctx.set_materialize_grads(False)
-        return spikes.reshape(current.shape), potential, r, s
+        return spikes.reshape(current.shape), potential if record else None, r, s
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-        (potential,) = ctx.saved_tensors
-        passed = None if grad is None else ctx.surrogate.backward(grad, potential)
-        return passed, None, None, None, None, None, None
+        (remembered,) = ctx.saved_tensors
+        passed = None if grad is None else ctx.surrogate.backward(grad, remembered)
+        return passed, None, None, None, None, None, None, None
 
 
 def threshold_scan(
@@ -71,6 +76,7 @@ def threshold_scan(
     reset: float = 1.0,
     noise: Tensor | None = None,
     state: ResetState | None = None,
+    record: bool = True,
 ) -> tuple[Tensor, Tensor, ResetState]:
     """Turn input currents into spikes.
 
@@ -81,6 +87,7 @@ def threshold_scan(
         reset: weight of the refractory trace.
         noise: added to the potential before the threshold, shape of ``current``.
         state: R and s of the step before the first; ``None`` means at rest.
+        record: also return the potentials; without, they are ``None`` and a boxcar stores a byte instead.
 
     Returns:
         Spikes and noise-free potentials ``[*S, T, B, O]``, and the state after the last step.  Only the
@@ -89,5 +96,7 @@ def threshold_scan(
     if state is None:
         zero = current.new_zeros((*current.shape[:-3], *current.shape[-2:]))
         state = ResetState(zero, zero)
-    spikes, potential, r, s = _ThresholdScan.apply(current, noise, state.r, state.s, decay, reset, surrogate)
+    spikes, potential, r, s = _ThresholdScan.apply(
+        current, noise, state.r, state.s, decay, reset, surrogate, record
+    )
     return spikes, potential, ResetState(r, s)

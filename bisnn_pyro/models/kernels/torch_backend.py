@@ -60,7 +60,19 @@ def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor
     return out, r, last
 
 
-def gate(grad: Tensor, u: Tensor, width: float) -> Tensor:
-    """Return ``grad / (2 width)`` where ``-width < u <= width``, else 0: the boxcar's backward pass."""
-    inside = (u > -width).logical_and_(u <= width)
-    return grad * inside * (0.5 / width)
+def scan_gated(
+    current: Tensor, c: float, reset: float, width: float, r: Tensor, s: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Run :func:`scan_sequence`, and keep of a potential only whether ``-width < u <= width``, a byte."""
+    spikes, potential, r, s = scan_sequence(current, c, reset, r, s)
+    return spikes, inside(potential, width), r, s
+
+
+def inside(u: Tensor, width: float) -> Tensor:
+    """Return as bytes whether ``-width < u <= width``."""
+    return (u > -width).logical_and_(u <= width).view(torch.uint8)
+
+
+def gate(grad: Tensor, inside: Tensor, slope: float) -> Tensor:
+    """Return ``grad * slope`` where ``inside``, 0 elsewhere."""
+    return (grad * slope).masked_fill_(inside == 0, 0)
