@@ -33,8 +33,15 @@ class Part(NamedTuple):
 def dense_parts(
     model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int, memory: int
 ) -> Iterator[Part]:
-    """Run draws side by side in floating point; any neuron, any weights, any device."""
-    need = _bytes_per_example(model, blocks[0].shape[0])
+    """Run draws side by side in floating point; any neuron, any weights, any device.
+
+    Chunked over draws and examples, and over time where one example alone is too much.
+    """
+    total = blocks[0].shape[0]
+    need = bytes_per_example(model, total)
+    # A normalised network's statistics are those of the whole sequence.
+    n_steps = total if model.normalise else max(1, min(total, total * memory // need))
+    chunked = n_steps < total
     n_examples = max(1, min(max(block.shape[1] for block in blocks), memory // need))
     n_members = max(1, min(n_draws, memory // (need * n_examples)))
     for first in range(0, n_draws, n_members):
@@ -44,8 +51,14 @@ def dense_parts(
         point = 0
         for block in blocks:
             for spikes in block.split(n_examples, dim=1):
-                readout = model.simulate(weights, spikes.to(device=device, dtype=dtype)).readouts[-1]
-                yield Part(first, point, _counted(model, readout))
+                readouts, state = [], None
+                for part in spikes.split(n_steps, dim=0):
+                    run = model.simulate(
+                        weights, part.to(device=device, dtype=dtype), state, record=False, carry=chunked
+                    )
+                    readouts.append(run.readouts[-1])
+                    state = run.state
+                yield Part(first, point, _counted(model, torch.cat(readouts, dim=-3)))
                 point += spikes.shape[1]
 
 
@@ -100,7 +113,7 @@ def _counted(model: SpikingGLM, readout: Tensor) -> Tensor:
     return model.counted(readout, Window(burn_in=model.burn_in)).double()
 
 
-def _bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
+def bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
     """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes."""
     sizes = [(int(layer.fan_in), int(layer.fan_out)) for layer in model.synapses]
     return 4 * n_steps * (max(i + 4 * o for i, o in sizes) + sum(2 * o for _, o in sizes))

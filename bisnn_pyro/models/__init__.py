@@ -5,6 +5,7 @@ from bisnn_pyro.models.layers import DenseSynapses, Normalisation
 from bisnn_pyro.models.likelihoods import (
     BernoulliRate,
     BernoulliSteps,
+    CategoricalProbit,
     CategoricalRate,
     CategoricalSteps,
     Gaussian,
@@ -15,12 +16,15 @@ from bisnn_pyro.models.likelihoods import (
 from bisnn_pyro.models.network import NetworkState, Simulation, SpikingGLM
 from bisnn_pyro.models.neurons import EscapeNeuron, Neuron, NeuronState, ThresholdNeuron
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
+from bisnn_pyro.models.sign_network import SignNetwork, SignNeuron
+from bisnn_pyro.models.single_step import SingleStepNeuron
 from bisnn_pyro.models.surrogate import (
     SURROGATES,
     Arctan,
     Boxcar,
     FastSigmoid,
     Sigmoid,
+    SingleStep,
     Surrogate,
     Triangle,
 )
@@ -32,6 +36,7 @@ __all__ = [
     "BernoulliSteps",
     "BinaryPrior",
     "Boxcar",
+    "CategoricalProbit",
     "CategoricalRate",
     "CategoricalSteps",
     "DenseSynapses",
@@ -46,7 +51,11 @@ __all__ = [
     "Normalisation",
     "Prior",
     "Sigmoid",
+    "SignNetwork",
+    "SignNeuron",
     "Simulation",
+    "SingleStep",
+    "SingleStepNeuron",
     "SpikeTrainBernoulli",
     "SpikingGLM",
     "Surrogate",

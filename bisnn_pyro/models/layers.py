@@ -10,6 +10,7 @@ import torch
 from pyro.distributions import TorchDistribution
 from pyro.nn import PyroModule, PyroParam, PyroSample
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
 
 from bisnn_pyro.errors import ModelError
@@ -94,14 +95,40 @@ class DenseSynapses(PyroModule):
             self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1)  # type: ignore[assignment]
         self.normalisation = Normalisation(fan_out) if normalise else None
 
-    def current(self, trace: Tensor, weight: Tensor, n_reference: int = 0) -> Tensor:
+    def current(self, trace: Tensor, weight: Tensor, n_reference: int = 0, *, uncounted: int = 0) -> Tensor:
         """Return currents ``[*S, T, B, O]`` for traces ``[*S, T, B, I]`` and weights ``[*S, O, I]``.
 
         One matrix product per weight draw serves all steps and examples; traces without the sample
-        dimensions are shared by all draws.
+        dimensions are shared by all draws.  The first ``uncounted`` steps are left out of the weights'
+        gradient: their part of it must be zero.
         """
-        scale = self.gain / math.sqrt(self.fan_in)
-        current = matmul_over_time(trace, weight * scale)
+        return self.finished(matmul_over_time(trace, weight * self.scale, uncounted), n_reference)
+
+    def constant_current(self, x: Tensor, response: Tensor, weight: Tensor, n_reference: int = 0) -> Tensor:
+        """Return currents ``[*S, T, B, O]`` for an input ``[B, I]`` that does not change over time.
+
+        The filter commutes with the product, so that the product is formed once for all steps; it equals
+        :meth:`current` up to rounding.
+
+        Args:
+            x: the constant input.
+            response: trace ``[T]`` of a constant input of one.
+            weight: ``[*S, O, I]``.
+            n_reference: as in :meth:`current`.
+        """
+        product = torch.matmul(x, (weight * self.scale).mT)
+        # As a product of matrices its gradient is one pass over time, too.
+        rows = product.reshape(*product.shape[:-2], 1, -1)
+        current = torch.matmul(response.unsqueeze(-1), rows)
+        return self.finished(current.reshape(*current.shape[:-1], *product.shape[-2:]), n_reference)
+
+    @property
+    def scale(self) -> float:
+        """Factor ``g / sqrt(I)`` of the product."""
+        return self.gain / math.sqrt(self.fan_in)
+
+    def finished(self, current: Tensor, n_reference: int = 0) -> Tensor:
+        """Return filtered sums ``[*S, T, B, O]`` normalised, or with the bias."""
         if self.normalisation is not None:
             # Not called as a module: outside the Pyro model that would fetch its parameters from Pyro's
             # global store, and with them another network's of the same names.
@@ -109,11 +136,61 @@ class DenseSynapses(PyroModule):
         return current if self.bias is None else current + self.bias
 
 
-def matmul_over_time(x: Tensor, weight: Tensor) -> Tensor:
-    """Return ``x W^T``, with ``x`` ``[*S, T, B, I]`` or ``[T, B, I]`` and ``weight`` ``[*S, O, I]``."""
-    rows = x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
-    out = torch.matmul(rows, weight.mT)
+class _CountedProduct(torch.autograd.Function):
+    """A product whose weight gradient leaves out first steps that no loss depends on."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, uncounted: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.uncounted, ctx.shape = uncounted, weight.shape
+        return matmul_over_time(x, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+        (x,) = ctx.saved_tensors
+        rows, drive = (_rows(z[..., ctx.uncounted :, :, :]) for z in (x, grad))
+        return None, torch.matmul(rows.mT, drive).mT.sum_to_size(ctx.shape), None
+
+
+def matmul_over_time(x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
+    """Return ``x W^T``, with ``x`` ``[*S, T, B, I]`` or ``[T, B, I]`` and ``weight`` ``[*S, O, I]``.
+
+    With ``uncounted > 0`` only the weights get a gradient, and the first steps count for nothing in it.
+    """
+    if uncounted and not x.requires_grad:
+        return _CountedProduct.apply(x, weight, uncounted)
+    out = torch.matmul(_rows(x), weight.mT)
     return out.reshape(*out.shape[:-2], x.shape[-3], x.shape[-2], out.shape[-1])
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
+
+
+def is_constant(x: Tensor) -> bool:
+    """Whether an input ``[T, B, I]`` is one step seen T times (an expanded view, as encoders give it)."""
+    return x.shape[0] > 1 and x.stride(0) == 0
+
+
+def filters_after(x: Tensor, weight: Tensor) -> bool:
+    """Whether filtering the sums ``[*S, T, B, O]`` costs fewer passes than filtering the inputs.
+
+    Filtered inputs serve the weights' gradient as they are; filtered sums need the adjoint filter, a second
+    pass, and so do inputs that want a gradient themselves.
+    """
+    n_draws = max(math.prod(weight.shape[:-2]), math.prod(x.shape[:-3]))
+    learning = torch.is_grad_enabled()
+    inputs = x.numel() * (2 if learning and x.requires_grad else 1)
+    sums = n_draws * x.shape[-3] * x.shape[-2] * weight.shape[-2]
+    return inputs > sums * (2 if learning and weight.requires_grad else 1)
+
+
+def beside(x: Tensor, y: Tensor) -> Tensor:
+    """Return inputs ``[T, B, I]`` and ``[T, B', I]`` as one batch; constant if both are."""
+    if is_constant(x) and is_constant(y):
+        return torch.cat((x[:1], y[:1]), dim=-2).expand(x.shape[0], -1, -1)
+    return torch.cat((x, y), dim=-2)
 
 
 def random_readout(n_outputs: int, n_units: int, seed: int) -> Tensor:

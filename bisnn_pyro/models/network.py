@@ -16,7 +16,15 @@ from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.kernels import FilterState
-from bisnn_pyro.models.layers import DenseSynapses, check_sizes, matmul_over_time, random_readout
+from bisnn_pyro.models.layers import (
+    DenseSynapses,
+    beside,
+    check_sizes,
+    filters_after,
+    is_constant,
+    matmul_over_time,
+    random_readout,
+)
 from bisnn_pyro.models.likelihoods import Likelihood, Window
 from bisnn_pyro.models.neurons import Neuron, NeuronState, ThresholdNeuron
 from bisnn_pyro.models.priors import BinaryPrior, Prior
@@ -42,13 +50,13 @@ class Simulation(NamedTuple):
 
     Attributes:
         readouts: read-outs ``[*S, T, B, C]``, one per scored layer, the last one being the prediction's.
-        state: state after the last step.
+        state: state after the last step, or ``None`` if it was not to be carried on.
         spikes: spikes ``[*S, T, B, O]`` of each hidden layer.
-        potentials: membrane potentials, likewise.
+        potentials: membrane potentials, likewise; empty unless they were recorded.
     """
 
     readouts: tuple[Tensor, ...]
-    state: NetworkState
+    state: NetworkState | None
     spikes: tuple[Tensor, ...]
     potentials: tuple[Tensor, ...]
 
@@ -172,10 +180,23 @@ class SpikingGLM(PyroModule):
 
     def set_reference(self, spikes: Tensor | None) -> None:
         """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
+        if (
+            spikes is not None
+            and spikes.shape[0] > 1
+            and torch.equal(spikes[1:], spikes[:1].expand_as(spikes[1:]))
+        ):
+            spikes = spikes[:1].expand_as(spikes)  # a constant current, however it was stored
         self.reference = spikes
 
     def simulate(
-        self, weights: Mapping[str, Tensor], spikes: Tensor, state: NetworkState | None = None
+        self,
+        weights: Mapping[str, Tensor],
+        spikes: Tensor,
+        state: NetworkState | None = None,
+        *,
+        uncounted: int = 0,
+        record: bool = True,
+        carry: bool = True,
     ) -> Simulation:
         """Run the network for given weights; no Pyro in here.
 
@@ -183,6 +204,11 @@ class SpikingGLM(PyroModule):
             weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
             spikes: inputs ``[T, B, I]``, shared by all draws.
             state: state to go on from; ``None`` means at rest.
+            uncounted: first steps on which no loss will depend; under local credit they are left out of
+                the backward pass.
+            record: keep the potentials, which nothing but a report needs.
+            carry: return the state.  A whole sequence, whose state nobody needs, lets a layer filter its
+                sums instead of its inputs where those are more.
 
         Returns:
             Read-outs, spikes and potentials; with ``normalise`` in evaluation those of the examples without
@@ -193,17 +219,25 @@ class SpikingGLM(PyroModule):
         if self.normalise and not self.training:
             assert self.reference is not None
             n_reference = self.reference.shape[-2]
-            spikes = torch.cat((self.reference.to(spikes), spikes), dim=-2)
+            spikes = beside(self.reference.to(spikes), spikes)
         local = self.credit == "local"
+        if not local or self.normalise:
+            uncounted = 0  # later losses reach these steps, through traces or a layer's statistics
+        carry = carry or state is not None
         x, states, fired, potentials, readouts = spikes, [], [], [], []
-        for k, layer in enumerate(self.synapses):
+        for k in range(len(self.layers)):
             before = state.layers[k] if state is not None else None
-            trace, synaptic = self.neuron.trace(x, before and before.synaptic)
-            current = layer.current(trace, weights[f"layers.{k}.weight"], n_reference)
-            s, u, reset = self.neuron.fire(current, before and before.reset)
-            states.append(NeuronState(synaptic, reset))
+            current, synaptic = self._current(
+                k, x, weights, before and before.synaptic, n_reference, uncounted, carry
+            )
+            if record:
+                s, u, reset = self.neuron.fire(current, before and before.reset)
+                potentials.append(u)
+            else:
+                s, reset = self.neuron.spikes(current, before and before.reset)
+            if carry and synaptic is not None:
+                states.append(NeuronState(synaptic, reset))
             fired.append(s)
-            potentials.append(u)
             slot = k - (len(self.layers) - self._n_random)
             if slot >= 0:
                 readouts.append(matmul_over_time(s, self.random_readout(slot)))
@@ -216,9 +250,30 @@ class SpikingGLM(PyroModule):
             readouts, fired, potentials = (
                 [x[..., n_reference:, :] for x in part] for part in (readouts, fired, potentials)
             )
-        return Simulation(
-            tuple(readouts), NetworkState(tuple(states), final), tuple(fired), tuple(potentials)
-        )
+        after = NetworkState(tuple(states), final) if carry else None
+        return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))
+
+    def _current(
+        self,
+        k: int,
+        x: Tensor,
+        weights: Mapping[str, Tensor],
+        state: FilterState | None,
+        n_reference: int,
+        uncounted: int,
+        carry: bool,
+    ) -> tuple[Tensor, FilterState | None]:
+        """Return the currents of layer ``k`` and its synapses' state, the cheapest way that is right."""
+        layer, weight, linear = self.synapses[k], weights[f"layers.{k}.weight"], self.neuron.linear
+        if k == 0 and state is None and linear and is_constant(x):
+            response, end = self.neuron.step_response(x.shape[0], x)
+            current = layer.constant_current(x[0], response, weight, n_reference)
+            return current, FilterState(*(x[0] * end_of_one for end_of_one in end))
+        if not carry and linear and filters_after(x, weight):
+            sums, _ = self.neuron.trace(matmul_over_time(x, weight * layer.scale), None)
+            return layer.finished(sums, n_reference), None
+        trace, end = self.neuron.trace(x, state)
+        return layer.current(trace, weight, n_reference, uncounted=uncounted), end
 
     def check_inputs(self, spikes: Tensor) -> None:
         """Refuse inputs that the network cannot run on.
@@ -277,7 +332,10 @@ class SpikingGLM(PyroModule):
             raise ModelError(
                 f"{spikes.shape[0]} steps leave nothing to score after burn_in = {window.burn_in}"
             )
-        simulation = self.simulate(self.draw_weights(), spikes, state)
+        whole = state is None and window.fraction == 1
+        simulation = self.simulate(
+            self.draw_weights(), spikes, state, uncounted=window.burn_in, record=False, carry=not whole
+        )
         n_examples = spikes.shape[-2]
         scale = 1.0 if self.dataset_size is None else self.dataset_size / n_examples
         *earlier, last = (self.counted(r, window) for r in simulation.readouts)

@@ -45,6 +45,16 @@ class Neuron(ABC):
     """What stands for ``ds/du``."""
     stochastic: ClassVar[bool] = False
     """Whether spikes are drawn, so that a network is no function of its weights and input."""
+    linear: ClassVar[bool] = False
+    """Whether ``trace`` is one linear filter of time for every input, so that it commutes with a product."""
+
+    def step_response(self, n_steps: int, like: Tensor) -> tuple[Tensor, FilterState]:
+        """Return the trace ``[T]`` of a constant input of one, from rest, and its end state (scalars).
+
+        A linear neuron's trace of any constant input ``x`` is ``x`` times this.
+        """
+        trace, state = self.trace(like.new_ones(n_steps, 1, 1), None)
+        return trace.reshape(n_steps), FilterState(*(x.reshape(()) for x in state))
 
     @abstractmethod
     def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
@@ -53,6 +63,11 @@ class Neuron(ABC):
     @abstractmethod
     def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
         """Turn currents ``[*S, T, B, O]`` into spikes and potentials (same shape) and the end state."""
+
+    def spikes(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, ResetState]:
+        """Return :meth:`fire` without the potentials, which a neuron may then save itself."""
+        spikes, _, end = self.fire(current, state)
+        return spikes, end
 
 
 def _check_reset(reset: float) -> None:
@@ -73,6 +88,7 @@ class ThresholdNeuron(Neuron):
         reset: weight of the refractory trace in the potential.
     """
 
+    linear: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     surrogate: Surrogate = field(default_factory=Boxcar)
     reset: float = 1.0
@@ -88,6 +104,14 @@ class ThresholdNeuron(Neuron):
         """Return spikes, potentials and the end state."""
         decay = self.constants.decays[2]
         return threshold_scan(current, decay, self.surrogate, reset=self.reset, state=state)
+
+    def spikes(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, ResetState]:
+        """Return spikes and the end state; a boxcar's backward pass then keeps a byte per potential."""
+        decay = self.constants.decays[2]
+        s, _, end = threshold_scan(
+            current, decay, self.surrogate, reset=self.reset, state=state, record=False
+        )
+        return s, end
 
 
 @dataclass(frozen=True)
@@ -115,6 +139,7 @@ class EscapeNeuron(Neuron):
     """
 
     stochastic: ClassVar[bool] = True
+    linear: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     delta: float = 0.25
     reset: float = 1.0

@@ -1,8 +1,9 @@
 """Surrogate gradients: what stands for the derivative of a threshold unit's step.
 
-Each is a bump of area one around the threshold, so that they can be exchanged at the same learning
-rate; ``width`` is its half-width (boxcar, triangle) or its scale (the smooth ones), in units of the
-membrane potential.  A unit further than ``width`` from its threshold gets little or no gradient.
+Each of :data:`SURROGATES` is a bump of area one around the threshold, so that they can be exchanged at the
+same learning rate; ``width`` is its half-width (boxcar, triangle) or its scale (the smooth ones), in units
+of the membrane potential.  A unit further than ``width`` from its threshold gets little or no gradient.
+:class:`SingleStep` is no member of that family, and not symmetric.
 """
 
 from __future__ import annotations
@@ -32,13 +33,22 @@ class Surrogate(ABC):
         if not (math.isfinite(self.width) and self.width > 0):
             raise ModelError(f"surrogate width must be a positive number, not {self.width}")
 
+    @property
+    def gate_width(self) -> float | None:
+        """Half-width w of a surrogate that is ``1/(2w)`` on ``(-w, w]`` and 0 elsewhere, else ``None``."""
+        return None
+
     @abstractmethod
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du`` at potentials ``u`` (threshold at 0), same shape."""
 
-    def backward(self, grad: Tensor, u: Tensor) -> Tensor:
+    def remember(self, u: Tensor) -> Tensor:
+        """Return what :meth:`backward` needs of the potentials; the potentials themselves by default."""
+        return u
+
+    def backward(self, grad: Tensor, remembered: Tensor) -> Tensor:
         """Return ``grad * ds/du``: the gradient in the potential, given the one in the spikes."""
-        return grad * self.derivative(u)
+        return grad * self.derivative(remembered)
 
     def share_within(self, u: Tensor) -> float:
         """Return the share of potentials within ``width`` of the threshold."""
@@ -54,9 +64,18 @@ class Boxcar(Surrogate):
         inside = (u > -self.width).logical_and_(u <= self.width)
         return inside.to(u.dtype) * (0.5 / self.width)
 
-    def backward(self, grad: Tensor, u: Tensor) -> Tensor:
+    @property
+    def gate_width(self) -> float | None:
+        """The half-width: a scan need not store the potentials."""
+        return self.width
+
+    def remember(self, u: Tensor) -> Tensor:
+        """Return whether each potential is within the width, a byte each: a quarter of the memory."""
+        return kernels_for(u).inside(u, self.width)
+
+    def backward(self, grad: Tensor, remembered: Tensor) -> Tensor:
         """Return ``grad * ds/du``, in one pass over memory."""
-        return kernels_for(u).gate(grad, u, self.width)
+        return kernels_for(grad).gate(grad, remembered, 0.5 / self.width)
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,49 @@ class Arctan(Surrogate):
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
         return 1 / (math.pi * self.width) / (1 + (u / self.width).square())
+
+
+@dataclass(frozen=True)
+class SingleStep(Surrogate):
+    r"""The single-step network's surrogate (S2NN, arXiv 2201.10879), reduced from a multi-step one.
+
+    .. math:: \frac{ds}{du} = \alpha\,\sigma(\alpha u)(1-\sigma(\alpha u)) \; (u<0), \qquad
+        \frac{\beta}{u+1} \; (u\ge 0)
+
+    with ``u`` relative to the threshold.  Asymmetric, and no bump: the right branch falls as ``1/u``, whose
+    integral does not exist, so units far above their threshold keep a gradient, and a learning rate
+    found with a bump of area one need not suit it.
+
+    The branches meet at 0 if ``beta = alpha / 4``; others are refused, since a jump there would let
+    rounding at the threshold decide the gradient.
+
+    Args:
+        width: half-width of what :meth:`share_within` counts; the gradient does not depend on it.
+        alpha: steepness below the threshold, > 0.
+        beta: derivative at the threshold; ``None`` is ``alpha / 4``, 1 for the paper's ``alpha = 4``.
+
+    Raises:
+        ModelError: if ``alpha`` is not a positive number, or ``beta`` is not ``alpha / 4``.
+    """
+
+    alpha: float = 4.0
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.alpha) and self.alpha > 0):
+            raise ModelError(f"surrogate alpha must be a positive number, not {self.alpha}")
+        if self.beta is not None and not math.isclose(self.beta, self.alpha / 4, rel_tol=1e-6):
+            raise ModelError(
+                f"surrogate beta = {self.beta} leaves a jump at the threshold; set beta = alpha / 4 = "
+                f"{self.alpha / 4}, or leave it out"
+            )
+
+    def derivative(self, u: Tensor) -> Tensor:
+        """Return ``ds/du``."""
+        p = torch.sigmoid(self.alpha * u)
+        above = (0.25 * self.alpha) / (u.clamp_min(0) + 1)
+        return torch.where(u < 0, self.alpha * p * (1 - p), above)
 
 
 SURROGATES: dict[str, type[Surrogate]] = {

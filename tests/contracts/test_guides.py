@@ -2,8 +2,22 @@
 
 import pytest
 
-from bisnn_pyro.inference import AutoFullPrecision, AutoGaussian, AutoRelaxedSign, AutoStraightThrough
-from bisnn_pyro.models import NormalPrior
+from bisnn_pyro.inference import (
+    AutoExpectationNormal,
+    AutoExpectationSign,
+    AutoFullPrecision,
+    AutoGaussian,
+    AutoRelaxedSign,
+    AutoStraightThrough,
+)
+from bisnn_pyro.models import (
+    CategoricalProbit,
+    CategoricalRate,
+    NormalPrior,
+    SignNetwork,
+    SingleStepNeuron,
+    SpikingGLM,
+)
 from bisnn_pyro.testing import GuideContract
 
 
@@ -41,6 +55,81 @@ class TestFullPrecision(GuideContract):
 
     def prior(self):
         return NormalPrior(0.8)
+
+
+class TestExpectationSign(GuideContract):
+    def make(self, model):
+        return AutoExpectationSign(model, dropout=0.8)
+
+
+class TestExpectationNormal(GuideContract):
+    def make(self, model):
+        return AutoExpectationNormal(model)
+
+    def prior(self):
+        return NormalPrior(0.8)
+
+
+class SignUnits:
+    """A network of sign units, and one step of data."""
+
+    def model(self):
+        return SignNetwork(3, [4, 4], CategoricalProbit(2), prior=self.prior())
+
+    def data(self):
+        spikes, labels = GuideContract.data(self)
+        return spikes[:1], labels
+
+
+class TestExpectationSignOnSignUnits(SignUnits, TestExpectationSign):
+    pass
+
+
+class TestExpectationNormalOnSignUnits(SignUnits, TestExpectationNormal):
+    pass
+
+
+class TestRelaxedSignOnSignUnits(SignUnits, TestRelaxedSign):
+    pass
+
+
+class SingleStep:
+    """A model of single-step neurons, and one step of data."""
+
+    def model(self):
+        return SpikingGLM(
+            3,
+            [4, 4],
+            CategoricalRate(2),
+            prior=self.prior(),
+            neuron=SingleStepNeuron(0.5),
+            credit="end-to-end",
+            readout="trained",
+        )
+
+    def data(self):
+        spikes, y = super().data()
+        return spikes[:1], y
+
+
+class TestRelaxedSignSingleStep(SingleStep, TestRelaxedSign):
+    pass
+
+
+class TestHardRelaxedSignSingleStep(SingleStep, TestHardRelaxedSign):
+    pass
+
+
+class TestStraightThroughSingleStep(SingleStep, TestStraightThrough):
+    pass
+
+
+class TestGaussianSingleStep(SingleStep, TestGaussian):
+    pass
+
+
+class TestFullPrecisionSingleStep(SingleStep, TestFullPrecision):
+    pass
 
 
 def test_another_guides_state_dict_is_refused():

@@ -5,6 +5,7 @@ import torch
 from bisnn_pyro.models import (
     BernoulliRate,
     BernoulliSteps,
+    CategoricalProbit,
     CategoricalRate,
     CategoricalSteps,
     Gaussian,
@@ -16,6 +17,11 @@ from bisnn_pyro.testing import LikelihoodContract
 class TestCategoricalRate(LikelihoodContract):
     def make(self):
         return CategoricalRate(3)
+
+
+class TestCategoricalProbit(LikelihoodContract):
+    def make(self):
+        return CategoricalProbit(3)
 
 
 class TestBernoulliRate(LikelihoodContract):

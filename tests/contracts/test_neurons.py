@@ -2,9 +2,12 @@
 
 from bisnn_pyro.models import (
     Arctan,
+    Boxcar,
     EscapeNeuron,
     FastSigmoid,
     Sigmoid,
+    SingleStep,
+    SingleStepNeuron,
     ThresholdNeuron,
     TimeConstants,
     Triangle,
@@ -49,3 +52,23 @@ class TestEscapeWide(NeuronContract):
 
     def make(self):
         return EscapeNeuron(TimeConstants(5, 5, 5), delta=1.0, reset=0.5)
+
+
+class TestSingleStep(NeuronContract):
+    def make(self):
+        return SingleStepNeuron()
+
+
+class TestSingleStepElsewhere(NeuronContract):
+    def make(self):
+        return SingleStepNeuron(0.2, SingleStep(alpha=2.0))
+
+
+class TestSingleStepTriangle(NeuronContract):
+    def make(self):
+        return SingleStepNeuron(0.0, Triangle(1.0))
+
+
+class TestSingleStepBoxcar(NeuronContract):
+    def make(self):
+        return SingleStepNeuron(0.0, Boxcar(0.5))

@@ -17,6 +17,7 @@ from bisnn_pyro.inference import (
     posterior_draws,
     predict,
 )
+from bisnn_pyro.inference.paths import bytes_per_example
 from bisnn_pyro.models import NormalPrior, Window
 from tests.inference.tiny import (
     LIKELIHOODS,
@@ -126,6 +127,22 @@ class TestChunks:
         assert np.array_equal(whole.log_likelihood, parts.log_likelihood)
         assert [k for first, n in calls for k in range(first, first + n)] == list(range(S))
         assert memory > 1 or len(calls) == S
+
+    def test_time_is_chunked_where_one_example_is_too_much(self, any_likelihood, monkeypatch):
+        net, guide, spikes, _ = setting(any_likelihood)
+        whole = predict(net, posterior_draws(guide, 1), [spikes], n_draws=S, path="dense")
+        steps, simulate = [], net.simulate
+
+        def spy(weights, x, *args, **options):
+            steps.append(x.shape[0])
+            return simulate(weights, x, *args, **options)
+
+        monkeypatch.setattr(net, "simulate", spy)
+        need = bytes_per_example(net, spikes.shape[0])
+        parts = predict(net, posterior_draws(guide, 1), [spikes], n_draws=S, path="dense", memory=need // 3)
+        assert max(steps) <= spikes.shape[0] // 3
+        assert sum(steps) == S * spikes.shape[0] * spikes.shape[1]
+        np.testing.assert_allclose(parts.draws, whole.draws, rtol=1e-6)
 
     @pytest.mark.parametrize("path", ["packed", "dense"])
     def test_blocks_are_one_data_set(self, path):

@@ -109,11 +109,14 @@ def test_shapes_under_a_particle_plate(kind, draws):
     for name in sites.keys() - set(shapes(model)):
         assert sites[name]["log_prob"].shape == (draws, BATCH)
     for k, n in enumerate(HIDDEN):
-        assert run.spikes[k].shape == run.potentials[k].shape == (draws, N_STEPS, BATCH, n)
+        assert run.spikes[k].shape == (draws, N_STEPS, BATCH, n)
     for readout in run.readouts:
         assert readout.shape == (draws, N_STEPS, BATCH, model.likelihood.n_outputs)
-    assert run.state.layers[0].synaptic.p.shape == (BATCH, N_INPUTS), "inputs are shared by the draws"
-    assert run.state.layers[1].reset.r.shape == (draws, BATCH, HIDDEN[1])
+    assert run.state is None, "a whole sequence carries nothing on"
+    weights = {name: sites[name]["value"].squeeze(1) for name in shapes(model)}
+    state = model.simulate(weights, spikes).state
+    assert state.layers[0].synaptic.p.shape == (BATCH, N_INPUTS), "inputs are shared by the draws"
+    assert state.layers[1].reset.r.shape == (draws, BATCH, HIDDEN[1])
 
 
 def test_counted_moves_the_batch_in_front_and_drops_the_burn_in():
