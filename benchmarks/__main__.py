@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks import committees, report, steps
+from benchmarks import committees, memories, report, steps
 from benchmarks.rows import Benchmark, Row, Settings
 from benchmarks.timing import threads
 
@@ -38,7 +38,7 @@ def matches(name: str, pattern: str | None) -> bool:
 
 def chosen(pattern: str | None, quick: bool) -> list[Benchmark]:
     """Return the benchmarks to run; a name that is asked for by ``--only`` need not be quick."""
-    rows = [*steps.benchmarks(), *committees.benchmarks()]
+    rows = [*steps.benchmarks(), *committees.benchmarks(), *memories.benchmarks()]
     named = [row for row in rows if matches(row.name, pattern)]
     return [row for row in named if row.quick or not quick or row.name == pattern]
 

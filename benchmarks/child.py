@@ -14,9 +14,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.nets import Net, our_committee, our_step
+from benchmarks.nets import Net, OurStep, WindowedStep, our_committee, our_step
 from benchmarks.timing import repeat, threads
 
+STEPS = {"step": OurStep, "windows": WindowedStep}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -33,7 +34,8 @@ def measure(
     """Run a task in a fresh process.
 
     Args:
-        task: ``step`` (one training step) or ``committee`` (one prediction).
+        task: ``step`` (one training step), ``windows`` (a batch in windows) or ``committee`` (one
+            prediction).
         net: sizes.
         draws: members of the committee.
         points: its test points.
@@ -105,8 +107,8 @@ def run(job: dict[str, Any]) -> dict[str, float]:
     net = Net(**{**job["net"], "hidden": tuple(job["net"]["hidden"])})
     with threads(job["threads"]):
         _load(net)
-        if job["task"] == "step":
-            with our_step(net) as step:
+        if job["task"] in STEPS:
+            with our_step(net, kind=STEPS[job["task"]]) as step:
                 return _timed(step, job["seconds"], job["warm"])
         with our_committee(net, job["points"], job["draws"]) as committee:
             return _timed(committee, job["seconds"], job["warm"])

@@ -1,12 +1,9 @@
-"""Rows of a committee's prediction: time against the floor and the loop, time a member, and memory."""
+"""Rows of a committee's prediction: time against the floor and the loop, and time a member."""
 
 from __future__ import annotations
 
-import statistics
-
 import torch
 
-from benchmarks.child import measure
 from benchmarks.floor import CommitteeFloor
 from benchmarks.loop import LoopCommittee
 from benchmarks.nets import Net, our_committee
@@ -59,28 +56,6 @@ def member_seconds(name: str, settings: Settings) -> Row:
     return Row(name, None, None, None, middle, None, about)
 
 
-def memory(name: str, settings: Settings) -> Row:
-    """Compare the peak memory of two processes that differ in the size of the committee alone."""
-    many, few = settings.memory_draws
-    net = settings.nets["two-moons"]
-    pairs = [
-        tuple(measure("committee", net, draws=s, points=settings.memory_points) for s in (many, few))
-        for _ in range(settings.memory_pairs)
-    ]
-    ratios = [a["peak_mb"] / b["peak_mb"] for a, b in pairs]
-    peaks = [statistics.median(run["peak_mb"] for run in side) for side in zip(*pairs, strict=True)]
-    above = [
-        statistics.median(run["peak_mb"] - run["base_mb"] for run in side)
-        for side in zip(*pairs, strict=True)
-    ]
-    about = (
-        f"peak resident memory of predict, S={many} over S={few}, {settings.memory_points} points: "
-        f"{peaks[0]:.0f} and {peaks[1]:.0f} MB, of which {above[0]:.1f} and {above[1]:.1f} MB above the "
-        f"process before predict; the median, least and largest of {len(pairs)} pairs of processes"
-    )
-    return Row(name, statistics.median(ratios), min(ratios), max(ratios), None, None, about)
-
-
 def benchmarks() -> list[Benchmark]:
     """Return the rows of a committee."""
     return [
@@ -88,5 +63,4 @@ def benchmarks() -> list[Benchmark]:
         Benchmark("committee/floor-bfloat16/two-moons", floor),
         Benchmark("committee/loop/two-moons", loop),
         Benchmark("committee/member-seconds/two-moons", member_seconds),
-        Benchmark("memory/committee-1000-over-20", memory),
     ]

@@ -18,11 +18,13 @@ from bisnn_pyro.inference import (
     FreeEnergy,
     MeanFieldELBO,
     Prediction,
+    Schedule,
     encode_all,
     posterior_draws,
     predict,
     steady_process,
 )
+from bisnn_pyro.inference.updates import Updates
 from bisnn_pyro.models import BernoulliSteps, CategoricalSteps, SpikingGLM
 
 KL_WEIGHT = 1e-3
@@ -145,11 +147,35 @@ class OurStep:
         return energy.loss.detach()
 
 
+class WindowedStep(OurStep):
+    """The same batch in windows of ``WINDOW`` steps, an update each, as ``train.window`` makes them."""
+
+    WINDOW = 50
+
+    def __init__(self, net: Net, spikes: Tensor, y: Tensor, credit: str = "local") -> None:
+        super().__init__(net, spikes, y, credit)
+        self.updates = Updates(
+            self.model,
+            self.guide,
+            [self.rule],
+            width=self.WINDOW,
+            kl_weight=Schedule(KL_WEIGHT),
+            lr_scale=Schedule(1.0),
+        )
+
+    def __call__(self) -> Tensor:
+        """Take the steps of all windows; return the last one's loss."""
+        losses = [seen["loss"] for seen in self.updates(self.spikes, self.y)]
+        return losses[-1]
+
+
 @contextmanager
-def our_step(net: Net, credit: str = "local", dtype: torch.dtype = torch.float32) -> Iterator[OurStep]:
+def our_step(
+    net: Net, credit: str = "local", dtype: torch.dtype = torch.float32, kind: type[OurStep] = OurStep
+) -> Iterator[OurStep]:
     """Set up our training step in a parameter store of its own."""
     with pyro.get_param_store().scope(), steady_process():
-        yield OurStep(net, *batch_of(net, dtype=dtype), credit)
+        yield kind(net, *batch_of(net, dtype=dtype), credit)
 
 
 class OurCommittee:

@@ -55,8 +55,9 @@ class NoPyroStep:
         x, total = self.spikes, self.spikes.new_zeros(())
         for weight, matrix in zip(weights, self.readouts, strict=True):
             trace, _ = self.neuron.trace(x, None)
-            current = matmul_over_time(trace, weight * (self.net.gain / math.sqrt(weight.shape[1])))
-            spikes, _, _ = self.neuron.fire(current, None)
+            scaled = weight * (self.net.gain / math.sqrt(weight.shape[1]))
+            current = matmul_over_time(trace, scaled, self.net.burn_in)
+            spikes, _ = self.neuron.spikes(current, None)
             total = total + self.nll(matmul_over_time(spikes, matrix))
             x = spikes.detach()
         kl = sum(SignKL.apply(n, self.prior).sum() for n in self.naturals)

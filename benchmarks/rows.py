@@ -55,6 +55,7 @@ class Settings:
         member_draws: members of the committee whose time a member is measured.
         memory_draws: the two committees whose memory is compared, the larger first.
         memory_points: test points there.
+        memory_steps: the two lengths T of a sequence whose memory is compared, the larger first.
         memory_pairs: how often.
     """
 
@@ -65,6 +66,7 @@ class Settings:
     member_draws: int = 10
     memory_draws: tuple[int, int] = (1000, 20)
     memory_points: int = 100
+    memory_steps: tuple[int, int] = (800, 100)
     memory_pairs: int = 3
 
 

@@ -11,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
 from benchmarks import __main__ as command
-from benchmarks import child, committees, report, scaling, steps
+from benchmarks import child, committees, memories, report, scaling, steps
 from benchmarks.loop import LoopCommittee, LoopStep
 from benchmarks.nets import MNIST, TWO_MOONS, our_committee, our_step
 from benchmarks.no_pyro import NoPyroStep
@@ -28,6 +28,7 @@ TINY = Settings(
     member_draws=2,
     memory_draws=(3, 2),
     memory_points=4,
+    memory_steps=(12, 8),
     memory_pairs=1,
 )
 FIELDS = ["name", "ratio", "low", "high", "ours_s", "theirs_s", "setting"]
@@ -90,11 +91,15 @@ def test_the_looped_committee_votes_as_ours(net):
 
 
 def test_the_rows_that_the_issue_asks_for_are_there():
-    names = {row.name for row in (*steps.benchmarks(), *committees.benchmarks())}
+    names = {row.name for row in (*steps.benchmarks(), *committees.benchmarks(), *memories.benchmarks())}
     wanted = {"step/floor/two-moons", "step/floor/mnist", "committee/floor/two-moons"}
     wanted |= {"step/loop/two-moons", "committee/loop/two-moons", "step/no-pyro/mnist"}
     wanted |= {f"{k}/{lib}/{n}" for k in ("step", "step-e2e") for lib in LIBRARIES for n in TINY.nets}
-    wanted |= {"memory/committee-1000-over-20", "committee/member-seconds/two-moons"}
+    wanted |= {
+        "memory/committee-1000-over-20",
+        "memory/windows-T800-over-T100",
+        "committee/member-seconds/two-moons",
+    }
     assert wanted <= names
     quick = {row.name for row in command.chosen(None, quick=True)}
     assert wanted <= quick
@@ -148,10 +153,25 @@ def test_the_memory_row_compares_two_committees(monkeypatch):
         job = {"task": task, "net": asdict(net), "draws": draws, "points": points}
         return child.run(json.loads(json.dumps({**job, "threads": 1, "seconds": 0, "warm": 1})))
 
-    monkeypatch.setattr(committees, "measure", here)
-    row = committees.memory("memory/committee-1000-over-20", TINY).as_dict()
+    monkeypatch.setattr(memories, "measure", here)
+    row = memories.committee("memory/committee-1000-over-20", TINY).as_dict()
     check_row(row)
     assert "S=3 over S=2" in row["setting"]
+
+
+@pytest.mark.parametrize("kind", ["windows", "whole"])
+def test_the_memory_rows_of_a_step_compare_two_lengths(monkeypatch, kind):
+    seen = []
+
+    def here(task, net, *, warm):
+        seen.append((task, net.n_steps))
+        job = {"task": task, "net": asdict(net), "draws": 1, "points": 1}
+        return child.run(json.loads(json.dumps({**job, "threads": 1, "seconds": 0, "warm": warm})))
+
+    monkeypatch.setattr(memories, "measure", here)
+    row = getattr(memories, kind)(f"memory/{kind}", TINY).as_dict()
+    check_row(row)
+    assert seen == [({"whole": "step"}.get(kind, kind), n) for n in (12, 8)]
 
 
 def test_a_child_reports_a_training_step():
