@@ -20,9 +20,13 @@ if TYPE_CHECKING:
         PopulationEncoder,
         SpikesEncoder,
     )
+    from bisnn_pyro.data.images import fashion_mnist, mnist
     from bisnn_pyro.data.labels import LabelMap
-    from bisnn_pyro.data.registry import encoder_settings, load_task, make_encoder, task_settings
+    from bisnn_pyro.data.matlab import load_mat
+    from bisnn_pyro.data.registry import encoder_settings, has_folds, load_task, make_encoder, task_settings
     from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+    from bisnn_pyro.data.standard_encoder import StandardEncoder
+    from bisnn_pyro.data.standardising import Standardiser
     from bisnn_pyro.data.synthetic import CurveGrid, curve, curve_grid, curve_truth, two_moons
     from bisnn_pyro.data.task import Split, Task
 
@@ -37,17 +41,23 @@ _HOME = {
     "PopulationEncoder": "encoders",
     "SpikesEncoder": "encoders",
     "Split": "task",
+    "StandardEncoder": "standard_encoder",
+    "Standardiser": "standardising",
     "TargetScaler": "scaling",
     "Task": "task",
     "curve": "synthetic",
     "curve_grid": "synthetic",
     "curve_truth": "synthetic",
     "encoder_settings": "registry",
+    "fashion_mnist": "images",
     "gaussian_noise": "corruption",
     "handwritten_digits": "digits",
+    "has_folds": "registry",
+    "load_mat": "matlab",
     "load_npz": "arrays",
     "load_task": "registry",
     "make_encoder": "registry",
+    "mnist": "images",
     "task_settings": "registry",
     "two_moons": "synthetic",
 }
@@ -63,17 +73,23 @@ __all__ = [
     "PopulationEncoder",
     "SpikesEncoder",
     "Split",
+    "StandardEncoder",
+    "Standardiser",
     "TargetScaler",
     "Task",
     "curve",
     "curve_grid",
     "curve_truth",
     "encoder_settings",
+    "fashion_mnist",
     "gaussian_noise",
     "handwritten_digits",
+    "has_folds",
+    "load_mat",
     "load_npz",
     "load_task",
     "make_encoder",
+    "mnist",
     "task_settings",
     "two_moons",
 ]

@@ -30,7 +30,7 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def binary(self) -> bool:
-        """Whether every value is 0 or 1 (spikes), rather than a current in [0, 1]."""
+        """Whether every value is 0 or 1 (spikes), rather than currents, of which an encoder says more."""
 
     def n_inputs(self, n_features: int) -> int:
         """I, the number of input neurons for F features; F unless an encoder says otherwise."""
@@ -127,7 +127,7 @@ class PopulationEncoder(Encoder):
         Returns:
             Probabilities a step, ``[B, F K]``.
         """
-        _check_features(x)
+        check_features(x)
         spacings = self.n_neurons - 1
         centre = torch.arange(self.n_neurons, dtype=x.dtype, device=x.device) / spacings
         angle = (x.unsqueeze(-1) - centre) * (math.pi * spacings / self.width)
@@ -163,7 +163,7 @@ class BernoulliRateEncoder(Encoder):
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See :meth:`Encoder.__call__`."""
-        _check_features(x)
+        check_features(x)
         return bernoulli_spikes(x * self.max_rate, self.n_steps, generator)
 
 
@@ -192,7 +192,7 @@ class LatencyEncoder(Encoder):
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See :meth:`Encoder.__call__`."""
-        _check_features(x)
+        check_features(x)
         last = self.n_steps - 1
         step = torch.round(last * (1.0 - x) / (1.0 - self.threshold)).clamp(0, last).long()
         spikes = x.new_zeros((self.n_steps, *x.shape))
@@ -217,7 +217,7 @@ class DirectEncoder(Encoder):
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See :meth:`Encoder.__call__`; a view of ``x`` with stride 0 in time, no copy."""
-        _check_features(x)
+        check_features(x)
         return x.expand(self.n_steps, *x.shape)
 
 
@@ -258,7 +258,8 @@ class SpikesEncoder(Encoder):
         return x.transpose(0, 1)
 
 
-def _check_features(x: Tensor) -> None:
+def check_features(x: Tensor) -> None:
+    """Refuse what is not features ``[B, F]``, floating point, with a :class:`DataError`."""
     if x.ndim != 2 or not x.is_floating_point():
         raise DataError(
             f"encoder input has shape {tuple(x.shape)} and type {x.dtype}; "

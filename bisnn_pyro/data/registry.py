@@ -18,12 +18,16 @@ TASKS = {
     "curve": ("synthetic", "curve"),
     "digits": ("digits", "handwritten_digits"),
     "npz": ("arrays", "load_npz"),
+    "mat": ("matlab", "load_mat"),
+    "mnist": ("images", "mnist"),
+    "fashion-mnist": ("images", "fashion_mnist"),
 }
 ENCODERS = {
     "population": ("encoders", "PopulationEncoder"),
     "rate": ("encoders", "BernoulliRateEncoder"),
     "latency": ("encoders", "LatencyEncoder"),
     "direct": ("encoders", "DirectEncoder"),
+    "standard": ("standard_encoder", "StandardEncoder"),
     "spikes": ("encoders", "SpikesEncoder"),
 }
 
@@ -32,7 +36,7 @@ def load_task(name: str, **settings: Any) -> Task:
     """Load a task by name.
 
     Args:
-        name: ``"two-moons"``, ``"curve"``, ``"digits"`` or ``"npz"``.
+        name: A key of :data:`TASKS`, for example ``"mnist"``.
         **settings: The keys of that task; see :func:`task_settings`.
 
     Returns:
@@ -41,14 +45,21 @@ def load_task(name: str, **settings: Any) -> Task:
     Raises:
         DataError: If the name, a key or a value is wrong; a wrong name or key answers with the nearest.
     """
-    return _call(_find("data.name", name, TASKS), f"key in [data] for {name!r}", settings)
+    function = _find("data.name", name, TASKS)
+    if "path" in settings and "path" not in _defaults(function):
+        with_path = [n for n in TASKS if "path" in task_settings(n)]
+        raise DataError(
+            f"data.name = {name!r} reads no files, so it takes no data.path (--data-dir); "
+            f"tasks that do: {', '.join(with_path)}"
+        )
+    return _call(function, f"key in [data] for {name!r}", settings)
 
 
 def make_encoder(name: str, **settings: Any) -> Encoder:
     """Make an encoder by name.
 
     Args:
-        name: ``"population"``, ``"rate"``, ``"latency"``, ``"direct"`` or ``"spikes"``.
+        name: A key of :data:`ENCODERS`, for example ``"direct"``.
         **settings: The keys of that encoder; see :func:`encoder_settings`.
 
     Returns:
@@ -63,6 +74,15 @@ def make_encoder(name: str, **settings: Any) -> Encoder:
 def task_settings(name: str) -> dict[str, Any]:
     """Keys and defaults of a task; a key without a default has ``inspect.Parameter.empty``."""
     return _defaults(_find("data.name", name, TASKS))
+
+
+def has_folds(name: str) -> bool:
+    """Whether a task can be cross-validated.
+
+    Such a task takes ``n_folds`` (K) and ``fold`` (k in 0..K-1): fold k is its test set, the other rows
+    train and validate, and every example is in the test set of exactly one fold.
+    """
+    return {"fold", "n_folds"} <= task_settings(name).keys()
 
 
 def encoder_settings(name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from bisnn_pyro.data.checks import check_choice, check_finite
 from bisnn_pyro.errors import DataError
 
-_ROWS = 4096  # rows scaled at a time, so that the float64 intermediate stays small
+_VALUES = 1 << 14  # values scaled at a time: the float64 intermediates stay small, however wide a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +90,9 @@ class FeatureScaler:
         # A constant feature tells nothing: 0 everywhere, also where a test value differs.
         gain = np.divide(1.0, span, out=np.zeros_like(span), where=span > np.finfo(np.float64).tiny)
         out = np.empty(flat.shape, dtype=np.float32)
-        for start in range(0, len(flat), _ROWS):
-            rows = slice(start, start + _ROWS)
+        step = max(1, _VALUES // self.n_features)
+        for start in range(0, len(flat), step):
+            rows = slice(start, start + step)
             # Clip before the subtraction too: a wild test value must not overflow.
             raw = np.clip(flat[rows].astype(np.float64), self.low, self.high)
             out[rows] = np.clip((raw - self.low) * gain, 0.0, 1.0)

@@ -57,3 +57,73 @@ def at_most(n_max: int | None, n: int, seed: int, labels: np.ndarray | None = No
     if n_max is None or check_count("n_train", n_max) >= n:
         return np.ones(n, dtype=bool)
     return choose(n, n_max, seed, labels)
+
+
+def contiguous_folds(n: int, n_folds: int) -> np.ndarray:
+    """Cut the examples into folds in the order in which they stand.
+
+    Fold k is the rows from round(k n / K) up to round((k + 1) n / K), halves rounded up, so sizes differ
+    by at most one.  It assumes that the order says nothing about the targets: in a file sorted by class
+    a fold holds classes that no training example has.
+
+    Args:
+        n: Number of examples.
+        n_folds: K, at least 2 and at most ``n``.
+
+    Returns:
+        The fold of each example, int64 ``[n]``, in 0..K-1 and never falling.
+
+    Raises:
+        DataError: If ``n_folds`` is out of range.
+    """
+    _check_folds(n, n_folds)
+    bounds = (2 * np.arange(n_folds + 1, dtype=np.int64) * n + n_folds) // (2 * n_folds)
+    return np.repeat(np.arange(n_folds), np.diff(bounds))
+
+
+def stratified_folds(n_folds: int, seed: int, labels: np.ndarray) -> np.ndarray:
+    """Deal shuffled examples to folds, class after class, so that every fold has its share of each.
+
+    Args:
+        n_folds: K, at least 2 and at most the number of examples.
+        seed: Seed of the shuffle.
+        labels: Class indices ``[n]``.
+
+    Returns:
+        The fold of each example, int64 ``[n]``, in 0..K-1; sizes differ by at most one, and so do the
+        counts of any one class.
+
+    Raises:
+        DataError: If ``n_folds`` is out of range or the seed is negative.
+    """
+    check_count("seed", seed, 0)
+    _check_folds(len(labels), n_folds)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(labels), dtype=np.int64)
+    folds[order] = np.arange(len(labels)) % n_folds
+    return folds
+
+
+def held_out(folds: np.ndarray, fold: int, n_folds: int) -> np.ndarray:
+    """Which examples are the test set of one fold; all others train.
+
+    Args:
+        folds: The fold of each example, int64 ``[n]``.
+        fold: k, in 0..K-1.
+        n_folds: K.
+
+    Returns:
+        Mask, bool ``[n]``.
+
+    Raises:
+        DataError: If ``fold`` is no whole number in 0..K-1.
+    """
+    if check_count("data.fold", fold, 0) >= n_folds:
+        raise DataError(f"data.fold is {fold}; expected 0..{n_folds - 1}, as data.n_folds is {n_folds}")
+    return folds == fold
+
+
+def _check_folds(n: int, n_folds: int) -> None:
+    if check_count("data.n_folds", n_folds, 2) > n:
+        raise DataError(f"data.n_folds is {n_folds}, but there are {n} examples; expected at most {n}")

@@ -40,7 +40,7 @@ class Task:
         name: Short name, for folders and tables.
         kind: What is predicted.
         train: Training examples.
-        val: Validation examples, for early stopping and tuning.
+        val: Validation examples, for early stopping and tuning; may be none, ``[0, F]``.
         test: Test examples, never used in training.
         classes: Original labels as strings, by class index; empty for a regression.
         spiking: Whether ``x`` is ready spikes, which need no encoder.
@@ -103,8 +103,10 @@ class Task:
         if not isinstance(x, np.ndarray) or x.ndim != ndim or x.dtype.name not in types:
             found = f"shape {np.shape(x)} and type {getattr(x, 'dtype', type(x).__name__)}"
             raise DataError(f"{name} has {found}; expected {layout}, {' or '.join(types)}")
-        if x.size == 0:
+        if 0 in (x.shape[1:] if name == "val.x" else x.shape):
             raise DataError(f"{name} has shape {x.shape}; expected {layout} with no empty axis")
+        if not len(x):
+            return
         check_finite(name, x)
         low, high = x.min(), x.max()
         if low < 0 or (high > 1 and not self.spiking):
@@ -117,7 +119,7 @@ class Task:
             found = f"shape {np.shape(y)} and type {getattr(y, 'dtype', type(y).__name__)}"
             raise DataError(f"{name} has {found}; expected [N] with N = {len(split.x)} as in its x, {kind}")
         check_finite(name, y)
-        if self.kind == "classification" and (y.min() < 0 or y.max() >= self.n_classes):
+        if self.kind == "classification" and len(y) and (y.min() < 0 or y.max() >= self.n_classes):
             raise DataError(
                 f"{name} has values from {y.min()} to {y.max()}; expected 0..{self.n_classes - 1}"
             )
