@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bisnn_pyro.analysis.figures.saving import save_figure
     from bisnn_pyro.analysis.figures.style import Plot
     from bisnn_pyro.analysis.figures.training_curves import plot_training_curves
+    from bisnn_pyro.analysis.folds import average_seeds
     from bisnn_pyro.analysis.inference_data import (
         from_datasets,
         group,
@@ -50,8 +51,12 @@ if TYPE_CHECKING:
         regression_metrics,
     )
     from bisnn_pyro.analysis.mixture import mixture_cdf, mixture_log_density, mixture_quantile
+    from bisnn_pyro.analysis.paired import paired_bootstrap
+    from bisnn_pyro.analysis.pointwise import classification_points, regression_points
+    from bisnn_pyro.analysis.printing import PrintedTable
     from bisnn_pyro.analysis.run_data import run_inference_data, stack_seeds
-    from bisnn_pyro.analysis.tables import results_table, summarise, write_table
+    from bisnn_pyro.analysis.tables import printed_table, results_table, summarise, write_table
+    from bisnn_pyro.analysis.temperature import fit_temperature, scale_temperature
     from bisnn_pyro.analysis.uncertainty import (
         disagreement,
         expected_entropy,
@@ -99,9 +104,14 @@ _NAMES = {
         "negative_log_likelihood",
         "regression_metrics",
     ),
+    "folds": ("average_seeds",),
     "mixture": ("mixture_cdf", "mixture_log_density", "mixture_quantile"),
+    "paired": ("paired_bootstrap",),
+    "pointwise": ("classification_points", "regression_points"),
+    "printing": ("PrintedTable",),
     "run_data": ("run_inference_data", "stack_seeds"),
-    "tables": ("results_table", "summarise", "write_table"),
+    "tables": ("printed_table", "results_table", "summarise", "write_table"),
+    "temperature": ("fit_temperature", "scale_temperature"),
     "uncertainty": (
         "disagreement",
         "expected_entropy",

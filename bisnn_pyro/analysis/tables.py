@@ -2,12 +2,14 @@
 
 A row is one predictor of one run: text columns (method, predictor, ...) say which, ``seed`` says which
 repetition, numbers are scores.  Rows that differ only in ``seed`` become one line, the mean and the
-half-width of its Student t interval, with n stated.
+half-width of its Student t interval, with n stated.  In a cross-validation the repetition is ``fold``
+instead, with seeds averaged before (:func:`~bisnn_pyro.analysis.average_seeds`).  Training sets of folds
+overlap, so their scores are not independent and the interval is a guide, as a rule too short (Bengio and
+Grandvalet, JMLR 2004: no estimator of that variance is unbiased).
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -16,28 +18,20 @@ from typing import Any
 
 import numpy as np
 
+from bisnn_pyro.analysis.folds import FOLD
 from bisnn_pyro.analysis.intervals import MeanInterval, format_interval, mean_interval
-from bisnn_pyro.errors import DataError, InputError
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.analysis.printing import MISSING, PrintedTable, check_suffix
+from bisnn_pyro.errors import DataError
 
 Row = Mapping[str, Any]
 SEED = "seed"
-MISSING = "–"
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{char: "\\" + char for char in "&%$#_{}"},
-    "±": r"$\pm$",
-    "–": "--",
-}
+Digits = int | Mapping[str, int]
 
 
 def summarise(
     rows: Sequence[Row], metrics: Sequence[str] | None = None, level: float = 0.95
 ) -> list[dict[str, Any]]:
-    """Gather rows that differ only in ``seed``.
+    """Gather rows that differ only in ``seed``, or in ``fold``.
 
     Args:
         rows: see the module; None, NaN or a missing key count as missing.
@@ -45,15 +39,16 @@ def summarise(
         level: coverage of the intervals.
 
     Returns:
-        One dict a line, in order of first appearance: the text columns, ``n`` (seeds), then a
+        One dict a line, in order of first appearance: the text columns, ``n`` (seeds or folds), then a
         :class:`MeanInterval` a metric (None where no row has it).
 
     Raises:
-        DataError: no rows, or the same seed twice for one line.
+        DataError: no rows, or the same seed or fold twice for one line.
     """
     if not rows:
         raise DataError("The table has no rows; give at least one.")
-    columns = list(dict.fromkeys(key for row in rows for key in row if key != SEED))
+    over = _repetition(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row if key != over))
     scores = [c for c in columns if all(_is_number(row.get(c)) for row in rows)]
     keys = [c for c in columns if c not in scores]
     groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -61,10 +56,10 @@ def summarise(
         groups.setdefault(tuple(row.get(key) for key in keys), []).append(row)
     lines = []
     for values, members in groups.items():
-        seeds = [row.get(SEED) for row in members]
-        if len(set(seeds)) != len(seeds):
+        repeated = [row.get(over) for row in members]
+        if len(set(repeated)) != len(repeated):
             name = ", ".join(str(value) for value in values)
-            raise DataError(f"The rows of ({name}) have the seeds {seeds}; each may stand there once.")
+            raise DataError(f"The rows of ({name}) have the {over}s {repeated}; each may stand there once.")
         line: dict[str, Any] = {**dict(zip(keys, values, strict=True)), "n": len(members)}
         for metric in scores if metrics is None else metrics:
             found = [float(row[metric]) for row in members if not _is_missing(row.get(metric))]
@@ -74,32 +69,20 @@ def summarise(
 
 
 def results_table(
-    rows: Sequence[Row], metrics: Sequence[str] | None = None, *, level: float = 0.95, digits: int = 3
+    rows: Sequence[Row], metrics: Sequence[str] | None = None, *, level: float = 0.95, digits: Digits = 3
 ) -> str:
     """The table as aligned plain text for a terminal.
 
     Args:
         rows: see the module.
         metrics: the number columns to show, in order; all of them where None.
-        level: coverage of the intervals over seeds.
-        digits: places after the point.
+        level: coverage of the intervals over seeds or folds.
+        digits: places after the point, for all columns or by column (3 where it is not named).
 
     Raises:
         DataError: see :func:`summarise`.
     """
-    lines = summarise(rows, metrics, level)
-    header, body = _cells(lines, digits)
-    table = [header, *body]
-    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
-    text = [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, _right(lines), strict=True)
-        ).rstrip()
-        for line in table
-    ]
-    text.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*text, *_note(lines, level)])
+    return printed_table(rows, metrics, level=level, digits=digits).plain()
 
 
 def write_table(
@@ -108,7 +91,7 @@ def write_table(
     metrics: Sequence[str] | None = None,
     *,
     level: float = 0.95,
-    digits: int = 3,
+    digits: Digits = 3,
 ) -> Path:
     """Write the table in the format that the file's suffix names.
 
@@ -119,8 +102,8 @@ def write_table(
         rows: see the module.
         path: ends in .csv, .md or .tex.
         metrics: the number columns to write, in order; all of them where None.
-        level: coverage of the intervals over seeds.
-        digits: places after the point in .md and .tex.
+        level: coverage of the intervals over seeds or folds.
+        digits: places after the point in .md and .tex, for all columns or by column.
 
     Returns:
         `path`.
@@ -129,94 +112,68 @@ def write_table(
         InputError: another suffix.
         DataError: see :func:`summarise`.
     """
-    target = Path(path)
-    if target.suffix not in (".csv", ".md", ".tex"):
-        raise InputError(f"{target}: the suffix {target.suffix!r} is not known; use .csv, .md or .tex.")
+    check_suffix(path)
+    return printed_table(rows, metrics, level=level, digits=digits).write(path)
+
+
+def printed_table(
+    rows: Sequence[Row], metrics: Sequence[str] | None = None, *, level: float = 0.95, digits: Digits = 3
+) -> PrintedTable:
+    """The table as cells, which :func:`results_table` shows and :func:`write_table` writes.
+
+    Args:
+        rows: see the module.
+        metrics: the number columns, in order; all of them where None.
+        level: coverage of the intervals over seeds or folds.
+        digits: places after the point, for all columns or by column (3 where it is not named).
+
+    Raises:
+        DataError: see :func:`summarise`.
+    """
     lines = summarise(rows, metrics, level)
-    with atomic_path(target) as temporary:
-        if target.suffix == ".csv":
-            _write_csv(lines, temporary)
-        else:
-            make = _markdown if target.suffix == ".md" else _latex
-            temporary.write_text(make(lines, digits, level), encoding="utf-8")
-    return target
-
-
-def _cells(lines: Sequence[Row], digits: int) -> tuple[list[str], list[list[str]]]:
-    def cell(value: Any, n: int) -> str:
-        if value is None:
-            return MISSING
-        if isinstance(value, MeanInterval):
-            # n again where a score is missing for some of the line's seeds.
-            return format_interval(value.mean, value.half_width, None if value.n == n else value.n, digits)
-        return str(value)
-
-    return list(lines[0]), [[cell(value, line["n"]) for value in line.values()] for line in lines]
-
-
-def _right(lines: Sequence[Row]) -> list[bool]:
-    """Which columns are numbers, set flush right: those from ``n`` on."""
     names = list(lines[0])
-    return [i >= names.index("n") for i in range(len(names))]
+    right = [i >= names.index("n") for i in range(len(names))]
+    body = [[_cell(v, line["n"], _places(digits, name)) for name, v in line.items()] for line in lines]
+    notes = _note(lines, level, _repetition(rows))
+    return PrintedTable(names, body, right, notes, [_flat(line) for line in lines])
 
 
-def _note(lines: Sequence[Row], level: float) -> list[str]:
+def _places(digits: Digits, name: str) -> int:
+    return digits if isinstance(digits, int) else digits.get(name, 3)
+
+
+def _cell(value: Any, n: int, places: int) -> str:
+    if value is None:
+        return MISSING
+    if not isinstance(value, MeanInterval):
+        return str(value)
+    # A count that is the same for all seeds has no spread to show.
+    half = math.nan if places == 0 and value.half_width == 0 else value.half_width
+    # n again where a score is missing for some of the line's seeds.
+    return format_interval(value.mean, half, None if value.n == n else value.n, places)
+
+
+def _repetition(rows: Sequence[Row]) -> str:
+    return FOLD if any(FOLD in row for row in rows) else SEED
+
+
+def _note(lines: Sequence[Row], level: float, over: str) -> list[str]:
     if all(line["n"] == 1 for line in lines):
         return []
-    return [f"mean ± half-width of the {100 * level:g} % Student t interval over n seeds"]
-
-
-def _write_csv(lines: Sequence[Row], path: Path) -> None:
-    names = list(lines[0])
-    first_score = names.index("n") + 1
-    scores = [field for name in names[first_score:] for field in (name, f"{name}_half_width")]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*names[:first_score], *scores], restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_flat(line) for line in lines)
+    return [f"mean ± half-width of the {100 * level:g} % Student t interval over n {over}s"]
 
 
 def _flat(line: Row) -> dict[str, Any]:
+    """Return full numbers for CSV: each column from ``n`` on and its half-width."""
     flat: dict[str, Any] = {}
+    scores = False
     for name, value in line.items():
-        if isinstance(value, MeanInterval):
-            flat[name] = value.mean
-            flat[f"{name}_half_width"] = "" if math.isnan(value.half_width) else value.half_width
-        else:
-            flat[name] = "" if value is None else value
+        interval = isinstance(value, MeanInterval)
+        flat[name] = value.mean if interval else value
+        if scores:
+            flat[f"{name}_half_width"] = value.half_width if interval and value.half_width >= 0 else None
+        scores = scores or name == "n"
     return flat
-
-
-def _markdown(lines: Sequence[Row], digits: int, level: float) -> str:
-    header, body = _cells(lines, digits)
-    rule = ["---:" if right else "---" for right in _right(lines)]
-    escaped = [[cell.replace("|", r"\|") for cell in line] for line in (header, *body)]
-    text = ["| " + " | ".join(line) + " |" for line in (escaped[0], rule, *escaped[1:])]
-    return "\n".join([*text, *(f"\n{note}" for note in _note(lines, level))]) + "\n"
-
-
-def _latex(lines: Sequence[Row], digits: int, level: float) -> str:
-    header, body = _cells(lines, digits)
-    columns = "".join("r" if right else "l" for right in _right(lines))
-    rows = [" & ".join(_escape(cell) for cell in line) + r" \\" for line in (header, *body)]
-    notes = [f"% {note}" for note in _note(lines, level)]
-    return "\n".join(
-        [
-            *notes,
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            rows[0],
-            r"\midrule",
-            *rows[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
 
 
 def _is_number(value: Any) -> bool:

@@ -57,6 +57,13 @@ def test_columns_can_be_chosen():
     assert results_table(ROWS, ["nll"]).splitlines()[0].split() == ["method", "predictor", "n", "nll"]
 
 
+def test_digits_by_column_and_counts_without_spread():
+    rows = [{**row, "bits": 4096, "spikes": 10 + row["seed"]} for row in ROWS[:3]]
+    digits = {"accuracy": 4, "bits": 0, "spikes": 1}
+    line = results_table(rows, ["accuracy", "nll", "bits", "spikes"], digits=digits).splitlines()[2]
+    assert line.split("  ")[-4:] == ["0.9900 ± 0.0248", "0.100 ± 0.248", "4096", "11.0 ± 2.5"]
+
+
 def test_csv_holds_full_numbers(tmp_path):
     path = write_table([*ROWS, *[{**ONE[0], "method": "ebp"}]], tmp_path / "new" / "t.csv")
     with path.open(encoding="utf-8", newline="") as file:
