@@ -31,7 +31,7 @@ class Prediction:
         log_likelihood: ``[S, N]``, each member's log-likelihood of the targets (the observed site's own,
             without the data set's scale), if they were given.
         noise_scale: standard deviation of a regression's noise, in units of the target.
-        path: how the networks were run, ``packed`` or ``dense``.
+        path: how the networks were run, ``packed`` or ``dense``; ``moments`` if none was.
     """
 
     draws: np.ndarray

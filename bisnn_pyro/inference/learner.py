@@ -18,6 +18,8 @@ from bisnn_pyro.inference.interrupt import StopRequest
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, seeded
 from bisnn_pyro.inference.training import Checkpoint, TrainingRun
+from bisnn_pyro.inference.updater import Updater
+from bisnn_pyro.inference.updates import Updates
 from bisnn_pyro.models import SpikingGLM
 
 
@@ -114,6 +116,22 @@ class Learner:
     temperature: Schedule | None = None
     lr_scale: Schedule = field(default_factory=lambda: Schedule(1.0))
     seed: int = 0
+
+    def make_updater(self) -> Updater:
+        """Return what moves the posterior; called once the parameters exist."""
+        settings = self.settings
+        return Updates(
+            self.model,
+            self.guide,
+            list(self.make_optimisers(self.model, self.guide)),
+            particles=settings.particles,
+            width=settings.window,
+            kl_scale=settings.window_kl_scale,
+            kl_weight=self.kl_weight,
+            temperature=self.temperature,
+            lr_scale=self.lr_scale,
+            validation_draws=settings.validation_draws,
+        )
 
     def fit(
         self,

@@ -15,7 +15,28 @@ LARGEST_NATURAL = {torch.float32: 40.0, torch.float64: 300.0}
 """Largest natural parameter at which draws, KL and Fisher information are right to the type's rounding."""
 
 
-class BayesianLearningRule(torch.optim.Optimizer):
+class NaturalRule(torch.optim.Optimizer):
+    """A torch optimiser on natural parameters; a subclass says how one tensor of them moves."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
+        """Move every natural parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for natural in group["params"]:
+                if natural.grad is not None:
+                    self._move(natural, group)
+        return loss
+
+    def _move(self, natural: Tensor, group: dict[str, Any]) -> None:
+        """Move ``natural``, which has a gradient, by the settings of its group."""
+        raise NotImplementedError
+
+
+class BayesianLearningRule(NaturalRule):
     r"""Natural-gradient descent on the natural parameters of Bernoulli synapses.
 
     .. math:: \lambda \leftarrow \lambda - \eta\,
@@ -60,19 +81,6 @@ class BayesianLearningRule(torch.optim.Optimizer):
         if max_step is not None and not max_step > 0:
             raise ModelError(f"rule max_step must be positive or left out, not {max_step}")
         super().__init__(params, {"lr": lr, "momentum": momentum, "max_step": max_step})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
-        """Move every natural parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for natural in group["params"]:
-                if natural.grad is not None:
-                    self._move(natural, group)
-        return loss
 
     def _move(self, natural: Tensor, group: dict[str, Any]) -> None:
         assert natural.grad is not None

@@ -14,12 +14,9 @@ from tqdm import tqdm
 
 from bisnn_pyro.errors import DivergenceError, ModelError
 from bisnn_pyro.inference.committee import encode_all
-from bisnn_pyro.inference.guides import AutoRelaxedSign
 from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.interrupt import StopRequest
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator
-from bisnn_pyro.inference.updates import Updates
-from bisnn_pyro.inference.validation import validate
 
 if TYPE_CHECKING:
     from bisnn_pyro.inference.learner import Learner
@@ -40,16 +37,7 @@ class TrainingRun:
         self.spikes = generator(learner.seed, Purpose.ENCODING)
         self.model.dataset_size = len(x)
         self._prepare(learner)
-        self.optimisers = list(learner.make_optimisers(self.model, self.guide))
-        self.updates = Updates(
-            self.model,
-            self.guide,
-            self.optimisers,
-            particles=self.settings.particles,
-            width=self.settings.window,
-            kl_scale=self.settings.window_kl_scale,
-        )
-        self.rates = [[group["lr"] for group in opt.param_groups] for opt in self.optimisers]
+        self.updater = learner.make_updater()
         self.validation: tuple[list[Tensor], Tensor] | None = None
         if x_val is not None and y_val is not None and len(x_val):
             blocks = encode_all(learner.encode, x_val, derived_seed(learner.seed, Purpose.VALIDATION))
@@ -137,25 +125,22 @@ class TrainingRun:
         order = torch.randperm(n, generator=self.order)
         batches = order.split(size)
         started = time.perf_counter()
-        sums = torch.zeros(3, dtype=torch.float64)
+        sums: Row = {}
+        scheduled: Row = {}
         count = 0
         for k, index in enumerate(batches):
-            self._apply_schedules((self.epoch + k / len(batches)) / self.settings.epochs)
+            scheduled = self.updater.schedule((self.epoch + k / len(batches)) / self.settings.epochs)
             spikes = self.learner.encode(self._features(index), self.spikes)
-            for energy in self.updates(spikes, self.y[index], self._beta):
-                sums += torch.stack((energy.loss, energy.nll, energy.kl)).detach().cpu()
+            for seen in self.updater(spikes, self.y[index]):
+                for name, value in seen.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
                 count += 1
             if stop.requested:
                 return None
-        loss, nll, kl = (sums / count).tolist()
-        windows = count / len(batches)
-        row = {"epoch": float(self.epoch + 1), "loss": loss * windows / n, "nll": nll * windows / n, "kl": kl}
-        row["kl_weight"] = self._beta
-        if isinstance(self.guide, AutoRelaxedSign):
-            row["temperature"] = float(self.guide.temperature)
-        row["lr_scale"] = self._lr_scale
-        row["seconds"] = time.perf_counter() - started
-        return row
+        row = {"epoch": float(self.epoch + 1)}
+        for name, total in sums.items():
+            row[name] = total / len(batches) / n if name in ("loss", "nll") else total / count
+        return row | scheduled | {"seconds": time.perf_counter() - started}
 
     def _features(self, index: Tensor) -> Tensor:
         x, std = self.x[index], self.settings.input_noise
@@ -164,22 +149,12 @@ class TrainingRun:
         noise = torch.randn(x.shape, generator=self.spikes, dtype=x.dtype)
         return (x + std * noise).clamp_(0, 1)
 
-    def _apply_schedules(self, progress: float) -> None:
-        learner = self.learner
-        self._beta, self._lr_scale = learner.kl_weight(progress), learner.lr_scale(progress)
-        if learner.temperature is not None and isinstance(self.guide, AutoRelaxedSign):
-            self.guide.temperature.fill_(learner.temperature(progress))
-        for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * self._lr_scale
-
     # -- validation and state ---------------------------------------------------------------------
 
     def _validate(self, row: Row) -> None:
         assert self.validation is not None
         blocks, y = self.validation
-        n_draws = 1 if self.guide.point else self.settings.validation_draws
-        row.update(validate(self.model, self.guide, blocks, y, n_draws=n_draws, seed=self.learner.seed))
+        row.update(self.updater.validate(blocks, y, self.learner.seed))
         if row["val_nll"] < self.best_nll:
             self.best_nll, self.best_epoch, self.stale = row["val_nll"], self.epoch, 0
             self.best = {
@@ -195,7 +170,7 @@ class TrainingRun:
             {
                 "guide": self.guide.state_dict(),
                 "model": self.model.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "optimisers": [optimiser.state_dict() for optimiser in self.updater.optimisers],
                 "random": {
                     "global": torch.get_rng_state(),
                     "order": self.order.get_state(),
@@ -214,7 +189,7 @@ class TrainingRun:
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint, bit for bit."""
         self._restore(checkpoint)
-        for optimiser, state in zip(self.optimisers, checkpoint["optimisers"], strict=True):
+        for optimiser, state in zip(self.updater.optimisers, checkpoint["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         torch.set_rng_state(checkpoint["random"]["global"])
         self.order.set_state(checkpoint["random"]["order"])

@@ -12,11 +12,15 @@ from torch import Tensor
 
 from bisnn_pyro.errors import DivergenceError
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
-from bisnn_pyro.inference.guides import SynapticGuide
+from bisnn_pyro.inference.guides import AutoRelaxedSign, SynapticGuide
+from bisnn_pyro.inference.history import Row
+from bisnn_pyro.inference.schedules import Schedule
+from bisnn_pyro.inference.updater import Updater
+from bisnn_pyro.inference.validation import validate
 from bisnn_pyro.models import NetworkState, SpikingGLM, Window
 
 
-class Updates:
+class Updates(Updater):
     """Takes gradient steps on the free energy of a batch.
 
     Args:
@@ -26,6 +30,10 @@ class Updates:
         particles: weight draws in a step, vectorised.
         width: steps in a window; ``None`` makes one update of the whole sequence.
         kl_scale: KL weight of a window relative to beta; ``None`` is its share of the counted steps.
+        kl_weight: schedule of beta.
+        temperature: schedule of a relaxed guide's temperature; ``None`` leaves it as it is.
+        lr_scale: schedule of a factor on every optimiser's learning rate.
+        validation_draws: members of the validation committee.
     """
 
     def __init__(
@@ -37,17 +45,48 @@ class Updates:
         particles: int = 1,
         width: int | None = None,
         kl_scale: float | None = None,
+        kl_weight: Schedule,
+        temperature: Schedule | None = None,
+        lr_scale: Schedule,
+        validation_draws: int = 10,
     ) -> None:
         self.model, self.guide, self.optimisers = model, guide, optimisers
         self.particles, self.width, self.kl_scale = particles, width, kl_scale
+        self.kl_weight, self.temperature, self.lr_scale = kl_weight, temperature, lr_scale
+        self.validation_draws = 1 if guide.point else validation_draws
+        self.rates = [[group["lr"] for group in opt.param_groups] for opt in optimisers]
+        self.beta = kl_weight(0.0)
         self.elbo = MeanFieldELBO(num_particles=particles, vectorize_particles=True, max_plate_nesting=1)
 
-    def __call__(self, spikes: Tensor, y: Tensor, beta: float) -> Iterator[FreeEnergy]:
-        """Update on inputs ``[T, B, I]`` and targets; yield what each update saw.
+    def schedule(self, progress: float) -> Row:
+        """Set beta, the temperature and the learning rates."""
+        self.beta, scale = self.kl_weight(progress), self.lr_scale(progress)
+        for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+        row = {"kl_weight": self.beta}
+        if isinstance(self.guide, AutoRelaxedSign):
+            if self.temperature is not None:
+                self.guide.temperature.fill_(self.temperature(progress))
+            row["temperature"] = float(self.guide.temperature)
+        return row | {"lr_scale": scale}
+
+    def validate(self, blocks: list[Tensor], y: Tensor, seed: int) -> Row:
+        """Score a committee of hard draws, see :func:`validate`."""
+        return validate(self.model, self.guide, blocks, y, n_draws=self.validation_draws, seed=seed)
+
+    def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[dict[str, Tensor]]:
+        """Update on inputs ``[T, B, I]`` and targets; yield loss, nll and KL that each update saw.
 
         Raises:
             DivergenceError: if a loss or a parameter is not finite; the message names it.
         """
+        for energy in self.free_energies(spikes, y):
+            yield {name: getattr(energy, name).detach() for name in ("loss", "nll", "kl")}
+
+    def free_energies(self, spikes: Tensor, y: Tensor) -> Iterator[FreeEnergy]:
+        """Update likewise; yield the whole free energy, with what the model returned."""
+        beta = self.beta
         burn_in = self.model.burn_in
         if self.width is None:
             yield self._update(spikes, y, beta, None, Window(burn_in=burn_in))
@@ -72,7 +111,9 @@ class Updates:
         draw: dict[str, Any] = {name: trace.nodes[name]["value"] for name in self.guide.sites}
         # [S, 1, O, I] under a particle plate: the 1 is the data plate's dimension.
         weights = {name: w if w.dim() == 2 else w.squeeze(-3) for name, w in draw.items()}
-        return self.model.simulate(weights, spikes).state
+        state = self.model.simulate(weights, spikes, record=False).state
+        assert state is not None
+        return state
 
     def _update(
         self, spikes: Tensor, y: Tensor, kl_weight: float, state: NetworkState | None, window: Window

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from bisnn_pyro.inference.committee import posterior_draws, predict
+from bisnn_pyro.inference.committee import Prediction, posterior_draws, predict
 from bisnn_pyro.inference.guides import SynapticGuide
 from bisnn_pyro.inference.seeding import Purpose, derived_seed
 from bisnn_pyro.models import SpikingGLM
@@ -34,6 +34,11 @@ def validate(
     """
     seed = derived_seed(seed, Purpose.VALIDATION)
     prediction = predict(model, posterior_draws(guide, seed), blocks, n_draws=n_draws, seed=seed)
+    return validation_scores(prediction, y)
+
+
+def validation_scores(prediction: Prediction, y: Tensor) -> dict[str, float]:
+    """Return the mean NLL of a prediction's vote for targets ``[N]``, and its accuracy or RMSE."""
     draws = torch.from_numpy(prediction.draws).double()
     if prediction.noise_scale is None:
         mean = draws.mean(0)

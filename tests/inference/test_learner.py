@@ -282,7 +282,7 @@ class TestStopping:
             seen.append(copy.deepcopy(guide.state_dict()))
             return {"val_nll": next(script)}
 
-        monkeypatch.setattr("bisnn_pyro.inference.training.validate", validate)
+        monkeypatch.setattr("bisnn_pyro.inference.updates.validate", validate)
         learner = make_learner(epochs=len(values), **options)
         return learner, learner.fit(X, Y, X_VAL, Y_VAL), seen
 

@@ -38,6 +38,8 @@ class SynapticGuide(AutoGuide):
     """Whether the guide is a single network, so that a committee of it has one member."""
     binary: ClassVar[bool] = True
     """Whether draws are in {-1, +1}."""
+    predictors: ClassVar[tuple[str, ...]] = ("committee", "mode", "mean")
+    """What can predict: draws, the mode's network, the means, or the posterior's moments (``moments``)."""
     roles: ClassVar[tuple[str, ...]] = ()
     """What a site's parameters are called."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -26,7 +26,7 @@ class AutoGaussian(SynapticGuide):
     """
 
     binary = False
-    roles = ("loc", "deviation")
+    roles: ClassVar[tuple[str, ...]] = ("loc", "deviation")
 
     def __init__(self, model: Any, *, init_scale: float = 1.0, init_deviation: float = 0.1) -> None:
         super().__init__(model, init_scale=init_scale)

@@ -16,6 +16,7 @@ from bisnn_pyro.inference.guides.base import SynapticGuide
 
 class _PointGuide(SynapticGuide):
     point = True
+    predictors = ("mode",)
 
     def _value(self, name: str) -> Tensor:
         raise NotImplementedError

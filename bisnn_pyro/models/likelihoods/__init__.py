@@ -8,11 +8,13 @@ from bisnn_pyro.models.likelihoods.classes import (
     CategoricalSteps,
 )
 from bisnn_pyro.models.likelihoods.gaussian import Gaussian
+from bisnn_pyro.models.likelihoods.probit import CategoricalProbit
 from bisnn_pyro.models.likelihoods.spike_train import SpikeTrainBernoulli, SpikeTrainDistribution
 
 __all__ = [
     "BernoulliRate",
     "BernoulliSteps",
+    "CategoricalProbit",
     "CategoricalRate",
     "CategoricalSteps",
     "Classification",
