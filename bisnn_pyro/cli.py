@@ -61,6 +61,10 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="Folder of the runs instead of runs/<experiment>.", show_default=False),
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the data set's files: data.path.", show_default=False),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Runs at once, each in a process on one thread.")]
 
 
@@ -69,11 +73,16 @@ def run(
     source: Source,
     method: Methods = None,
     overrides: Overrides = None,
+    data_dir: DataDir = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Training seed; the source's own, or 0.", show_default=False)
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Several training seeds: 0-4 or 0,2,5.", show_default=False)
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Cross-validate over K folds of the data, a run each.", show_default=False),
     ] = None,
     out: Out = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over finished runs.")] = False,
@@ -87,7 +96,7 @@ def run(
     if seed is not None and seeds is not None:
         raise ConfigError("give --seed or --seeds, not both")
     training_seeds = [seed] if seeds is None else [*parse_seeds(seeds)]
-    configs = plan(source, method or [], training_seeds, overrides or [])
+    configs = plan(source, method or [], training_seeds, _with_data_dir(overrides, data_dir), folds)
     result = run_experiment(
         configs,
         out,
@@ -102,12 +111,19 @@ def run(
     for reason in result.left_out:
         typer.echo(f"not in the tables: {reason}", err=True)
     for config, error in result.failures:
-        typer.echo(f"bisnn: {config.method} with seed {config.seed} failed: {error}", err=True)
+        fold = "" if config.fold is None else f" on fold {config.fold}"
+        typer.echo(f"bisnn: {config.method} with seed {config.seed}{fold} failed: {error}", err=True)
     if result.interrupted:
         typer.echo(f"interrupted; finish with --resume. Runs so far: {result.out}", err=True)
         raise typer.Exit(INTERRUPTED)
     if result.failures:
         raise typer.Exit(1)
+
+
+def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
+    """Return the overrides of ``--set`` and ``--data-dir``, which wins."""
+    own = [] if data_dir is None else [f"data.path={data_dir.expanduser().absolute()}"]
+    return [*(overrides or []), *own]
 
 
 def _report_run(config: Config, result: RunResult) -> None:
@@ -121,10 +137,11 @@ def _report_run(config: Config, result: RunResult) -> None:
 
 def _print_summary(summary: Summary) -> None:
     typer.echo(f"\n{summary.table}")
-    if not summary.over_seeds:
-        typer.echo("one training seed: no intervals; --seeds 0-4 gives them")
+    if not summary.intervals:
+        way = "one training seed: no intervals; --seeds 0-4 gives them"
+        typer.echo(way if summary.over == "seed" else "one fold: no intervals; --folds 8 runs 8 of them")
     if summary.differences:
-        typer.echo(f"\npaired by seed, on the same test points:\n{summary.differences}")
+        typer.echo(f"\npaired by {summary.over}, on the same test points:\n{summary.differences}")
     for std, table in summary.noise_tables.items():
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     typer.echo(f"\ntables and figures: {summary.path}")
@@ -160,6 +177,7 @@ def evaluate(
         str | None,
         typer.Option(help="Standard deviations of input noise, e.g. 0.1,0.2.", show_default=False),
     ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Evaluate a run's posterior anew, an interrupted run's too."""
     from bisnn_pyro.analysis import results_table
@@ -171,7 +189,7 @@ def evaluate(
             levels = [float(part) for part in noise.split(",")]
         except ValueError:
             raise ConfigError(f"--noise {noise!r} is not a list of numbers such as 0.1,0.2") from None
-    metrics = evaluate_folder(folder, levels)
+    metrics = evaluate_folder(folder, levels, data_dir)
     rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
     typer.echo(results_table(rows))
     for std, predictors in metrics.get("noise", {}).items():
@@ -187,6 +205,7 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Settings tried for each method.")],
     method: Methods = None,
     overrides: Overrides = None,
+    data_dir: DataDir = None,
     n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, help="Training seeds per trial.")] = 1,
     out: Annotated[
         Path | None,
@@ -204,7 +223,7 @@ def tune(
         out,
         methods=method or [],
         n_seeds=n_seeds,
-        overrides=overrides or [],
+        overrides=_with_data_dir(overrides, data_dir),
         jobs=jobs,
         overwrite=overwrite,
         report=_report_trial,
@@ -215,6 +234,33 @@ def tune(
 def _report_trial(trial: Trial) -> None:
     setting = ", ".join(f"{key} = {value}" for key, value in trial.setting.items())
     typer.echo(f"{trial.method} trial {trial.number}: validation NLL {trial.val_nll:.4f} ({setting})")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that hold them.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the table: .csv, .md or .tex.", show_default=False),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Method that the others are taken from; the first run's.", show_default=False),
+    ] = None,
+    n_resamples: Annotated[int, typer.Option("--n-boot", min=1, help="Bootstrap resamples.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Compare finished runs on the same test points: scores, costs, paired differences."""
+    from bisnn_pyro.experiments.compare import compare as compare_runs
+
+    result = compare_runs(runs, out, reference=reference, n_resamples=n_resamples, seed=seed)
+    typer.echo(result.scores.plain())
+    if result.differences is not None:
+        typer.echo(f"\n{result.differences.plain()}")
+    if result.files:
+        typer.echo(f"\nwritten: {', '.join(map(str, result.files))}")
 
 
 def _fail(message: str, status: int) -> NoReturn:

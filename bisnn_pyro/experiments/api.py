@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from bisnn_pyro.experiments.config import Config
@@ -10,7 +11,14 @@ from bisnn_pyro.experiments.resolve import load_source, methods_of, resolve
 from bisnn_pyro.experiments.run import run
 
 
-def load_preset(name: str, method: str | None = None, *, seed: int | None = None, **overrides: Any) -> Config:
+def load_preset(
+    name: str,
+    method: str | None = None,
+    *,
+    seed: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    **overrides: Any,
+) -> Config:
     """Return the config of one method of a preset, or of a TOML file.
 
     Args:
@@ -18,12 +26,15 @@ def load_preset(name: str, method: str | None = None, *, seed: int | None = None
         method: ``bayes``, ``straight-through``, ``full-precision`` or ``gaussian``; by default the first
             that the source lists.
         seed: training seed; by default the source's own, or 0.
+        data_dir: the folder of the data set's files, short for ``data={"path": ...}``.
         **overrides: tables of keys to override, for example ``train={"epochs": 20}``.
 
     Raises:
         ConfigError: if a name, table, key or value is wrong.
     """
     tables = load_source(name)
+    if data_dir is not None:
+        overrides = {**overrides, "data": {**overrides.get("data", {}), "path": os.fspath(data_dir)}}
     return resolve(tables, method or methods_of(tables)[0], overrides=overrides, seed=seed)
 
 

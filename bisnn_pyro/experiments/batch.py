@@ -1,4 +1,4 @@
-"""An experiment: its methods on the same data, over seeds, and one table of the lot."""
+"""An experiment: its methods on the same data, over seeds and folds, and one table of the lot."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bisnn_pyro.errors import BisnnError, ConfigError, InputError, RunFolderError
-from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.folder import RunFolder, find_runs
+from bisnn_pyro.experiments.folds import check_folds, each_fold
 from bisnn_pyro.experiments.pool import each
 from bisnn_pyro.experiments.resolve import load_source, methods_of, parse_overrides, resolve
-from bisnn_pyro.experiments.run import RunResult, finished_alike, flat_keys, run
+from bisnn_pyro.experiments.run import RunResult, finished_alike, run
 from bisnn_pyro.experiments.summary import Summary, summarise_runs
 
 
@@ -44,24 +45,30 @@ def plan(
     methods: Sequence[str] = (),
     seeds: Sequence[int | None] = (None,),
     overrides: Iterable[str] = (),
+    n_folds: int | None = None,
 ) -> list[Config]:
-    """Return the validated configs of all methods and seeds, seed by seed.
+    """Return the validated configs of all methods, seeds and folds, seed by seed and fold by fold.
 
     Args:
         source: a preset's name or a TOML file.
         methods: those to run; all that the source lists by default.
         seeds: training seeds; ``None`` is the source's own, or 0.
         overrides: ``table.key=value`` strings.
+        n_folds: K, to cross-validate: a config for each of K folds of the data.
 
     Raises:
-        ConfigError: if anything is wrong, or a method is named twice.
+        ConfigError: if anything is wrong, a method is named twice, or the data have no folds.
     """
     tables = load_source(source)
     changes = parse_overrides(overrides)
     names = list(methods) or methods_of(tables)
     if len(set(names)) != len(names):
         raise ConfigError(f"a method is named twice: {', '.join(names)}")
-    return [resolve(tables, m, overrides=changes, seed=s) for s in seeds for m in names]
+    parts = [changes] if n_folds is None else each_fold(changes, n_folds)
+    configs = [resolve(tables, m, overrides=p, seed=s) for s in seeds for p in parts for m in names]
+    if n_folds is not None:
+        check_folds(configs)
+    return configs
 
 
 def run_experiment(
@@ -131,32 +138,33 @@ def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
 def comparable_runs(out: Path, configs: Sequence[Config]) -> tuple[list[RunFolder], list[str]]:
     """Return the finished runs in ``out`` that belong in one table with these, and why others do not.
 
-    Earlier runs of other methods or seeds do.  Runs on other data, encodings or draws do not, nor do runs
-    of the same method with other settings: an interval over seeds must be over seeds alone.
+    Earlier runs of other methods, seeds or folds do.  Runs on other data, encodings or draws do not, nor
+    do runs of the same method with other settings: an interval over seeds must be over seeds alone.
     """
-    same = configs[0]
+    same = _shared_settings(configs[0])
     settings: dict[str, set[tuple[str, str]]] = {c.method: _all_but_seed(c) for c in configs}
     order = {method: k for k, method in enumerate(settings)}
     found, left_out = [], []
     for folder in find_runs(out):
         c = folder.read_config()
-        shared = (c.data, c.encoder, c.predict, c.analysis) == (
-            same.data,
-            same.encoder,
-            same.predict,
-            same.analysis,
-        )
+        shared = _shared_settings(c) == same
         differing = settings.setdefault(c.method, _all_but_seed(c)) ^ _all_but_seed(c) if shared else set()
         if shared and not differing:
-            found.append((order.get(c.method, len(order)), c.method, c.seed, folder))
+            found.append((order.get(c.method, len(order)), c.method, c.fold or 0, c.seed, folder))
         else:
             keys = ", ".join(sorted({key for key, _ in differing})) or "data, encoder, predict or analysis"
             left_out.append(f"{folder.path} (other settings: {keys})")
-    return [folder for *_, folder in sorted(found, key=lambda item: item[:3])], left_out
+    return [folder for *_, folder in sorted(found, key=lambda item: item[:4])], left_out
+
+
+def _shared_settings(config: Config) -> tuple[Any, ...]:
+    """Return what all runs of a table have in common; a fold and a single split are two things."""
+    data = config.data.model_dump()
+    return data.pop("fold", None) is None, data, config.encoder, config.predict, config.analysis
 
 
 def _all_but_seed(config: Config) -> set[tuple[str, str]]:
-    ignored = ("seed", "description", "experiment", "train.threads", "train.checkpoint_every")
+    ignored = ("seed", "data.fold", "description", "experiment", "train.threads", "train.checkpoint_every")
     return {pair for pair in flat_keys(config.to_dict()) if pair[0] not in ignored and "tune" not in pair[0]}
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from bisnn_pyro.data import Task, load_task, make_encoder
+from bisnn_pyro.data import StandardEncoder, Task, load_task, make_encoder
 from bisnn_pyro.data.encoders import Encoder
-from bisnn_pyro.errors import BisnnError, ConfigError
-from bisnn_pyro.experiments.config import Config, GuideConfig
+from bisnn_pyro.errors import BisnnError, ConfigError, DataError
+from bisnn_pyro.experiments.config import Config, GuideConfig, RuleConfig
 from bisnn_pyro.inference import (
+    AutoExpectationNormal,
+    AutoExpectationSign,
     AutoFullPrecision,
     AutoGaussian,
     AutoRelaxedSign,
     AutoStraightThrough,
     BayesianLearningRule,
+    BiMU,
+    ExpectationLearner,
     Learner,
     Schedule,
     SynapticGuide,
@@ -28,6 +33,7 @@ from bisnn_pyro.models import (
     BernoulliRate,
     BernoulliSteps,
     BinaryPrior,
+    CategoricalProbit,
     CategoricalRate,
     CategoricalSteps,
     EscapeNeuron,
@@ -36,13 +42,19 @@ from bisnn_pyro.models import (
     Neuron,
     NormalPrior,
     Prior,
+    SignNetwork,
+    SingleStep,
+    SingleStepNeuron,
     SpikeTrainBernoulli,
     SpikingGLM,
+    Surrogate,
     ThresholdNeuron,
     TimeConstants,
 )
 
-BINARY_GUIDES = ("relaxed", "straight-through")
+BINARY_GUIDES = ("relaxed", "straight-through", "ebp")
+
+EXPECTATION_GUIDES = ("ebp", "ebp-real")
 
 CLASS_LIKELIHOODS: dict[str, type[Any]] = {
     "bernoulli-steps": BernoulliSteps,
@@ -105,13 +117,21 @@ def build_task(config: Config) -> Task:
 
 
 def build_encoder(config: Config, task: Task) -> Encoder:
-    """Make the encoder; ready spikes go in as they are."""
+    """Make the encoder, fitted where it needs the training set; ready spikes go in as they are."""
     if task.spiking:
         return make_encoder("spikes", n_steps=task.n_steps)
     if ":" in config.encoder.name:
         own = import_reference(config.encoder.name, "encoder.name")
-        return _own("encoder.name", construct("[encoder]", own, **config.encoder.settings), Encoder)
-    return make_encoder(config.encoder.name, **config.encoder.settings)
+        encoder = _own("encoder.name", construct("[encoder]", own, **config.encoder.settings), Encoder)
+    else:
+        encoder = make_encoder(config.encoder.name, **config.encoder.settings)
+    if not isinstance(encoder, StandardEncoder):
+        return encoder
+    if isinstance(task, Task):
+        return encoder.fit(task.train.x, task.image_shape)
+    if task.standardiser is None:
+        raise DataError("preprocessing.json lacks the key 'standardiser', which the encoder 'standard' needs")
+    return encoder.fitted(task.standardiser)
 
 
 def build_neuron(config: Config) -> Neuron:
@@ -125,8 +145,20 @@ def build_neuron(config: Config) -> Neuron:
     _unused("network.settings.neuron", net.settings.get("neuron", {}))
     if net.neuron == "escape":
         return EscapeNeuron(constants, delta=net.delta, reset=net.reset)
-    surrogate = SURROGATES[net.surrogate](net.surrogate_width)
-    return ThresholdNeuron(constants, surrogate=surrogate, reset=net.reset)
+    if net.neuron == "single-step":
+        return SingleStepNeuron(net.threshold, build_surrogate(config))
+    return ThresholdNeuron(constants, surrogate=build_surrogate(config), reset=net.reset)
+
+
+def build_surrogate(config: Config) -> Surrogate:
+    """Make what stands for the derivative of a threshold unit's step."""
+    net = config.network
+    name = net.surrogate
+    if name == "auto":
+        name = "single-step" if net.neuron == "single-step" else "boxcar"
+    if name == "single-step":
+        return SingleStep(net.surrogate_width, net.surrogate_alpha)
+    return SURROGATES[name](net.surrogate_width)
 
 
 def build_likelihood(config: Config, task: Task) -> Likelihood:
@@ -151,6 +183,8 @@ def build_likelihood(config: Config, task: Task) -> Likelihood:
         raise ConfigError(f"likelihood.name = {table.name!r} does not suit a {task.kind}: {hint}")
     if table.name == "gaussian":
         return Gaussian(table.noise)
+    if table.name == "probit":
+        return CategoricalProbit(task.n_classes)
     if table.name == "spike-train":
         net = config.network
         constants = TimeConstants(net.tau_membrane, net.tau_synapse, net.tau_refractory)
@@ -173,6 +207,12 @@ def build_prior(config: Config) -> Prior:
 def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
     """Make the network; input size and classes come from the data."""
     net = config.network
+    likelihood = build_likelihood(config, task)
+    n_inputs = encoder.n_inputs(task.n_features)
+    if net.name == "sign":
+        _unused("network.settings", net.settings)
+        surrogate = build_surrogate(config)
+        return SignNetwork(n_inputs, net.hidden, likelihood, prior=build_prior(config), surrogate=surrogate)
     settings: dict[str, Any] = {
         "prior": build_prior(config),
         "neuron": build_neuron(config),
@@ -191,8 +231,6 @@ def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
         settings.update({k: v for k, v in net.settings.items() if k != "neuron"})
     else:
         _unused("network.settings", {k: v for k, v in net.settings.items() if k != "neuron"})
-    likelihood = build_likelihood(config, task)
-    n_inputs = encoder.n_inputs(task.n_features)
     return construct("[network]", network, n_inputs, net.hidden, likelihood, **settings)
 
 
@@ -206,6 +244,10 @@ def build_guide(config: Config, model: SpikingGLM) -> SynapticGuide:
         return AutoStraightThrough(model, clip=guide.clip, **init)
     if guide.name == "gaussian":
         return AutoGaussian(model, init_deviation=guide.init_deviation, **init)
+    if guide.name == "ebp":
+        return AutoExpectationSign(model, dropout=guide.dropout, **init)
+    if guide.name == "ebp-real":
+        return AutoExpectationNormal(model, dropout=guide.dropout, **init)
     return AutoFullPrecision(model, **init)
 
 
@@ -218,16 +260,19 @@ def build_optimisers(
     relaxed = config.guide.name == "relaxed"
     name = rule.name if rule.name != "auto" else ("bayesian" if relaxed else "adam")
     lr = rule.lr if rule.lr is not None else (0.1 if name == "bayesian" else 0.01)
-    if name == "bayesian":
+    if name in ("bayesian", "bimu"):
         _unused("rule.settings", rule.settings)
         if not relaxed:
             raise ConfigError(
-                f"rule.name = 'bayesian' moves natural parameters; the guide {config.guide.name!r} has none. "
+                f"rule.name = {name!r} moves natural parameters; the guide {config.guide.name!r} has none. "
                 "Use 'adam' or 'sgd'"
             )
+    if name == "bayesian":
         optimiser: torch.optim.Optimizer = BayesianLearningRule(
             synapses, lr, momentum=rule.momentum, max_step=rule.max_step
         )
+    elif name == "bimu":
+        optimiser = build_bimu(config, model, synapses)
     elif name == "adam":
         optimiser = construct("[rule]", torch.optim.Adam, synapses, lr, **rule.settings)
     elif name == "sgd":
@@ -240,6 +285,41 @@ def build_optimisers(
     return [optimiser, torch.optim.Adam(others, rule.other_lr)] if others else [optimiser]
 
 
+def build_bimu(config: Config, model: SpikingGLM, synapses: list[torch.nn.Parameter]) -> BiMU:
+    """Make the BiMU rule, from the paper's loss (a sum over the mini-batch) to ours.
+
+    Raises:
+        ConfigError: if the KL would be counted twice, or the data set's size is not known.
+    """
+    rule, train = config.rule, config.train
+    if train.kl_weight or train.kl_weight_end:
+        raise ConfigError(
+            "rule.name = 'bimu' pulls to the prior by itself (rule.memory), and train.kl_weight would do so "
+            "again: set train.kl_weight = 0 and leave train.kl_weight_end out"
+        )
+    size = model.dataset_size
+    if size is None:
+        raise ConfigError("rule.name = 'bimu' needs the data set's size: set model.dataset_size first")
+    return BiMU(
+        synapses,
+        1.0 if rule.lr is None else rule.lr,
+        memory=rule.memory or size,
+        likelihood_multiplier=rule.likelihood_multiplier * min(train.batch_size, size) / size,
+        kl_multiplier=rule.kl_multiplier,
+        lr_max=rule.lr_max,
+        prior=0.5 * math.log(config.prior.p / (1 - config.prior.p)),
+    )
+
+
+def _check_expectation(config: Config) -> None:
+    """Refuse keys that somebody set in vain."""
+    if config.rule != RuleConfig() or config.train.kl_weight != 1:
+        raise ConfigError(
+            f"guide.name = {config.guide.name!r} is fitted by expectation backpropagation, which has no "
+            "learning rate and no KL weight: leave the table [rule] and train.kl_weight out"
+        )
+
+
 def build_learner(
     config: Config, model: SpikingGLM, guide: SynapticGuide, encoder: Encoder, *, progress: bool = False
 ) -> Learner:
@@ -247,6 +327,9 @@ def build_learner(
     train, rule, table = config.train, config.rule, config.guide
     shared = TrainSettings.__dataclass_fields__.keys() & type(train).model_fields.keys()
     settings = TrainSettings(**{k: getattr(train, k) for k in shared}, progress=progress)
+    if table.name in EXPECTATION_GUIDES:
+        _check_expectation(config)
+        return ExpectationLearner(model, guide, encoder, settings=settings, seed=config.seed)
     return Learner(
         model,
         guide,

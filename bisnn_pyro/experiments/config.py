@@ -38,13 +38,22 @@ class OpenTable(BaseModel):
 
 
 class NetworkConfig(Table):
-    """The network; input size and number of classes come from the data."""
+    """The network; input size and number of classes come from the data.
 
-    name: Literal["dense"] | Reference = "dense"
+    ``sign`` is a network of sign units with a bias each and a trained read-out, in one step; of the keys only
+    ``hidden`` and the surrogate's are for it.  The surrogate ``auto`` is ``boxcar``, or ``single-step`` for
+    single-step neurons; ``surrogate_alpha`` is that one's, and ``threshold`` a single-step neuron's.
+    """
+
+    name: Literal["dense", "sign"] | Reference = "dense"
     hidden: Annotated[list[Count], Field(min_length=1)] = [256, 256]
-    neuron: Literal["threshold", "escape"] | Reference = "threshold"
-    surrogate: Literal["boxcar", "sigmoid", "fast-sigmoid", "triangle", "arctan"] = "boxcar"
+    neuron: Literal["threshold", "escape", "single-step"] | Reference = "threshold"
+    surrogate: Literal["auto", "boxcar", "sigmoid", "fast-sigmoid", "triangle", "arctan", "single-step"] = (
+        "auto"
+    )
     surrogate_width: Positive = 0.5
+    surrogate_alpha: Positive = 4.0
+    threshold: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     tau_membrane: Positive = 10.0
     tau_synapse: Positive = 6.0
     tau_refractory: Positive = 2.0
@@ -83,6 +92,7 @@ class LikelihoodConfig(Table):
             "bernoulli-rate",
             "categorical-rate",
             "spike-train",
+            "probit",
             "gaussian",
         ]
         | Reference
@@ -94,9 +104,12 @@ class LikelihoodConfig(Table):
 
 
 class GuideConfig(Table):
-    """The posterior; keys that a guide does not know are ignored by it."""
+    """The posterior; keys that a guide does not know are ignored by it.
 
-    name: Literal["relaxed", "straight-through", "gaussian", "full-precision"] = "relaxed"
+    ``dropout`` is for ``ebp`` and ``ebp-real``: the probability that an input keeps its sign.
+    """
+
+    name: Literal["relaxed", "straight-through", "gaussian", "full-precision", "ebp", "ebp-real"] = "relaxed"
     temperature: Positive = 1.0
     temperature_end: Positive | None = None
     temperature_shape: ScheduleShape = "constant"
@@ -104,6 +117,7 @@ class GuideConfig(Table):
     init_scale: NonNegative | None = None
     init_deviation: Positive = 0.1
     clip: Positive | None = None
+    dropout: Annotated[float, Field(ge=0.5, le=1)] | None = None
 
 
 class RuleConfig(Table):
@@ -112,15 +126,23 @@ class RuleConfig(Table):
     ``auto`` is the Bayesian learning rule for relaxed guides and Adam for others.  ``lr`` is for the
     undivided loss (a sum over the data set), 0.1 or 0.01 if not given; ``lr_end_factor`` is what a
     schedule multiplies it with at the end.  ``other_lr`` is Adam's for parameters that are no synapses.
+
+    ``bimu`` alone takes ``memory`` (updates; the data set's size if not given), ``likelihood_multiplier`` and
+    ``kl_multiplier``, and ``lr_max``; its ``lr`` (1 if not given) and multipliers are for the paper's loss, a
+    sum over the mini-batch, and ``train.kl_weight`` must be 0.
     """
 
-    name: Literal["auto", "bayesian", "adam", "sgd"] | Reference = "auto"
+    name: Literal["auto", "bayesian", "bimu", "adam", "sgd"] | Reference = "auto"
     lr: Positive | None = None
     lr_end_factor: NonNegative = 1.0
     lr_shape: ScheduleShape = "constant"
     lr_warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     max_step: Positive | None = None
+    memory: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    likelihood_multiplier: Positive = 1.0
+    kl_multiplier: Positive = 1.0
+    lr_max: Positive = 1.0
     other_lr: Positive = 0.01
     settings: dict[str, Any] = {}
 
@@ -155,9 +177,14 @@ class PredictConfig(Table):
 
 
 class AnalysisConfig(Table):
-    """What is computed from the draws."""
+    """What is computed from the draws.
+
+    ``temperature_scaling`` adds to each predictor of a classification one ``<predictor>-scaled``, at the
+    temperature with the least NLL on the validation points.
+    """
 
     bins: Count = 15
+    temperature_scaling: bool = False
     noise: list[NonNegative] = []
     resolution: Annotated[int, Field(ge=2)] = 60
     figures: bool = True
@@ -196,6 +223,23 @@ class Config(Table):
     tune: dict[str, Range | list[Any]] = {}
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @property
+    def fold(self) -> int | None:
+        """Which fold of the data is the test set (``data.fold``); None where the config does not say."""
+        return self.data.settings.get("fold")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for TOML, which has no null: what is ``None`` is left out."""
         return self.model_dump(exclude_none=True)
+
+
+def flat_keys(tables: dict[str, Any], prefix: str = "") -> set[tuple[str, str]]:
+    """Return all (dotted key, value) pairs of nested tables, values as text."""
+    pairs: set[tuple[str, str]] = set()
+    for key, value in tables.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            pairs |= flat_keys(value, f"{name}.")
+        else:
+            pairs.add((name, repr(value)))
+    return pairs

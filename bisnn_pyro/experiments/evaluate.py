@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bisnn_pyro.analysis import classification_metrics, regression_metrics, run_inference_data, save_idata
 from bisnn_pyro.data import Task, curve_grid, gaussian_noise
+from bisnn_pyro.experiments.costs import spikes_per_inference, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.temperatures import SCALED, fit_temperatures, with_scaled
 from bisnn_pyro.inference import History, Prediction
 
 MAX_STORED_SYNAPSES = 100_000
@@ -24,32 +27,37 @@ class Evaluation:
     """Predictions on the test set and their scores.
 
     Attributes:
-        predictions: by predictor.
+        predictions: by predictor, those at their temperatures among them.
         scores: by predictor.
         shifted: scores on noisy inputs, by the noise's standard deviation and predictor.
+        temperatures: by predictor; empty where none were asked for.
     """
 
     predictions: dict[str, Prediction]
     scores: dict[str, Scores]
     shifted: dict[str, dict[str, Scores]]
+    temperatures: dict[str, float] = field(default_factory=dict)
 
 
 def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
     """Let every predictor vote on the test points, and on noisy copies of them."""
     test = task.test
-    predictions = {p: fitted.predict_scaled(test.x, test.y, predictor=p) for p in fitted.predictors}
+    temperatures = fit_temperatures(fitted, task)
+    predictions = with_scaled(
+        {p: fitted.predict_scaled(test.x, test.y, predictor=p) for p in fitted.predictors}, temperatures
+    )
     scores = {p: score(v, test.y, fitted.config.analysis.bins) for p, v in predictions.items()}
     shifted = {}
     for std in fitted.config.analysis.noise:
         noisy = gaussian_noise(test.x, std, fitted.config.predict.seed)
-        shifted[f"{std:g}"] = {
-            p: score(fitted.predict_scaled(noisy, predictor=p), test.y, fitted.config.analysis.bins)
-            for p in fitted.predictors
-        }
+        votes = with_scaled(
+            {p: fitted.predict_scaled(noisy, predictor=p) for p in fitted.predictors}, temperatures
+        )
+        shifted[f"{std:g}"] = {p: score(v, test.y, fitted.config.analysis.bins) for p, v in votes.items()}
     if fitted.config.data.name == "curve":
         for predictor in fitted.predictors:
             scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
-    return Evaluation(predictions, scores, shifted)
+    return Evaluation(predictions, scores, shifted, temperatures)
 
 
 def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
@@ -79,9 +87,13 @@ def metrics_record(
         "epochs": len(history),
         "best_epoch": best,
         "train_seconds": train_seconds,
-        "kl_weight": history.column("kl_weight")[best - 1] if 0 < best <= len(history) else None,
+        "kl_weight": history.rows[best - 1].get("kl_weight") if 0 < best <= len(history) else None,
         "predictors": evaluation.scores,
+        "weight_bits": _by_predictor(weight_bits(fitted), evaluation),
+        "spikes_per_inference": _by_predictor(spikes_per_inference(fitted, task.test.x), evaluation),
     }
+    if evaluation.temperatures:
+        record["temperatures"] = evaluation.temperatures
     if task.kind == "regression":
         record["units"] = "target rescaled to [0, 1] on the training set"
     if evaluation.shifted:
@@ -90,6 +102,11 @@ def metrics_record(
     if validated:
         record["val_nll"] = min(row["val_nll"] for row in validated)
     return record
+
+
+def _by_predictor(costs: Mapping[str, float | None], evaluation: Evaluation) -> dict[str, float | None]:
+    """Give a predictor at its temperature the costs of the predictor itself."""
+    return {name: costs[name.removesuffix(SCALED)] for name in evaluation.predictions}
 
 
 def write_inference_data(

@@ -14,17 +14,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bisnn_pyro.data import FeatureScaler, LabelMap, TargetScaler, Task
+from bisnn_pyro.data import FeatureScaler, LabelMap, Standardiser, TargetScaler, Task
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.inference import Prediction, SynapticGuide, encode_all, point_draws, posterior_draws, predict
+from bisnn_pyro.inference import (
+    Prediction,
+    SynapticGuide,
+    encode_all,
+    point_draws,
+    posterior_draws,
+    predict,
+    predict_moments,
+)
 from bisnn_pyro.models import SpikingGLM
 
-PREDICTORS = ("committee", "mode", "mean")
 FORMAT = "1"
 
 
@@ -41,6 +48,7 @@ class Preprocessing:
         scaler: raw features to [0, 1].
         labels: original labels to indices.
         target_scaler: original targets to the network's units.
+        standardiser: statistics of the training features, where the encoder uses them.
     """
 
     kind: str
@@ -51,10 +59,11 @@ class Preprocessing:
     scaler: FeatureScaler | None = None
     labels: LabelMap | None = None
     target_scaler: TargetScaler | None = None
+    standardiser: Standardiser | None = None
 
     @classmethod
-    def of(cls, task: Task) -> Preprocessing:
-        """Return the preprocessing of a task."""
+    def of(cls, task: Task, encoder: Encoder) -> Preprocessing:
+        """Return the preprocessing of a task and of its fitted encoder."""
         return cls(
             task.kind,
             task.n_features,
@@ -64,18 +73,26 @@ class Preprocessing:
             task.scaler,
             task.labels,
             task.target_scaler,
+            getattr(encoder, "standardiser", None),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+        """Return plain values for JSON; a part that came with a later release only where it is used."""
         parts = {"scaler": self.scaler, "labels": self.labels, "target_scaler": self.target_scaler}
-        plain = {k: v for k, v in self.__dict__.items() if k not in parts}
-        return plain | {k: None if v is None else v.to_dict() for k, v in parts.items()}
+        plain = {k: v for k, v in self.__dict__.items() if k not in parts and k != "standardiser"}
+        plain |= {k: None if v is None else v.to_dict() for k, v in parts.items()}
+        return plain if self.standardiser is None else plain | {"standardiser": self.standardiser.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """Return what :meth:`to_dict` wrote."""
-        readers: dict[str, Any] = {"scaler": FeatureScaler, "labels": LabelMap, "target_scaler": TargetScaler}
+        values = {"standardiser": None, **values}
+        readers: dict[str, Any] = {
+            "scaler": FeatureScaler,
+            "labels": LabelMap,
+            "target_scaler": TargetScaler,
+            "standardiser": Standardiser,
+        }
         parts = {k: None if values[k] is None else c.from_dict(values[k]) for k, c in readers.items()}
         return cls(**{**values, **parts})
 
@@ -100,8 +117,8 @@ class FittedRun:
 
     @property
     def predictors(self) -> tuple[str, ...]:
-        """What can vote: committee, mode and mean of a posterior, the mode alone of a point."""
-        return ("mode",) if self.guide.point else PREDICTORS
+        """What can vote, as the guide says; the first is the default."""
+        return self.guide.predictors
 
     def prepare(self, x: ArrayLike) -> np.ndarray:
         """Scale raw inputs ``[N, ...]`` as the training set was scaled.
@@ -171,14 +188,16 @@ class FittedRun:
             raise DataError(f"draws is {draws}; a committee needs at least one member")
         seed = self.config.predict.seed if seed is None else seed
         predictor = predictor or self.predictors[0]
+        blocks = encode_all(self.encoder, torch.as_tensor(x), seed)
+        targets = None if y is None else torch.as_tensor(y)
+        if predictor == "moments":
+            return predict_moments(self.model, self.guide, blocks, y=targets)
         if predictor == "committee":
             n = draws or self.config.predict.draws
             source = posterior_draws(self.guide, seed)
         else:
             n = 1
             source = point_draws(self.guide.mean() if predictor == "mean" else self.guide.mode())
-        blocks = encode_all(self.encoder, torch.as_tensor(x), seed)
-        targets = None if y is None else torch.as_tensor(y)
         return predict(self.model, source, blocks, n_draws=n, y=targets, seed=seed)
 
     def save(self, folder: RunFolder) -> None:

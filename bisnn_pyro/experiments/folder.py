@@ -34,7 +34,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder, ``<out>/<method>-seed<k>``.
+    """A run's folder, ``<out>/<method>-seed<k>``, or ``<method>-fold<j>-seed<k>`` in a cross-validation.
 
     ``checkpoint/`` means that the run was cut off and can be resumed; ``metrics.json`` without it, that
     the run is finished.
@@ -45,7 +45,8 @@ class RunFolder:
     @classmethod
     def of(cls, config: Config, out: Path) -> RunFolder:
         """Return the folder of this config below ``out``."""
-        return cls(out / f"{config.method}-seed{config.seed}")
+        fold = "" if config.fold is None else f"-fold{config.fold}"
+        return cls(out / f"{config.method}{fold}-seed{config.seed}")
 
     @property
     def config_path(self) -> Path:
@@ -76,6 +77,11 @@ class RunFolder:
     def idata_path(self) -> Path:
         """The InferenceData."""
         return self.path / "inference_data.nc"
+
+    @property
+    def predictions_path(self) -> Path:
+        """Every predictor's votes on the test points."""
+        return self.path / "predictions.npz"
 
     @property
     def figures(self) -> Path:

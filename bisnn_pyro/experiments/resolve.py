@@ -20,6 +20,8 @@ METHOD_GUIDES = {
     "straight-through": "straight-through",
     "gaussian": "gaussian",
     "full-precision": "full-precision",
+    "ebp": "ebp",
+    "ebp-real": "ebp-real",
 }
 """Methods and the guides that they are."""
 

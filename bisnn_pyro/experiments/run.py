@@ -20,11 +20,13 @@ from bisnn_pyro.experiments.build import (
     build_task,
     check_noise,
 )
-from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.evaluate import evaluate, metrics_record, write_inference_data
 from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, Preprocessing, load_run
 from bisnn_pyro.experiments.folder import RunFolder, environment
+from bisnn_pyro.experiments.predictions import write_predictions
+from bisnn_pyro.experiments.temperatures import check_temperature_scaling
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History
 from bisnn_pyro.inference.process import steady_process
@@ -102,11 +104,12 @@ def run(
 def new_fit(config: Config, task: Any) -> FittedRun:
     """Build everything that a config and a task determine; nothing is trained yet."""
     check_noise(config, task)
+    check_temperature_scaling(config, task)
     encoder = build_encoder(config, task)
     with seeded(config.seed, Purpose.INITIALISATION):
         model = build_model(config, task, encoder)
         guide = build_guide(config, model)
-    return FittedRun(config, model, guide, encoder, Preprocessing.of(task))
+    return FittedRun(config, model, guide, encoder, Preprocessing.of(task, encoder))
 
 
 def fit(
@@ -183,18 +186,6 @@ def finished_alike(folder: RunFolder, config: Config) -> bool:
     return True
 
 
-def flat_keys(tables: dict[str, Any], prefix: str = "") -> set[tuple[str, str]]:
-    """Return all (dotted key, value) pairs of nested tables, values as text."""
-    pairs: set[tuple[str, str]] = set()
-    for key, value in tables.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            pairs |= flat_keys(value, f"{name}.")
-        else:
-            pairs.add((name, repr(value)))
-    return pairs
-
-
 def check_data(folder: RunFolder, fitted: FittedRun) -> None:
     """Refuse data that are not those of the run: other sizes, labels or scales.
 
@@ -214,6 +205,7 @@ def analyse(
     """Evaluate a fitted posterior and write everything but the posterior itself; metrics last."""
     evaluation = evaluate(fitted, task)
     write_inference_data(folder, fitted, task, evaluation, history)
+    write_predictions(folder, task.test.y, evaluation.predictions)
     if fitted.config.analysis.figures:
         draw_run_figures(folder, fitted, task, evaluation, history)
     metrics = metrics_record(fitted, task, evaluation, history, seconds, best)
@@ -221,7 +213,11 @@ def analyse(
     return metrics
 
 
-def evaluate_folder(path: str | os.PathLike[str], noise: list[float] | None = None) -> dict[str, Any]:
+def evaluate_folder(
+    path: str | os.PathLike[str],
+    noise: list[float] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
     """Evaluate the posterior of a run folder anew, an interrupted one's too; return its metrics.
 
     An interrupted run stays resumable: its metrics are those of the posterior as it stands.
@@ -229,12 +225,16 @@ def evaluate_folder(path: str | os.PathLike[str], noise: list[float] | None = No
     Args:
         path: a run folder; its metrics, InferenceData and figures are written anew.
         noise: standard deviations of input noise, in place of the config's.
+        data_dir: where the data are now, in place of the config's ``data.path``.
     """
     folder = RunFolder(Path(path))
     fitted = load_run(path)
     if noise is not None:
         analysis = fitted.config.analysis.model_copy(update={"noise": noise})
         fitted.config = fitted.config.model_copy(update={"analysis": analysis})
+    if data_dir is not None:
+        data = fitted.config.data.model_copy(update={"path": str(Path(data_dir).expanduser().absolute())})
+        fitted.config = fitted.config.model_copy(update={"data": data})
     if not folder.history_path.is_file():
         raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
     history = History.read_csv(folder.history_path)

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bisnn_pyro.analysis import load_idata, results_table, save_idata, stack_seeds, write_table
+from bisnn_pyro.analysis import (
+    average_seeds,
+    load_idata,
+    results_table,
+    save_idata,
+    stack_seeds,
+    write_table,
+)
 from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.figures import draw_summary_figures
 from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.folds import n_folds_of
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
 REGRESSION = ("rmse", "nll", "coverage90", "width90", "width90_gaps")
@@ -24,8 +33,10 @@ class Summary:
     Attributes:
         path: ``<out>/summary``.
         table: the scores of every predictor, as text.
-        over_seeds: whether there are several training seeds, and so intervals.
-        differences: scores of the first method less those of each other one, paired by training seed (on
+        over: what means and intervals are over: ``seed``, or ``fold`` in a cross-validation (scores of a
+            fold are averaged over its seeds).
+        intervals: whether there are several of these, and so intervals.
+        differences: scores of the first method less those of each other one, paired by seed or fold (on
             the same test points); empty for a single seed or method.
         noise_tables: the same on noisy inputs, by the noise's standard deviation.
         figures: where the figures are.
@@ -33,70 +44,91 @@ class Summary:
 
     path: Path
     table: str
-    over_seeds: bool
+    over: str
+    intervals: bool
     differences: str
     noise_tables: dict[str, str]
     figures: tuple[Path, ...]
 
 
 def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
-    """Write ``<out>/summary`` for these finished runs: tables, figures, and InferenceData over seeds."""
+    """Write ``<out>/summary`` for these finished runs: tables, figures, and InferenceData over seeds.
+
+    Args:
+        out: the folder of the runs.
+        folders: runs on the same data; either all of them are folds of it or none is.
+    """
     path = out / "summary"
     shutil.rmtree(path, ignore_errors=True)  # its own files alone, all made anew here
     records = [folder.read_json("metrics.json") for folder in folders]
-    rows = [row for record in records for row in _rows(record, record["predictors"])]
+    configs = [folder.read_config() for folder in folders]
+    over = "seed" if configs[0].fold is None else "fold"
+    rows = _rows(configs, [record["predictors"] for record in records])
     metrics = [m for m in (REGRESSION if "rmse" in rows[0] else CLASSIFICATION) if m in rows[0]]
     for suffix in ("csv", "md", "tex"):
         write_table(rows, path / f"table.{suffix}", metrics)
-    paired = _differences(rows, metrics)
+    paired = _differences(rows, metrics, over)
     if paired:
         write_table(paired, path / "differences.csv", metrics)
     noise_tables = {}
     for std in records[0].get("noise", {}):
-        noisy = [row for r in records if std in r.get("noise", {}) for row in _rows(r, r["noise"][std])]
+        noisy = _rows(configs, [record.get("noise", {}).get(std) for record in records])
         write_table(noisy, path / f"table-noise-{std}.csv", metrics)
         noise_tables[std] = results_table(noisy, metrics)
-    _stack(path, folders, records)
-    seeds: dict[str, int] = {}
-    for record in records:
-        seeds.setdefault(record["method"], record["seed"])
-    first = [f for f, r in zip(folders, records, strict=True) if seeds[r["method"]] == r["seed"]]
-    config = first[0].read_config()
-    if config.analysis.figures:
-        draw_summary_figures(path, first, build_task(config))
+    _stack(path, folders, configs)
+    if configs[0].analysis.figures:
+        draw_summary_figures(path, _first_of_each(folders, configs), build_task(configs[0]))
     figures = tuple(sorted(path.glob("*.png")))
     differences = results_table(paired, metrics) if paired else ""
-    over_seeds = len({record["seed"] for record in records}) > 1
-    return Summary(path, results_table(rows, metrics), over_seeds, differences, noise_tables, figures)
+    intervals = len({row[over] for row in rows}) > 1
+    return Summary(path, results_table(rows, metrics), over, intervals, differences, noise_tables, figures)
 
 
-def _rows(record: dict[str, Any], predictors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    return [
-        {"method": record["method"], "predictor": name, "seed": record["seed"], **scores}
-        for name, scores in predictors.items()
-    ]
+def _rows(configs: Sequence[Config], found: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """Return a row a run and predictor, or, in a cross-validation, a row a method, predictor and fold."""
+    rows = []
+    for config, predictors in zip(configs, found, strict=True):
+        run = {"seed": config.seed}
+        if config.fold is not None:
+            run |= {"fold": config.fold, "n_folds": n_folds_of(config)}
+        for name, scores in (predictors or {}).items():
+            rows.append({"method": config.method, "predictor": name, **run, **scores})
+    return rows if configs[0].fold is None else average_seeds(rows)
 
 
-def _differences(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Return, seed by seed, the first method's first predictor less that of each other method."""
+def _differences(rows: Sequence[dict[str, Any]], metrics: Sequence[str], over: str) -> list[dict[str, Any]]:
+    """Return, seed by seed or fold by fold, the first method's first predictor less every other's."""
     first: dict[tuple[str, int], dict[str, Any]] = {}
     for row in rows:
-        first.setdefault((row["method"], row["seed"]), row)
+        first.setdefault((row["method"], row[over]), row)
     reference, *others = dict.fromkeys(method for method, _ in first)
-    pairs = [(m, s) for m, s in first if m in others and (reference, s) in first]
-    if len({seed for _, seed in pairs}) < 2:
+    pairs = [(m, k) for m, k in first if m in others and (reference, k) in first]
+    if len({k for _, k in pairs}) < 2:
         return []
     return [
         {
             "difference": f"{reference} - {method}",
-            "seed": seed,
-            **{k: first[reference, seed][k] - first[method, seed][k] for k in metrics},
+            over: k,
+            **{m: first[reference, k][m] - first[method, k][m] for m in metrics},
         }
-        for method, seed in sorted(pairs, key=lambda pair: others.index(pair[0]))
+        for method, k in sorted(pairs, key=lambda pair: others.index(pair[0]))
     ]
 
 
-def _stack(path: Path, folders: Sequence[RunFolder], records: Sequence[dict[str, Any]]) -> None:
-    for method in dict.fromkeys(r["method"] for r in records):
-        own = [f for f, r in zip(folders, records, strict=True) if r["method"] == method]
-        save_idata(stack_seeds([load_idata(f.idata_path) for f in own]), path / f"{method}.nc")
+def _stack(path: Path, folders: Sequence[RunFolder], configs: Sequence[Config]) -> None:
+    """Write one InferenceData a method, or a method and fold: folds have other test points."""
+    groups: dict[str, list[RunFolder]] = {}
+    for folder, config in zip(folders, configs, strict=True):
+        name = config.method if config.fold is None else f"{config.method}-fold{config.fold}"
+        groups.setdefault(name, []).append(folder)
+    for name, own in groups.items():
+        save_idata(stack_seeds([load_idata(f.idata_path) for f in own]), path / f"{name}.nc")
+
+
+def _first_of_each(folders: Sequence[RunFolder], configs: Sequence[Config]) -> list[RunFolder]:
+    """Return each method's run of its first seed, all of the same fold: figures share test points."""
+    first: dict[str, RunFolder] = {}
+    for folder, config in zip(folders, configs, strict=True):
+        if config.fold == configs[0].fold:
+            first.setdefault(config.method, folder)
+    return list(first.values())

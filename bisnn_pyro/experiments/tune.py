@@ -147,6 +147,8 @@ def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool]) -> Trial:
         (config,) = plan(source, [trial.method], [seed], values)
         with steady_process(1 if single else config.train.threads):
             task = build_task(config)
+            if not len(task.val):
+                raise ConfigError("the data keep no validation examples to tune on; set data.n_val")
             try:
                 result = fit(new_fit(config, task), task)
             except DivergenceError:

@@ -9,6 +9,7 @@ from bisnn_pyro.experiments.batch import parse_seeds, plan
 from bisnn_pyro.experiments.build import build_encoder, build_learner, build_task
 from bisnn_pyro.experiments.resolve import load_source, parse_overrides, preset_names, preset_text, resolve
 from bisnn_pyro.experiments.run import new_fit
+from tests.data.idx_files import write_set
 
 
 def one(source, method="bayes", *overrides, seed=0):
@@ -16,8 +17,12 @@ def one(source, method="bayes", *overrides, seed=0):
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_resolves_for_each_method_and_builds(name):
-    for config in plan(name):
+def test_every_preset_resolves_for_each_method_and_builds(name, tmp_path):
+    overrides = []
+    if load_source(name)["data"]["name"] in ("mnist", "fashion-mnist"):
+        write_set(tmp_path / "set")
+        overrides = [f"data.path={tmp_path / 'set'}", "data.n_val=20"]
+    for config in plan(name, overrides=overrides):
         task = build_task(config)
         fitted = new_fit(config, task)
         build_learner(config, fitted.model, fitted.guide, fitted.encoder)

@@ -24,6 +24,7 @@ FILES = {
     "posterior.safetensors",
     "preprocessing.json",
     "inference_data.nc",
+    "predictions.npz",
 }
 
 
@@ -325,7 +326,7 @@ def test_runs_with_other_settings_stay_out_of_the_table(source, tmp_path):
     small = ["analysis.figures=false", "analysis.noise=[]"]
     run_experiment(plan(source, ["bayes"], [0], small), tmp_path)
     result = run_experiment(plan(source, ["bayes"], [1], [*small, "rule.lr=0.5"]), tmp_path)
-    assert not result.summary.over_seeds
+    assert not result.summary.intervals
     (reason,) = result.left_out
     assert "bayes-seed0" in reason
     assert "rule.lr" in reason
