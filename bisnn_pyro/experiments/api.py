@@ -23,8 +23,8 @@ def load_preset(
 
     Args:
         name: a preset's name or the path of a TOML file.
-        method: ``bayes``, ``straight-through``, ``full-precision`` or ``gaussian``; by default the first
-            that the source lists.
+        method: ``bayes``, ``straight-through``, ``full-precision``, ``gaussian``, ``ebp`` or ``ebp-real``; by
+            default the first that the source lists.
         seed: training seed; by default the source's own, or 0.
         data_dir: the folder of the data set's files, short for ``data={"path": ...}``.
         **overrides: tables of keys to override, for example ``train={"epochs": 20}``.

@@ -52,7 +52,7 @@ def predict_moments(
 
     It averages over networks inside, layer by layer and under the Gaussian approximation; a large
     committee of sampled networks does so without it.  See how far the two are apart.  Dropout is for
-    training alone: with its variance in the prediction too, MNIST's error was 0.1 to 0.3 points higher.
+    training alone: with its variance in the prediction too, MNIST's error was 0.1 to 0.2 points higher.
 
     Args:
         model: the network of sign units.

@@ -72,7 +72,7 @@ class ExpectationUpdates(Updater):
         evidence = log_evidence(z, signs).sum()
         if not math.isfinite(float(evidence)):
             raise DivergenceError(
-                f"the log-evidence is {float(evidence)}: updates overshoot; lower train.batch_size (30 is safe)"
+                f"the log-evidence is {float(evidence)}: updates overshoot; lower train.batch_size"
             )
         assimilate(self.layers, passed, errors(self.layers, passed, signs))
         for name, layer in zip(self.model.weight_sites, self.layers, strict=True):

@@ -67,7 +67,6 @@ class AutoExpectationNormal(AutoGaussian):
     """
 
     predictors = ("moments", "mode", "committee")
-
     roles = ("loc",)
 
     def __init__(self, model: Any, *, dropout: float | None = None, init_scale: float = 1.0) -> None:
