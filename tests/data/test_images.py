@@ -3,10 +3,8 @@
 import gzip
 import hashlib
 import http.server
-import os
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +17,7 @@ from bisnn_pyro.data.idx import read_idx
 from bisnn_pyro.data.location import locate
 from bisnn_pyro.errors import DataError
 from tests.data.idx_files import FILES, idx_bytes, tiny_arrays, write_set
-
-REAL = Path(os.environ.get("BISNN_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from tests.real_data import DATA, needs
 
 
 @pytest.fixture(autouse=True)
@@ -272,9 +269,9 @@ class TestTask:
             load_task("digits", path=str(folder))
 
 
-@pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason=f"no MNIST in {REAL}; BISNN_DATA says where it is")
+@needs("mnist")
 def test_the_published_set():
-    task = mnist(REAL)
+    task = mnist(DATA)
     assert [len(s) for s in (task.train, task.val, task.test)] == [55000, 5000, 10000]
     assert np.bincount(np.concatenate([task.train.y, task.val.y])).tolist() == [
         *(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
@@ -283,4 +280,4 @@ def test_the_published_set():
     assert task.train.x.mean() == pytest.approx(0.1307, abs=5e-4)
     assert task.train.x.std() == pytest.approx(0.3081, abs=5e-4)
     with pytest.raises(DataError, match="holds mnist, not fashion-mnist"):
-        fashion_mnist(REAL / "mnist")
+        fashion_mnist(DATA / "mnist")

@@ -1,17 +1,14 @@
 """Tasks from a MATLAB file: folds, scaling, and what a wrong file is told."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import io, sparse
 
 from bisnn_pyro.data import Standardiser, load_mat, load_task
 from bisnn_pyro.errors import DataError
+from tests.real_data import DATA, needs
 
 N, F = 43, 6
-TEXTS = Path(os.environ.get("BISNN_DATA") or Path(__file__).parents[2] / "../shared/data").resolve()
 
 
 def variables(**changes):
@@ -227,9 +224,9 @@ class TestNoMatFile:
             load_mat(tmp_path / "a.mat")
 
 
-@pytest.mark.skipif(not (TEXTS / "ebp_text").is_dir(), reason="no ebp_text in BISNN_DATA or ../shared/data")
+@needs("ebp_text")
 def test_the_papers_smaller_task():
-    task = load_mat(TEXTS, "reuters_I654_I65", fold=7)
+    task = load_mat(DATA, "reuters_I654_I65", fold=7)
     assert (task.train.x.shape, task.test.x.shape) == ((1750, 11463), (250, 11463))
     assert task.classes == ("-1", "1")
     assert np.bincount(task.test.y).tolist() == [127, 123]

@@ -1,10 +1,8 @@
 """Expectation backpropagation through presets, run folders and the command line."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from bisnn_pyro.errors import ConfigError, ModelError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from tests.real_data import DATA, needs
 
 ON_DIGITS = ["data.name=digits", "network.hidden=[60]", "train.epochs=3", "predict.draws=5"]
 PREDICTORS = ["moments", "mode", "committee"]
@@ -102,12 +101,7 @@ def test_another_method_runs_on_the_network_of_sign_units(tmp_path):
     assert metrics["predictors"]["mode"]["accuracy"] > 0.3
 
 
-DATA = Path(os.environ.get("BISNN_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
-
-
-@pytest.mark.skipif(
-    not (DATA / "mnist").is_dir(), reason="MNIST is neither in BISNN_DATA nor in ../shared/data"
-)
+@needs("mnist")
 @pytest.mark.parametrize("method", ["ebp", "ebp-real"])
 def test_preset_at_reduced_size(method, tmp_path):
     keys = ["data.n_train=2000", "data.n_val=500", "data.n_test=1000", "train.epochs=2", "predict.draws=3"]

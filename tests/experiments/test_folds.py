@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,8 @@ from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from bisnn_pyro.experiments.tune import tune
+from tests.real_data import DATA, needs
 
-DATA = Path(os.environ.get("BISNN_DATA") or Path(__file__).parents[2] / "../shared/data").resolve()
 METHODS = ["bayes", "straight-through"]
 SMALL = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=1"]
 
@@ -159,7 +157,7 @@ def test_the_command_line(source, words, tmp_path):
         assert text in done.stdout
 
 
-@pytest.mark.skipif(not (DATA / "ebp_text").is_dir(), reason="no ebp_text in BISNN_DATA or ../shared/data")
+@needs("ebp_text")
 def test_the_text_preset_learns_at_reduced_size(tmp_path):
     # 250 test points, seed chosen before looking: 0.5 + 4 standard errors of a coin's accuracy is 0.63.
     small = ["data.file=reuters_I654_I65", f"data.path={DATA}", "data.n_train=2000", "train.epochs=2"]

@@ -5,6 +5,7 @@ import pytest
 
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import run
+from tests.real_data import DATA, needs
 
 SMALL = {
     "two-moons": ["data.n_train=40", "data.n_test=50", "train.epochs=2"],
@@ -20,6 +21,16 @@ def test_a_preset_at_reduced_size(name, tmp_path):
     for config in plan(name, overrides=overrides):
         metrics = run(config, tmp_path).metrics
         assert all(np.isfinite(list(s.values())).all() for s in metrics["predictors"].values())
+
+
+@needs("mnist")
+@pytest.mark.parametrize("name", ["mnist", "mnist-s2nn"])
+def test_an_image_preset_at_reduced_size_learns(name, tmp_path):
+    overrides = ["data.n_train=2000", "train.epochs=2", f"data.path={DATA}", "data.n_test=1000"]
+    for config in plan(name, overrides=[*overrides, "predict.draws=3", "analysis.figures=false"]):
+        metrics = run(config, tmp_path).metrics
+        # A tenth would be chance; 1000 images, one seed (0), chosen before looking.
+        assert metrics["predictors"][next(iter(metrics["predictors"]))]["accuracy"] > 0.7
 
 
 # One seed each, chosen before looking (0).  The limits leave room for a machine that rounds otherwise:
