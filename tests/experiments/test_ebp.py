@@ -15,7 +15,13 @@ from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.real_data import DATA, needs
 
-ON_DIGITS = ["data.name=digits", "network.hidden=[60]", "train.epochs=3", "predict.draws=5"]
+ON_DIGITS = [
+    "analysis.temperature_scaling=false",
+    "data.name=digits",
+    "network.hidden=[60]",
+    "train.epochs=3",
+    "predict.draws=5",
+]
 PREDICTORS = ["moments", "mode", "committee"]
 
 

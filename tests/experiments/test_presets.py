@@ -27,6 +27,7 @@ def test_a_preset_at_reduced_size(name, tmp_path):
 @pytest.mark.parametrize("name", ["mnist", "mnist-s2nn"])
 def test_an_image_preset_at_reduced_size_learns(name, tmp_path):
     overrides = ["data.n_train=2000", "train.epochs=2", f"data.path={DATA}", "data.n_test=1000"]
+    overrides.append("train.batch_size=20")  # 20 steps of 200 images would show little
     for config in plan(name, overrides=[*overrides, "predict.draws=3", "analysis.figures=false"]):
         metrics = run(config, tmp_path).metrics
         # A tenth would be chance; 1000 images, one seed (0), chosen before looking.

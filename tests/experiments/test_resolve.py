@@ -2,7 +2,9 @@
 
 import tomllib
 
+import numpy as np
 import pytest
+from scipy import io
 
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.batch import parse_seeds, plan
@@ -22,6 +24,10 @@ def test_every_preset_resolves_for_each_method_and_builds(name, tmp_path):
     if load_source(name)["data"]["name"] in ("mnist", "fashion-mnist"):
         write_set(tmp_path / "set")
         overrides = [f"data.path={tmp_path / 'set'}", "data.n_val=20"]
+    if name == "text-ebp":
+        rows = np.random.default_rng(0).random((40, 5))
+        io.savemat(tmp_path / "20News_comp.mat", {"data": rows, "labels": np.tile([[1.0], [-1.0]], (20, 1))})
+        overrides = [f"data.path={tmp_path}"]
     for config in plan(name, overrides=overrides):
         task = build_task(config)
         fitted = new_fit(config, task)
