@@ -155,7 +155,7 @@ def _fair_kl_loop(x, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
 def _run(loop: Any, *arguments: Any) -> Tensor:
     """Run a loop over tensors of one shape, the last argument's; numbers go in between."""
     shape = arguments[0].shape
-    out = torch.empty(shape)
+    out = torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever the defaults are
     flat = [x.detach().contiguous().view(-1).numpy() if isinstance(x, Tensor) else F(x) for x in arguments]
     loop(*flat, out.view(-1).numpy())
     return out

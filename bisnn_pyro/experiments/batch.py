@@ -159,12 +159,20 @@ def comparable_runs(out: Path, configs: Sequence[Config]) -> tuple[list[RunFolde
 
 def _shared_settings(config: Config) -> tuple[Any, ...]:
     """Return what all runs of a table have in common; a fold and a single split are two things."""
-    data = config.data.model_dump()
+    data = config.data_settings
     return data.pop("fold", None) is None, data, config.encoder, config.predict, config.analysis
 
 
 def _all_but_seed(config: Config) -> set[tuple[str, str]]:
-    ignored = ("seed", "data.fold", "description", "experiment", "train.threads", "train.checkpoint_every")
+    ignored = (
+        "seed",
+        "data.fold",
+        "data.path",
+        "description",
+        "experiment",
+        "train.threads",
+        "train.checkpoint_every",
+    )
     return {pair for pair in flat_keys(config.to_dict()) if pair[0] not in ignored and "tune" not in pair[0]}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from bisnn_pyro.data import StandardEncoder, Task, load_task, make_encoder
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.errors import BisnnError, ConfigError, DataError
-from bisnn_pyro.experiments.config import Config, GuideConfig, RuleConfig
+from bisnn_pyro.experiments.config import Config, GuideConfig, NetworkConfig, RuleConfig, Table
 from bisnn_pyro.inference import (
     AutoExpectationNormal,
     AutoExpectationSign,
@@ -211,6 +211,7 @@ def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
     n_inputs = encoder.n_inputs(task.n_features)
     if net.name == "sign":
         _unused("network.settings", net.settings)
+        _check_sign(config)
         surrogate = build_surrogate(config)
         return SignNetwork(n_inputs, net.hidden, likelihood, prior=build_prior(config), surrogate=surrogate)
     settings: dict[str, Any] = {
@@ -311,13 +312,32 @@ def build_bimu(config: Config, model: SpikingGLM, synapses: list[torch.nn.Parame
     )
 
 
+def _changed(table: Table, keys: Iterable[str]) -> list[str]:
+    """Return those keys of a table that somebody set to something else than their default."""
+    usual = type(table)()
+    return [key for key in keys if getattr(table, key) != getattr(usual, key)]
+
+
 def _check_expectation(config: Config) -> None:
     """Refuse keys that somebody set in vain."""
-    if config.rule != RuleConfig() or config.train.kl_weight != 1:
+    vain = [f"rule.{key}" for key in _changed(config.rule, RuleConfig.model_fields)]
+    kl = ("kl_weight", "kl_weight_end", "kl_weight_shape", "kl_warmup")
+    vain += [f"train.{key}" for key in _changed(config.train, kl)]
+    vain += [f"guide.{key}" for key in _changed(config.guide, ("temperature", "temperature_end"))]
+    if vain:
         raise ConfigError(
             f"guide.name = {config.guide.name!r} is fitted by expectation backpropagation, which has no "
-            "learning rate and no KL weight: leave the table [rule] and train.kl_weight out"
+            f"learning rate, no KL weight and no temperature: leave {', '.join(vain)} out"
         )
+
+
+def _check_sign(config: Config) -> None:
+    """Refuse keys of a spiking network, which one of sign units would ignore."""
+    taken = {"name", "hidden", "surrogate", "surrogate_width", "settings"}
+    vain = _changed(config.network, [key for key in NetworkConfig.model_fields if key not in taken])
+    if vain:
+        names = ", ".join(f"network.{key}" for key in vain)
+        raise ConfigError(f"network.name = 'sign' has no use for {names}: leave it out")
 
 
 def build_learner(

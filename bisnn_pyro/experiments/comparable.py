@@ -13,7 +13,7 @@ from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictions import StoredPredictions, read_predictions
 
-OTHER_POINTS = ("path", "n_train", "n_val", "val_fraction", "filters", "fold")
+OTHER_POINTS = ("n_train", "n_val", "val_fraction", "filters", "fold")
 """Keys of ``[data]`` that leave the test points as they are, and the fold, which is looked at by itself."""
 
 BESIDE = ("seed", "description", "train.threads", "train.checkpoint_every", "data.path", "data.fold")
@@ -125,7 +125,7 @@ def _check_data(a: FinishedRun, b: FinishedRun) -> None:
     if (a.config.fold is None) != (b.config.fold is None):
         _refuse(a, b, "one is a fold of a cross-validation, the other is not")
     ours, theirs = (
-        {(k, repr(v)) for k, v in run.config.data.settings.items() if k not in OTHER_POINTS} for run in (a, b)
+        {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in OTHER_POINTS} for run in (a, b)
     )
     if ours != theirs:
         keys = ", ".join(sorted({f"data.{key}" for key, _ in ours ^ theirs}))

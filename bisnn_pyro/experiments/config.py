@@ -5,6 +5,7 @@ This module imports neither torch nor pyro, so that the command line can check a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -68,6 +69,15 @@ class NetworkConfig(Table):
     burn_in: Annotated[int, Field(ge=0)] = 0
     readout_seed: int = 0
     settings: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_surrogate(cls, values: Any) -> Any:
+        """Write the surrogate's name where it is left to the neuron, so that a run's config says which."""
+        if not isinstance(values, dict) or values.get("surrogate", "auto") != "auto":
+            return values
+        name = "single-step" if values.get("neuron") == "single-step" else "boxcar"
+        return {**values, "surrogate": name}
 
 
 class PriorConfig(Table):
@@ -227,6 +237,15 @@ class Config(Table):
     def fold(self) -> int | None:
         """Which fold of the data is the test set (``data.fold``); None where the config does not say."""
         return self.data.settings.get("fold")
+
+    @property
+    def data_settings(self) -> dict[str, Any]:
+        """The table ``[data]`` without the place of a published set's files; one's own keep their name."""
+        data = self.data.model_dump()
+        path = data.pop("path", None)
+        if data["name"] in ("npz", "mat") and path is not None:
+            data["path"] = Path(path).name
+        return data
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for TOML, which has no null: what is ``None`` is left out."""

@@ -158,7 +158,8 @@ def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
 
 def _load_checkpoint(folder: RunFolder, fitted: FittedRun) -> dict[str, Any]:
     checkpoint = _read_checkpoint(folder)
-    _check_config(folder, checkpoint["config"], fitted.config)
+    # Read as a config, so that keys of a later release stand at their defaults.
+    _check_config(folder, Config.model_validate(checkpoint["config"]).to_dict(), fitted.config)
     if (folder.path / "preprocessing.json").is_file():
         check_data(folder, fitted)
     return checkpoint

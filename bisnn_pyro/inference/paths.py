@@ -39,11 +39,13 @@ def dense_parts(
     """
     total = blocks[0].shape[0]
     need = bytes_per_example(model, total)
+    reference = model.reference
+    beside = reference.shape[-2] if model.normalise and reference is not None else 0  # runs with each chunk
     # A normalised network's statistics are those of the whole sequence.
     n_steps = total if model.normalise else max(1, min(total, total * memory // need))
     chunked = n_steps < total
-    n_examples = max(1, min(max(block.shape[1] for block in blocks), memory // need))
-    n_members = max(1, min(n_draws, memory // (need * n_examples)))
+    n_examples = max(1, min(max(block.shape[1] for block in blocks), memory // need - beside))
+    n_members = max(1, min(n_draws, memory // (need * (n_examples + beside))))
     for first in range(0, n_draws, n_members):
         weights = source(first, min(n_members, n_draws - first))
         some = next(iter(weights.values()))

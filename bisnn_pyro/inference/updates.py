@@ -98,7 +98,8 @@ class Updates(Updater):
             fraction = part.shape[0] / counted
             weight = beta * (fraction if self.kl_scale is None else self.kl_scale)
             energy = self._update(part, y, weight, state, Window(start=start, fraction=fraction))
-            state = energy.output.state.detach()
+            carried = energy.output.state  # none after a window that is the whole sequence
+            state = None if carried is None else carried.detach()
             yield energy
 
     @torch.no_grad()

@@ -90,3 +90,12 @@ def test_the_backend_chooses_and_both_agree(name, monkeypatch):
     assert runs_compiled(x)
     assert not runs_compiled(x.double())
     function(*(a.double() if isinstance(a, torch.Tensor) else a for a in arguments))  # not compiled either
+
+
+def test_defaults_of_torch_do_not_matter():
+    x = torch.randn(5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert hyperbolic.tanh(x).dtype == hyperbolic.sech2(x).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)

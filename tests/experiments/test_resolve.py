@@ -232,3 +232,20 @@ def test_the_readmes_python_path_runs_as_it_stands(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "accuracy" in done.stdout
+
+
+def test_the_surrogate_left_to_the_neuron_is_named_in_the_config(source):
+    assert one(source).network.surrogate == "boxcar"
+    assert one(source, "bayes", "network.neuron=single-step").network.surrogate == "single-step"
+    assert one(
+        source, "bayes", "network.neuron=single-step", "network.surrogate=triangle"
+    ).network.surrogate == ("triangle")
+
+
+def test_where_a_published_set_lies_is_no_setting_and_a_file_of_ones_own_is():
+    configs = [
+        plan("mnist", ["bayes"], overrides=[f"data.path={path}"])[0] for path in ("/a/mnist", "/b/mnist")
+    ]
+    assert configs[0].data_settings == configs[1].data_settings
+    files = [plan("two-moons", ["bayes"], overrides=["data.name=npz", f"data.path=/a/{n}"])[0] for n in "xy"]
+    assert files[0].data_settings != files[1].data_settings

@@ -184,6 +184,13 @@ class TestWindows:
             nll += energy.nll.item()
         assert nll == pytest.approx(whole.nll.item(), rel=1e-5)
 
+    @pytest.mark.parametrize("width", [12, 50])
+    def test_a_window_of_the_whole_sequence_is_the_whole(self, width):
+        one, other = make_learner(window=width), make_learner()
+        for learner in (one, other):
+            learner.fit(X, Y)
+        assert_same(one, other)
+
     @pytest.mark.parametrize(("width", "updates"), [(None, 1), (1, 10), (3, 4), (5, 2), (10, 1), (50, 1)])
     @pytest.mark.parametrize("particles", [1, 2])
     def test_number_of_updates(self, width, updates, particles):

@@ -116,7 +116,7 @@ def filter_sequence(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.filter_sequence`."""
     p, q = p.clone(memory_format=torch.contiguous_format), q.clone(memory_format=torch.contiguous_format)
-    out = torch.empty(x.shape, dtype=x.dtype)
+    out = torch.empty(x.shape, dtype=x.dtype, device="cpu")
     a_, b_, scale_ = (_scalar(value, x) for value in (a, b, scale))
     _filter(_array(x), a_, b_, scale_, p.numpy(), q.numpy(), out.numpy(), False)
     return out, p, q
@@ -124,8 +124,8 @@ def filter_sequence(
 
 def filter_adjoint(grad: Tensor, a: float, b: float, scale: float) -> Tensor:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.filter_adjoint`."""
-    out = torch.empty(grad.shape, dtype=grad.dtype)
-    p, q = (torch.zeros((grad.shape[0], grad.shape[2]), dtype=grad.dtype) for _ in range(2))
+    out = torch.empty(grad.shape, dtype=grad.dtype, device="cpu")
+    p, q = (torch.zeros((grad.shape[0], grad.shape[2]), dtype=grad.dtype, device="cpu") for _ in range(2))
     a_, b_, scale_ = (_scalar(value, grad) for value in (a, b, scale))
     _filter(_array(grad), a_, b_, scale_, p.numpy(), q.numpy(), out.numpy(), True)
     return out
@@ -136,7 +136,7 @@ def scan_sequence(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.scan_sequence`."""
     r, s = r.clone(memory_format=torch.contiguous_format), s.clone(memory_format=torch.contiguous_format)
-    spikes = torch.empty(current.shape, dtype=current.dtype)
+    spikes = torch.empty(current.shape, dtype=current.dtype, device="cpu")
     potential = torch.empty_like(spikes)
     x = _array(current)
     one = _scalar
@@ -147,7 +147,7 @@ def scan_sequence(
 def trace_sequence(s: Tensor, c: float, r: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.trace_sequence`."""
     r, last = (z.clone(memory_format=torch.contiguous_format) for z in (r, last))
-    out = torch.empty(s.shape, dtype=s.dtype)
+    out = torch.empty(s.shape, dtype=s.dtype, device="cpu")
     _trace(_array(s), _scalar(c, s), r.numpy(), last.numpy(), out.numpy())
     return out, r, last
 
@@ -157,8 +157,8 @@ def scan_gated(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.scan_gated`."""
     r, s = r.clone(memory_format=torch.contiguous_format), s.clone(memory_format=torch.contiguous_format)
-    spikes = torch.empty(current.shape, dtype=current.dtype)
-    inside = torch.empty(current.shape, dtype=torch.uint8)
+    spikes = torch.empty(current.shape, dtype=current.dtype, device="cpu")
+    inside = torch.empty(current.shape, dtype=torch.uint8, device="cpu")
     constants = (_scalar(value, current) for value in (c, reset, width))
     _scan_gated(_array(current), *constants, r.numpy(), s.numpy(), spikes.numpy(), inside.numpy())
     return spikes, inside, r, s
@@ -166,7 +166,7 @@ def scan_gated(
 
 def gate(grad: Tensor, inside: Tensor, slope: float) -> Tensor:
     """Compute the same as :func:`bisnn_pyro.models.kernels.torch_backend.gate`."""
-    out = torch.empty(grad.shape, dtype=grad.dtype)
+    out = torch.empty(grad.shape, dtype=grad.dtype, device="cpu")
     flat_grad, flat_inside = (_array(x).reshape(-1) for x in (grad, inside))
     _gate(flat_grad, flat_inside, _scalar(slope, grad), out.numpy().reshape(-1))
     return out
