@@ -188,7 +188,7 @@ class OurCommittee:
         spikes, y = batch_of(net)
         self.guide.initialize(spikes, y)
         self.source = posterior_draws(self.guide, 0)
-        self.blocks = encode_all(encoder(net), features(net, n_points), 0)
+        self.blocks = list(encode_all(encoder(net), features(net, n_points), 0))
 
     def __call__(self) -> Prediction:
         """Draw the members and let them vote."""

@@ -29,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+data_app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
+app.add_typer(data_app)
 
 
 def _version(wanted: bool) -> None:
@@ -133,13 +135,15 @@ def _report_run(config: Config, result: RunResult) -> None:
     m = result.metrics
     stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
     typer.echo(f"{result.path}: trained in {m['train_seconds']:.1f} s, {stop}")
+    for note in m.get("notes", ()):
+        typer.echo(f"  note: {note}")
 
 
 def _print_summary(summary: Summary) -> None:
     typer.echo(f"\n{summary.table}")
     if not summary.intervals:
         way = "one training seed: no intervals; --seeds 0-4 gives them"
-        typer.echo(way if summary.over == "seed" else "one fold: no intervals; --folds 8 runs 8 of them")
+        typer.echo(way if summary.over == "seed" else "one fold: no intervals; --folds K runs all K of them")
     if summary.differences:
         typer.echo(f"\npaired by {summary.over}, on the same test points:\n{summary.differences}")
     for std, table in summary.noise_tables.items():
@@ -261,6 +265,27 @@ def compare(
         typer.echo(f"\n{result.differences.plain()}")
     if result.files:
         typer.echo(f"\nwritten: {', '.join(map(str, result.files))}")
+
+
+@data_app.command("inspect")
+def inspect_data(
+    path: Annotated[
+        Path, typer.Argument(help="A folder of event recordings (class folders, flat, or a published set).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for pictures and numbers of the recordings.", show_default=False),
+    ] = None,
+) -> None:
+    """Say what recordings there are: classes, counts, durations, rates, and what cannot be read."""
+    from bisnn_pyro.experiments.inspect import inspect_recordings
+
+    found = inspect_recordings(path, progress=sys.stderr.isatty())
+    typer.echo(found.summary())
+    if out is None:
+        typer.echo("\n--out DIR draws one recording of each class, and writes a CSV of them all")
+    else:
+        typer.echo(f"\nwritten: {', '.join(map(str, found.write(out)))}")
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
         top_label,
         wilson_interval,
     )
+    from bisnn_pyro.analysis.early import early_scores, early_stopping
+    from bisnn_pyro.analysis.figures.early_decisions import plot_early_decisions, plot_early_stopping
     from bisnn_pyro.analysis.figures.predictive_map import plot_predictive_map
     from bisnn_pyro.analysis.figures.regression_band import find_gaps, plot_regression_band
     from bisnn_pyro.analysis.figures.reliability import plot_reliability
-    from bisnn_pyro.analysis.figures.saving import save_figure
+    from bisnn_pyro.analysis.figures.saving import save_columns, save_figure
     from bisnn_pyro.analysis.figures.style import Plot
     from bisnn_pyro.analysis.figures.training_curves import plot_training_curves
     from bisnn_pyro.analysis.folds import average_seeds
@@ -75,10 +77,12 @@ _NAMES = {
         "top_label",
         "wilson_interval",
     ),
+    "early": ("early_scores", "early_stopping"),
+    "figures.early_decisions": ("plot_early_decisions", "plot_early_stopping"),
     "figures.predictive_map": ("plot_predictive_map",),
     "figures.regression_band": ("find_gaps", "plot_regression_band"),
     "figures.reliability": ("plot_reliability",),
-    "figures.saving": ("save_figure",),
+    "figures.saving": ("save_columns", "save_figure"),
     "figures.style": ("Plot",),
     "figures.training_curves": ("plot_training_curves",),
     "inference_data": (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bisnn_pyro.data.arrays import load_npz
+    from bisnn_pyro.data.augmentation import SpikeAugmentation
     from bisnn_pyro.data.corruption import gaussian_noise
     from bisnn_pyro.data.digits import handwritten_digits
     from bisnn_pyro.data.encoders import (
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
         PopulationEncoder,
         SpikesEncoder,
     )
+    from bisnn_pyro.data.events.own import event_folder
+    from bisnn_pyro.data.events.recordings import Recordings
+    from bisnn_pyro.data.events.sets import dvs_gesture, mnist_dvs, nmnist, poker_dvs, shd
     from bisnn_pyro.data.images import fashion_mnist, mnist
     from bisnn_pyro.data.labels import LabelMap
     from bisnn_pyro.data.matlab import load_mat
@@ -39,6 +43,8 @@ _HOME = {
     "LabelMap": "labels",
     "LatencyEncoder": "encoders",
     "PopulationEncoder": "encoders",
+    "Recordings": "events.recordings",
+    "SpikeAugmentation": "augmentation",
     "SpikesEncoder": "encoders",
     "Split": "task",
     "StandardEncoder": "standard_encoder",
@@ -48,7 +54,9 @@ _HOME = {
     "curve": "synthetic",
     "curve_grid": "synthetic",
     "curve_truth": "synthetic",
+    "dvs_gesture": "events.sets",
     "encoder_settings": "registry",
+    "event_folder": "events.own",
     "fashion_mnist": "images",
     "gaussian_noise": "corruption",
     "handwritten_digits": "digits",
@@ -58,6 +66,10 @@ _HOME = {
     "load_task": "registry",
     "make_encoder": "registry",
     "mnist": "images",
+    "mnist_dvs": "events.sets",
+    "nmnist": "events.sets",
+    "poker_dvs": "events.sets",
+    "shd": "events.sets",
     "task_settings": "registry",
     "two_moons": "synthetic",
 }
@@ -71,6 +83,8 @@ __all__ = [
     "LabelMap",
     "LatencyEncoder",
     "PopulationEncoder",
+    "Recordings",
+    "SpikeAugmentation",
     "SpikesEncoder",
     "Split",
     "StandardEncoder",
@@ -80,7 +94,9 @@ __all__ = [
     "curve",
     "curve_grid",
     "curve_truth",
+    "dvs_gesture",
     "encoder_settings",
+    "event_folder",
     "fashion_mnist",
     "gaussian_noise",
     "handwritten_digits",
@@ -90,6 +106,10 @@ __all__ = [
     "load_task",
     "make_encoder",
     "mnist",
+    "mnist_dvs",
+    "nmnist",
+    "poker_dvs",
+    "shd",
     "task_settings",
     "two_moons",
 ]

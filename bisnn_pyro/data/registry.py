@@ -21,6 +21,12 @@ TASKS = {
     "mat": ("matlab", "load_mat"),
     "mnist": ("images", "mnist"),
     "fashion-mnist": ("images", "fashion_mnist"),
+    "nmnist": ("events.sets", "nmnist"),
+    "poker-dvs": ("events.sets", "poker_dvs"),
+    "mnist-dvs": ("events.sets", "mnist_dvs"),
+    "dvs-gesture": ("events.sets", "dvs_gesture"),
+    "shd": ("events.sets", "shd"),
+    "events": ("events.own", "event_folder"),
 }
 ENCODERS = {
     "population": ("encoders", "PopulationEncoder"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bisnn_pyro.data.checks import check_choice, check_finite
+from bisnn_pyro.data.events.recordings import Recordings
 from bisnn_pyro.data.labels import LabelMap
 from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
 from bisnn_pyro.errors import DataError
@@ -20,12 +21,13 @@ class Split:
 
     Attributes:
         x: Features ``[N, F]``, float32 in [0, 1] (images flattened), or ready spikes ``[N, T, I]``,
-            uint8 (as a file has them, a quarter of the memory) or float32.
+            uint8 (as a file has them, a quarter of the memory) or float32; in memory, or
+            :class:`~bisnn_pyro.data.events.recordings.Recordings` on disk, of which an index reads some.
         y: Class indices ``[N]``, int64, or regression targets ``[N]``, float32, in the rescaled
             units of ``Task.target_scaler``.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
 
     def __len__(self) -> int:
@@ -48,6 +50,7 @@ class Task:
         image_shape: ``(C, H, W)`` where the features (or the I inputs) are a flattened image.
         labels: Original labels and class indices; None for a regression.
         target_scaler: Original targets to ``y``; None for a classification.
+        notes: What the source has to say to the user, a sentence each: recordings left out, and why.
 
     Raises:
         DataError: If an array has the wrong shape, type or values; the message names it.
@@ -64,6 +67,7 @@ class Task:
     image_shape: tuple[int, ...] | None = None
     labels: LabelMap | None = None
     target_scaler: TargetScaler | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("task kind", self.kind, ("classification", "regression"))
@@ -97,15 +101,15 @@ class Task:
         if self.labels is not None and self.labels.names != self.classes:
             raise DataError(f"classes are {self.classes} but the label map has {self.labels.names}")
 
-    def _check_inputs(self, name: str, x: np.ndarray) -> None:
+    def _check_inputs(self, name: str, x: Any) -> None:
         layout, types = ("[N, T, I]", ("uint8", "float32")) if self.spiking else ("[N, F]", ("float32",))
         ndim = 3 if self.spiking else 2
-        if not isinstance(x, np.ndarray) or x.ndim != ndim or x.dtype.name not in types:
+        if not isinstance(x, np.ndarray | Recordings) or x.ndim != ndim or x.dtype.name not in types:
             found = f"shape {np.shape(x)} and type {getattr(x, 'dtype', type(x).__name__)}"
             raise DataError(f"{name} has {found}; expected {layout}, {' or '.join(types)}")
         if 0 in (x.shape[1:] if name == "val.x" else x.shape):
             raise DataError(f"{name} has shape {x.shape}; expected {layout} with no empty axis")
-        if not len(x):
+        if not len(x) or isinstance(x, Recordings):  # bits on disk: neither read nor in doubt
             return
         check_finite(name, x)
         low, high = x.min(), x.max()

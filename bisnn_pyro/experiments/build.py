@@ -9,10 +9,18 @@ from typing import Any
 
 import torch
 
-from bisnn_pyro.data import StandardEncoder, Task, load_task, make_encoder
+from bisnn_pyro.data import SpikeAugmentation, StandardEncoder, Task, load_task, make_encoder
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.errors import BisnnError, ConfigError, DataError
-from bisnn_pyro.experiments.config import Config, GuideConfig, NetworkConfig, RuleConfig, Table
+from bisnn_pyro.experiments.config import (
+    Config,
+    ConvLayer,
+    DenseLayer,
+    GuideConfig,
+    NetworkConfig,
+    RuleConfig,
+    Table,
+)
 from bisnn_pyro.inference import (
     AutoExpectationNormal,
     AutoExpectationSign,
@@ -36,6 +44,8 @@ from bisnn_pyro.models import (
     CategoricalProbit,
     CategoricalRate,
     CategoricalSteps,
+    Conv,
+    Dense,
     EscapeNeuron,
     Gaussian,
     Likelihood,
@@ -109,6 +119,22 @@ def check_noise(config: Config, task: Any) -> None:
             "train.input_noise and analysis.noise are for features; the data are ready spikes: "
             "set train.input_noise = 0 and analysis.noise = []"
         )
+
+
+def build_augmentation(config: Config, task: Task) -> SpikeAugmentation | None:
+    """Make what changes training examples at random; None where nothing does.
+
+    Raises:
+        ConfigError: if a setting is not for inputs such as the task's.
+    """
+    if not _changed(config.augment, type(config.augment).model_fields):
+        return None
+    try:
+        augmentation = SpikeAugmentation(**config.augment.model_dump(), image_shape=task.image_shape)
+        augmentation.check(task.train.x.shape)
+    except DataError as error:
+        raise ConfigError(f"[augment] does not suit the data: {error}") from error
+    return augmentation
 
 
 def build_task(config: Config) -> Task:
@@ -209,11 +235,12 @@ def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
     net = config.network
     likelihood = build_likelihood(config, task)
     n_inputs = encoder.n_inputs(task.n_features)
+    hidden = [build_layer(layer) for layer in net.hidden]
     if net.name == "sign":
         _unused("network.settings", net.settings)
         _check_sign(config)
-        surrogate = build_surrogate(config)
-        return SignNetwork(n_inputs, net.hidden, likelihood, prior=build_prior(config), surrogate=surrogate)
+        sizes, surrogate = [n for n in hidden if isinstance(n, int)], build_surrogate(config)
+        return SignNetwork(n_inputs, sizes, likelihood, prior=build_prior(config), surrogate=surrogate)
     settings: dict[str, Any] = {
         "prior": build_prior(config),
         "neuron": build_neuron(config),
@@ -226,13 +253,42 @@ def build_model(config: Config, task: Task, encoder: Encoder) -> SpikingGLM:
         "burn_in": net.burn_in,
         "readout_seed": net.readout_seed,
     }
+    if any(isinstance(layer, Conv) for layer in hidden):
+        settings["image_shape"] = image_shape_of(config, task, n_inputs)
     network: Any = SpikingGLM
     if ":" in net.name:
         network = import_reference(net.name, "network.name")
         settings.update({k: v for k, v in net.settings.items() if k != "neuron"})
     else:
         _unused("network.settings", {k: v for k, v in net.settings.items() if k != "neuron"})
-    return construct("[network]", network, n_inputs, net.hidden, likelihood, **settings)
+    return construct("[network]", network, n_inputs, hidden, likelihood, **settings)
+
+
+def build_layer(layer: int | DenseLayer | ConvLayer) -> int | Dense | Conv:
+    """Make the description of a hidden layer; a number of units is one already."""
+    if isinstance(layer, int):
+        return layer
+    settings = layer.model_dump(exclude={"kind"})
+    return Conv(**settings) if isinstance(layer, ConvLayer) else Dense(**settings)
+
+
+def image_shape_of(config: Config, task: Task, n_inputs: int) -> tuple[int, ...]:
+    """Return the shape ``(C, H, W)`` of the network's inputs, for convolutions.
+
+    Raises:
+        ConfigError: if the data are no images, or the encoder makes something else of them.
+    """
+    if task.image_shape is None:
+        raise ConfigError(
+            "network.hidden has a convolution, and the data have no image shape: use dense layers"
+        )
+    if n_inputs != math.prod(task.image_shape):
+        raise ConfigError(
+            f"network.hidden has a convolution, and encoder.name = {config.encoder.name!r} makes {n_inputs} "
+            f"inputs of images {task.image_shape}: choose an encoder with one input a pixel, for example "
+            "'rate', 'latency' or 'direct', or use dense layers"
+        )
+    return task.image_shape
 
 
 def build_guide(config: Config, model: SpikingGLM) -> SynapticGuide:
@@ -338,10 +394,18 @@ def _check_sign(config: Config) -> None:
     if vain:
         names = ", ".join(f"network.{key}" for key in vain)
         raise ConfigError(f"network.name = 'sign' has no use for {names}: leave it out")
+    if not all(isinstance(layer, int) for layer in config.network.hidden):
+        raise ConfigError("network.name = 'sign' has plain dense layers only: make network.hidden numbers")
 
 
 def build_learner(
-    config: Config, model: SpikingGLM, guide: SynapticGuide, encoder: Encoder, *, progress: bool = False
+    config: Config,
+    model: SpikingGLM,
+    guide: SynapticGuide,
+    encoder: Encoder,
+    augment: SpikeAugmentation | None = None,
+    *,
+    progress: bool = False,
 ) -> Learner:
     """Make the learner."""
     train, rule, table = config.train, config.rule, config.guide
@@ -349,7 +413,7 @@ def build_learner(
     settings = TrainSettings(**{k: getattr(train, k) for k in shared}, progress=progress)
     if table.name in EXPECTATION_GUIDES:
         _check_expectation(config)
-        return ExpectationLearner(model, guide, encoder, settings=settings, seed=config.seed)
+        return ExpectationLearner(model, guide, encoder, settings=settings, seed=config.seed, augment=augment)
     return Learner(
         model,
         guide,
@@ -360,4 +424,5 @@ def build_learner(
         temperature=Schedule(table.temperature, table.temperature_end, table.temperature_shape),
         lr_scale=Schedule(1.0, rule.lr_end_factor, rule.lr_shape, rule.lr_warmup),
         seed=config.seed,
+        augment=augment,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -38,8 +38,65 @@ class OpenTable(BaseModel):
         return dict(self.model_extra or {})
 
 
+class AugmentConfig(Table):
+    """Random changes of training examples, afresh each epoch; none by default.
+
+    ``shift`` (pixels) and ``flip`` are for images and recordings with an image shape, ``time_shift`` and
+    ``time_jitter`` (steps) and ``drop`` (a probability) for ready spikes.  What each assumes says
+    :class:`bisnn_pyro.data.SpikeAugmentation`.
+    """
+
+    shift: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    time_shift: Annotated[int, Field(ge=0)] = 0
+    time_jitter: Annotated[int, Field(ge=0)] = 0
+    drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class DenseLayer(Table):
+    """A dense hidden layer, with lateral synapses if ``recurrent``."""
+
+    kind: Literal["dense"]
+    units: Count
+    recurrent: bool = False
+
+
+class ConvLayer(Table):
+    """A convolutional hidden layer; ``pool > 1`` pools its spikes over windows of that side."""
+
+    kind: Literal["conv"]
+    channels: Count
+    kernel: Count
+    stride: Count = 1
+    padding: Annotated[int, Field(ge=0)] = 0
+    pool: Count = 1
+    pooling: Literal["max", "mean"] = "max"
+
+
+def _kind_of_layer(layer: Any) -> Any:
+    """Return which member of :data:`HiddenLayer` a value is meant to be."""
+    if isinstance(layer, Table):
+        return layer.kind  # type: ignore[attr-defined]
+    return layer.get("kind") if isinstance(layer, dict) else "int"
+
+
+HiddenLayer = Annotated[
+    Annotated[Count, Tag("int")] | Annotated[DenseLayer, Tag("dense")] | Annotated[ConvLayer, Tag("conv")],
+    Discriminator(
+        _kind_of_layer,
+        custom_error_type="kind_of_layer",
+        custom_error_message="expected a number of units, or a table with kind = 'dense' or kind = 'conv'",
+    ),
+]
+"""A number of units, which is a plain dense layer, or a table."""
+
+
 class NetworkConfig(Table):
     """The network; input size and number of classes come from the data.
+
+    ``dense`` is the spiking network.  ``hidden`` are its layers, first to last: numbers of units, or tables
+    such as ``{kind = "conv", channels = 16, kernel = 5, pool = 2}`` and ``{kind = "dense", units = 256,
+    recurrent = true}``; convolutions come first and are for images.
 
     ``sign`` is a network of sign units with a bias each and a trained read-out, in one step; of the keys only
     ``hidden`` and the surrogate's are for it.  The surrogate ``auto`` is ``boxcar``, or ``single-step`` for
@@ -47,7 +104,7 @@ class NetworkConfig(Table):
     """
 
     name: Literal["dense", "sign"] | Reference = "dense"
-    hidden: Annotated[list[Count], Field(min_length=1)] = [256, 256]
+    hidden: Annotated[list[HiddenLayer], Field(min_length=1)] = [256, 256]
     neuron: Literal["threshold", "escape", "single-step"] | Reference = "threshold"
     surrogate: Literal["auto", "boxcar", "sigmoid", "fast-sigmoid", "triangle", "arctan", "single-step"] = (
         "auto"
@@ -190,11 +247,14 @@ class AnalysisConfig(Table):
     """What is computed from the draws.
 
     ``temperature_scaling`` adds to each predictor of a classification one ``<predictor>-scaled``, at the
-    temperature with the least NLL on the validation points.
+    temperature with the least NLL on the validation points.  ``early_decisions`` are the numbers of elapsed
+    steps at which the test points are also decided, or how many of them to spread evenly over the sequence;
+    none by default.
     """
 
     bins: Count = 15
     temperature_scaling: bool = False
+    early_decisions: Annotated[int, Field(ge=0)] | list[Count] = 0
     noise: list[NonNegative] = []
     resolution: Annotated[int, Field(ge=2)] = 60
     figures: bool = True
@@ -222,6 +282,7 @@ class Config(Table):
     method: str
     data: OpenTable
     encoder: OpenTable = OpenTable(name="population")
+    augment: AugmentConfig = AugmentConfig()
     network: NetworkConfig = NetworkConfig()
     prior: PriorConfig = PriorConfig()
     likelihood: LikelihoodConfig = LikelihoodConfig()
@@ -243,7 +304,7 @@ class Config(Table):
         """The table ``[data]`` without the place of a published set's files; one's own keep their name."""
         data = self.data.model_dump()
         path = data.pop("path", None)
-        if data["name"] in ("npz", "mat") and path is not None:
+        if data["name"] in ("npz", "mat", "events") and path is not None:
             data["path"] = Path(path).name
         return data
 

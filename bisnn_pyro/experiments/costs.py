@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bisnn_pyro.experiments.fitted import FittedRun
-from bisnn_pyro.inference import encode_all, point_draws, posterior_draws
+from bisnn_pyro.inference import point_draws, posterior_draws
+from bisnn_pyro.inference.inputs import chosen_rows
+from bisnn_pyro.inference.paths import bytes_per_example
 from bisnn_pyro.inference.seeding import Purpose, seeded
 
 FLOAT_BITS = 32
 MAX_POINTS = 250
 MAX_MEMBERS = 4
 _CHUNK = 50
-"""Examples simulated at once, which bounds the memory."""
+"""Examples simulated at once,"""
+_MEMORY = 192 * 2**20
+"""and fewer where they would take more bytes than this."""
 
 
 def weight_bits(fitted: FittedRun) -> dict[str, int]:
@@ -25,7 +29,8 @@ def weight_bits(fitted: FittedRun) -> dict[str, int]:
     A synapse of a binary network (``mode``, or a member of ``committee``) takes 1 bit, any other 32: real
     weights, and ``mean`` and ``moments``, which compute with a number a synapse.  A committee of S keeps S
     networks.  Biases take 32 bits each, once for all members; a normalised neuron 64 for each member, the
-    scale and the offset into which its parameters and its own statistics fold.
+    scale and the offset into which its parameters and its own statistics fold.  The weights of a convolution
+    count once for all places, and its biases and normalisation once a channel.
 
     Not counted: fixed random read-outs (a seed makes them), the noise of a regression, a temperature, and
     packing into words.
@@ -46,7 +51,8 @@ def spikes_per_inference(fitted: FittedRun, x: np.ndarray) -> dict[str, float | 
     """Return the hidden spikes that one test point costs each predictor, on average.
 
     They are summed over all hidden layers and all T steps, burn-in included, and over the S members of a
-    committee.  Inputs and read-outs do not count, nor do the spikes of a reference batch.
+    committee; those of a pooling layer are its units' own, before pooling.  Inputs and read-outs do not
+    count, nor do the spikes of a reference batch.
 
     The mean is over at most 250 test points, evenly spread, and the first 4 members, encoded and drawn by
     ``predict.seed``: an estimate, whose error is that of so few, small where points fire alike.
@@ -60,8 +66,8 @@ def spikes_per_inference(fitted: FittedRun, x: np.ndarray) -> dict[str, float | 
         not 0 and 1.
     """
     seed = fitted.config.predict.seed
-    some = x[np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))]
-    blocks = encode_all(fitted.encoder, torch.as_tensor(some), seed)
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
+    blocks = fitted.encode(chosen_rows(x, chosen))
     result: dict[str, float | None] = {}
     was_training = fitted.model.training
     fitted.model.eval()
@@ -70,7 +76,7 @@ def spikes_per_inference(fitted: FittedRun, x: np.ndarray) -> dict[str, float | 
             for predictor in fitted.predictors:
                 counts = [_count(fitted, w, blocks) for w in _networks(fitted, predictor, seed)]
                 found = [count for count in counts if count is not None]
-                mean = float(np.mean(found)) / len(some) if found else None
+                mean = float(np.mean(found)) / len(chosen) if found else None
                 result[predictor] = None if mean is None else mean * _members(fitted, predictor)
     finally:
         fitted.model.train(was_training)
@@ -92,13 +98,15 @@ def _networks(fitted: FittedRun, predictor: str, seed: int) -> list[dict[str, Te
     return []
 
 
-def _count(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: list[Tensor]) -> float | None:
+def _count(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor]) -> float | None:
     """Return the hidden spikes of one network on all blocks, None if its units do not spike."""
     total = 0.0
     some = next(iter(weights.values()))
     for block in blocks:
-        for inputs in block.split(_CHUNK, dim=1):
-            run = fitted.model.simulate(weights, inputs.to(device=some.device, dtype=some.dtype))
+        need = bytes_per_example(fitted.model, block.shape[0])
+        for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
+            inputs = inputs.to(device=some.device, dtype=some.dtype)
+            run = fitted.model.simulate(weights, inputs, record=False)
             if not run.spikes or any(float(s.min()) < 0 for s in run.spikes):
                 return None
             total += sum(float(s.sum(dtype=torch.float64)) for s in run.spikes)

@@ -11,6 +11,7 @@ import numpy as np
 from bisnn_pyro.analysis import classification_metrics, regression_metrics, run_inference_data, save_idata
 from bisnn_pyro.data import Task, curve_grid, gaussian_noise
 from bisnn_pyro.experiments.costs import spikes_per_inference, weight_bits
+from bisnn_pyro.experiments.early import collectors, early_votes
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.temperatures import SCALED, fit_temperatures, with_scaled
@@ -31,25 +32,32 @@ class Evaluation:
         scores: by predictor.
         shifted: scores on noisy inputs, by the noise's standard deviation and predictor.
         temperatures: by predictor; empty where none were asked for.
+        early: votes ``[K, N, C]`` before the end, by predictor; empty where none were asked for.
     """
 
     predictions: dict[str, Prediction]
     scores: dict[str, Scores]
     shifted: dict[str, dict[str, Scores]]
     temperatures: dict[str, float] = field(default_factory=dict)
+    early: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
     """Let every predictor vote on the test points, and on noisy copies of them."""
     test = task.test
     temperatures = fit_temperatures(fitted, task)
+    inputs, early = fitted.encode(test.x), collectors(fitted, len(test))
     predictions = with_scaled(
-        {p: fitted.predict_scaled(test.x, test.y, predictor=p) for p in fitted.predictors}, temperatures
+        {
+            p: fitted.predict_scaled(inputs, test.y, predictor=p, early=early.get(p))
+            for p in fitted.predictors
+        },
+        temperatures,
     )
     scores = {p: score(v, test.y, fitted.config.analysis.bins) for p, v in predictions.items()}
     shifted = {}
     for std in fitted.config.analysis.noise:
-        noisy = gaussian_noise(test.x, std, fitted.config.predict.seed)
+        noisy = fitted.encode(gaussian_noise(test.x, std, fitted.config.predict.seed))
         votes = with_scaled(
             {p: fitted.predict_scaled(noisy, predictor=p) for p in fitted.predictors}, temperatures
         )
@@ -57,7 +65,7 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
     if fitted.config.data.name == "curve":
         for predictor in fitted.predictors:
             scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
-    return Evaluation(predictions, scores, shifted, temperatures)
+    return Evaluation(predictions, scores, shifted, temperatures, early_votes(early, temperatures))
 
 
 def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
@@ -98,6 +106,8 @@ def metrics_record(
         record["units"] = "target rescaled to [0, 1] on the training set"
     if evaluation.shifted:
         record["noise"] = evaluation.shifted
+    if task.notes:
+        record["notes"] = list(task.notes)
     validated = [row for row in history if "val_nll" in row]
     if validated:
         record["val_nll"] = min(row["val_nll"] for row in validated)

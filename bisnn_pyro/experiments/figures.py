@@ -19,6 +19,7 @@ from bisnn_pyro.analysis import (
 )
 from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.data import Task, curve_grid
+from bisnn_pyro.experiments.early import early_plots
 from bisnn_pyro.experiments.evaluate import Evaluation
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.folder import RunFolder
@@ -60,6 +61,8 @@ def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> No
                 task.test.y,
             )
         save("reliability", plot_reliability(votes, configs[0].analysis.bins))
+    for name, plot in early_plots(dict(zip(methods, runs, strict=True))).items():
+        save(name, plot)
     if has_map(task):
         panels: dict[str, np.ndarray] = {}
         for folder in runs:

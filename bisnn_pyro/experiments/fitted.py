@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
+    EarlyVotes,
     Prediction,
     SynapticGuide,
     encode_all,
@@ -30,6 +32,7 @@ from bisnn_pyro.inference import (
     predict,
     predict_moments,
 )
+from bisnn_pyro.inference.inputs import EncodedBlocks, as_inputs
 from bisnn_pyro.models import SpikingGLM
 
 FORMAT = "1"
@@ -49,6 +52,7 @@ class Preprocessing:
         labels: original labels to indices.
         target_scaler: original targets to the network's units.
         standardiser: statistics of the training features, where the encoder uses them.
+        image_shape: ``(C, H, W)`` where the features are flattened images.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Preprocessing:
     labels: LabelMap | None = None
     target_scaler: TargetScaler | None = None
     standardiser: Standardiser | None = None
+    image_shape: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, task: Task, encoder: Encoder) -> Preprocessing:
@@ -74,19 +79,24 @@ class Preprocessing:
             task.labels,
             task.target_scaler,
             getattr(encoder, "standardiser", None),
+            task.image_shape,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; a part that came with a later release only where it is used."""
         parts = {"scaler": self.scaler, "labels": self.labels, "target_scaler": self.target_scaler}
-        plain = {k: v for k, v in self.__dict__.items() if k not in parts and k != "standardiser"}
+        later: dict[str, Any] = {"standardiser": self.standardiser and self.standardiser.to_dict()}
+        later["image_shape"] = self.image_shape and list(self.image_shape)
+        plain = {k: v for k, v in self.__dict__.items() if k not in parts and k not in later}
         plain |= {k: None if v is None else v.to_dict() for k, v in parts.items()}
-        return plain if self.standardiser is None else plain | {"standardiser": self.standardiser.to_dict()}
+        return plain | {k: v for k, v in later.items() if v is not None}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """Return what :meth:`to_dict` wrote."""
         values = {"standardiser": None, **values}
+        shape = values.get("image_shape")
+        values["image_shape"] = None if shape is None else tuple(shape)
         readers: dict[str, Any] = {
             "scaler": FeatureScaler,
             "labels": LabelMap,
@@ -120,16 +130,17 @@ class FittedRun:
         """What can vote, as the guide says; the first is the default."""
         return self.guide.predictors
 
-    def prepare(self, x: ArrayLike) -> np.ndarray:
-        """Scale raw inputs ``[N, ...]`` as the training set was scaled.
+    def prepare(self, x: Any) -> Any:
+        """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
 
         Raises:
             DataError: if the shape is not that of the training inputs.
         """
-        array = np.asarray(x)
         pre = self.preprocessing
+        on_demand = pre.spiking and hasattr(x, "shape") and hasattr(x, "dtype")
+        array = x if on_demand else np.asarray(x)
         if pre.spiking:
-            if array.ndim != 3 or array.shape[1:] != (pre.n_steps, pre.n_features):
+            if len(array.shape) != 3 or tuple(array.shape[1:]) != (pre.n_steps, pre.n_features):
                 raise DataError(
                     f"x has shape {array.shape}; expected spikes [N, {pre.n_steps}, {pre.n_features}]"
                 )
@@ -168,37 +179,93 @@ class FittedRun:
         noise = prediction.noise_scale * float(scaler.span)
         return replace(prediction, draws=scaler.inverse(prediction.draws), noise_scale=noise)
 
+    def predict_early(
+        self,
+        x: ArrayLike,
+        steps: Sequence[int],
+        *,
+        predictor: str | None = None,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Let one predictor vote on raw inputs before their time is over, all votes from one simulation.
+
+        Args:
+            x: as for :meth:`predict`.
+            steps: numbers of elapsed steps, ascending and beyond ``network.burn_in``; what it means to vote
+                then says :class:`~bisnn_pyro.inference.EarlyVotes`.
+            predictor: as for :meth:`predict`; not ``moments``, which knows no time.
+            draws: as for :meth:`predict`.
+            seed: as for :meth:`predict`.
+
+        Returns:
+            The members' probabilities ``[K, S, N, C]`` at the K steps, or means ``[K, S, N]`` of a regression
+            in the targets' original units; the mean over S is the committee's vote.
+        """
+        predictor = self._known(predictor)
+        blocks = self.encode(self.prepare(x), seed)
+        early = EarlyVotes(self.model, steps, self.n_members(predictor, draws), blocks.n_examples)
+        self.predict_scaled(blocks, predictor=predictor, draws=draws, seed=seed, early=early)
+        scaler = self.preprocessing.target_scaler
+        return early.draws if scaler is None else scaler.inverse(early.draws)
+
+    def encode(self, x: Any, seed: int | None = None) -> EncodedBlocks:
+        """Encode scaled inputs, as a ``Task`` holds them, for several calls of :meth:`predict_scaled`."""
+        return encode_all(self.encoder, as_inputs(x), self.config.predict.seed if seed is None else seed)
+
     def predict_scaled(
         self,
-        x: np.ndarray,
+        x: Any,
         y: np.ndarray | None = None,
         *,
         predictor: str | None = None,
         draws: int | None = None,
         seed: int | None = None,
+        early: EarlyVotes | None = None,
     ) -> Prediction:
         """Let one predictor vote on inputs that are scaled already, as a ``Task`` holds them.
 
+        Args:
+            x: scaled inputs ``[N, ...]``, or what :meth:`encode` made of them.
+            y: targets ``[N]``, for ``log_likelihood``.
+            predictor: as for :meth:`predict`.
+            draws: as for :meth:`predict`.
+            seed: as for :meth:`predict`; inputs that are encoded already have had theirs.
+            early: collects votes before the end.
+
         Raises:
-            DataError: if this run has no such predictor, or ``draws`` is not positive.
+            DataError: if this run has no such predictor, ``draws`` is not positive, or early votes are
+                wanted of ``moments``.
         """
-        if predictor is not None and predictor not in self.predictors:
-            raise DataError(f"predictor is {predictor!r}; this run has {', '.join(self.predictors)}")
-        if draws is not None and draws < 1:
-            raise DataError(f"draws is {draws}; a committee needs at least one member")
+        predictor = self._known(predictor)
+        n_draws = self.n_members(predictor, draws)
         seed = self.config.predict.seed if seed is None else seed
-        predictor = predictor or self.predictors[0]
-        blocks = encode_all(self.encoder, torch.as_tensor(x), seed)
+        blocks = x if isinstance(x, EncodedBlocks) else self.encode(x, seed)
         targets = None if y is None else torch.as_tensor(y)
         if predictor == "moments":
+            if early is not None:
+                raise DataError("the predictor 'moments' knows no time; early votes need another")
             return predict_moments(self.model, self.guide, blocks, y=targets)
         if predictor == "committee":
-            n = draws or self.config.predict.draws
             source = posterior_draws(self.guide, seed)
         else:
-            n = 1
             source = point_draws(self.guide.mean() if predictor == "mean" else self.guide.mode())
-        return predict(self.model, source, blocks, n_draws=n, y=targets, seed=seed)
+        return predict(self.model, source, blocks, n_draws=n_draws, y=targets, seed=seed, watch=early)
+
+    def n_members(self, predictor: str, draws: int | None = None) -> int:
+        """Return how many networks a predictor lets vote: ``draws`` or the config's, or one.
+
+        Raises:
+            DataError: if ``draws`` is not positive.
+        """
+        if draws is not None and draws < 1:
+            raise DataError(f"draws is {draws}; a committee needs at least one member")
+        return (draws or self.config.predict.draws) if predictor == "committee" else 1
+
+    def _known(self, predictor: str | None) -> str:
+        if predictor is not None and predictor not in self.predictors:
+            raise DataError(f"predictor is {predictor!r}; this run has {', '.join(self.predictors)}")
+        return predictor or self.predictors[0]
 
     def save(self, folder: RunFolder) -> None:
         """Write the posterior and the preprocessing."""

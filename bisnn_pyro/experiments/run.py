@@ -13,6 +13,7 @@ import torch
 
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import (
+    build_augmentation,
     build_encoder,
     build_guide,
     build_learner,
@@ -21,6 +22,7 @@ from bisnn_pyro.experiments.build import (
     check_noise,
 )
 from bisnn_pyro.experiments.config import Config, flat_keys
+from bisnn_pyro.experiments.early import check_early_decisions, write_early_decisions
 from bisnn_pyro.experiments.evaluate import evaluate, metrics_record, write_inference_data
 from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, Preprocessing, load_run
@@ -29,6 +31,7 @@ from bisnn_pyro.experiments.predictions import write_predictions
 from bisnn_pyro.experiments.temperatures import check_temperature_scaling
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History
+from bisnn_pyro.inference.inputs import as_inputs
 from bisnn_pyro.inference.process import steady_process
 from bisnn_pyro.inference.seeding import Purpose, seeded
 
@@ -105,7 +108,9 @@ def new_fit(config: Config, task: Any) -> FittedRun:
     """Build everything that a config and a task determine; nothing is trained yet."""
     check_noise(config, task)
     check_temperature_scaling(config, task)
+    build_augmentation(config, task)  # a wrong one is refused here, before anything is written
     encoder = build_encoder(config, task)
+    check_early_decisions(config, task, encoder.n_steps)
     with seeded(config.seed, Purpose.INITIALISATION):
         model = build_model(config, task, encoder)
         guide = build_guide(config, model)
@@ -123,9 +128,12 @@ def fit(
     """Train; with a folder, write checkpoints into it, the last one at the end."""
     config = fitted.config
     save = None if folder is None else _Checkpoints(folder, config)
-    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, progress=progress)
+    augment = build_augmentation(config, task)
+    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, progress=progress)
+    train, val = ((as_inputs(s.x), torch.as_tensor(s.y)) for s in (task.train, task.val))
     result = learner.fit(
-        *(torch.as_tensor(a) for s in (task.train, task.val) for a in (s.x, s.y)),
+        *train,
+        *val,
         resume=checkpoint and checkpoint["learner"],
         on_epoch=save,
     )
@@ -207,6 +215,7 @@ def analyse(
     evaluation = evaluate(fitted, task)
     write_inference_data(folder, fitted, task, evaluation, history)
     write_predictions(folder, task.test.y, evaluation.predictions)
+    write_early_decisions(folder, fitted, task, evaluation.early)
     if fitted.config.analysis.figures:
         draw_run_figures(folder, fitted, task, evaluation, history)
     metrics = metrics_record(fitted, task, evaluation, history, seconds, best)

@@ -41,7 +41,8 @@ def fit_temperatures(fitted: FittedRun, task: Task) -> dict[str, float]:
     """
     if not fitted.config.analysis.temperature_scaling:
         return {}
-    votes = {p: fitted.predict_scaled(task.val.x, predictor=p).mean for p in fitted.predictors}
+    inputs = fitted.encode(task.val.x)
+    votes = {p: fitted.predict_scaled(inputs, predictor=p).mean for p in fitted.predictors}
     return {p: fit_temperature(vote, task.val.y) for p, vote in votes.items()}
 
 

@@ -2,6 +2,7 @@
 
 from bisnn_pyro.inference.bimu import BiMU
 from bisnn_pyro.inference.committee import Prediction, encode_all, point_draws, posterior_draws, predict
+from bisnn_pyro.inference.early import EarlyVotes
 from bisnn_pyro.inference.ebp import ExpectationLearner, ExpectationUpdates, predict_moments
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
 from bisnn_pyro.inference.exact import ExactPosterior, exact_posterior
@@ -29,6 +30,7 @@ __all__ = [
     "AutoStraightThrough",
     "BayesianLearningRule",
     "BiMU",
+    "EarlyVotes",
     "ExactPosterior",
     "ExpectationLearner",
     "ExpectationUpdates",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,11 @@ from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.guides import SynapticGuide
-from bisnn_pyro.inference.paths import Source, choose_path, dense_parts, packed_parts
-from bisnn_pyro.inference.seeding import Purpose, generator, seeded
+from bisnn_pyro.inference.inputs import Encode, EncodedBlocks, Inputs, count_examples, groups
+from bisnn_pyro.inference.paths import Part, Source, choose_path, dense_parts, packed_parts
+from bisnn_pyro.inference.seeding import Purpose, seeded
 from bisnn_pyro.models import SpikingGLM, Window
 from bisnn_pyro.models.likelihoods import Regression
-
-Encode = Callable[[Tensor, torch.Generator | None], Tensor]
-
-_ENCODING_BLOCK = 250
-"""Examples encoded under one seed, so that the spikes do not depend on how memory is chunked."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +41,13 @@ class Prediction:
         return self.draws.astype(np.float64).mean(axis=0)
 
 
-def encode_all(encode: Encode, x: Tensor, seed: int) -> list[Tensor]:
-    """Encode ``x`` ``[N, ...]`` block by block, each under its own seed; return ``[T, B, I]`` blocks."""
-    blocks = x.split(_ENCODING_BLOCK) if len(x) else [x]
-    return [_compact(encode(block, generator(seed, Purpose.ENCODING, k))) for k, block in enumerate(blocks)]
+def encode_all(encode: Encode, x: Inputs, seed: int) -> EncodedBlocks:
+    """Encode ``x`` ``[N, ...]`` block by block, each under its own seed; a sequence of ``[T, B, I]``.
 
-
-def _compact(spikes: Tensor) -> Tensor:
-    """Store binary spikes in a byte each; a constant current stays one step in memory."""
-    if spikes.stride(0) == 0 or spikes.shape[0] == 0:
-        return spikes
-    as_bytes = spikes.to(torch.uint8)
-    return as_bytes if torch.equal(as_bytes.to(spikes.dtype), spikes) else spikes
+    Blocks are read and encoded when they are asked for, and kept where all of them together take little
+    memory, see :class:`~bisnn_pyro.inference.inputs.EncodedBlocks`.
+    """
+    return EncodedBlocks(encode, x, seed)
 
 
 def point_draws(weights: Mapping[str, Tensor]) -> Source:
@@ -73,13 +64,14 @@ def posterior_draws(guide: SynapticGuide, seed: int) -> Source:
 def predict(
     model: SpikingGLM,
     source: Source,
-    blocks: list[Tensor],
+    blocks: Sequence[Tensor],
     *,
     n_draws: int,
     y: Tensor | None = None,
     path: str = "auto",
     memory: int = 192 * 2**20,
     seed: int = 0,
+    watch: Callable[[Part], None] | None = None,
 ) -> Prediction:
     """Let ``n_draws`` networks vote on encoded inputs.
 
@@ -97,13 +89,14 @@ def predict(
         path: ``packed``, ``dense``, or ``auto`` for whichever suits; what ran is in the result.
         memory: working memory of the dense path to aim at, in bytes.
         seed: of the hidden spikes of stochastic neurons (which then depend on the chunking as well).
+        watch: called with all read-outs over time, chunk by chunk: for whatever else is wanted of them.
 
     Raises:
         ModelError: if there are no members, or ``packed`` was asked for and cannot run.
     """
     if n_draws < 1:
         raise ModelError(f"a committee needs at least one member, not {n_draws}")
-    n_points = sum(block.shape[1] for block in blocks)
+    n_points = count_examples(blocks)
     window = Window(burn_in=model.burn_in)
     outputs: np.ndarray | None = None
     log_likelihood = None if y is None else np.empty((n_draws, n_points))
@@ -112,11 +105,8 @@ def predict(
     try:
         path = choose_path(path, model, source)
         with seeded(seed, Purpose.HIDDEN_SPIKES):
-            if path == "packed":
-                parts = packed_parts(model, source, blocks, n_draws)
-            else:
-                parts = dense_parts(model, source, blocks, n_draws, memory)
-            for member, point, readout in parts:
+            for part in _parts(model, source, blocks, n_draws, path, memory):
+                member, point, readout = part
                 vote = model.likelihood.predict(readout, window).cpu().numpy()
                 if outputs is None:
                     outputs = np.empty((n_draws, n_points, *vote.shape[2:]))
@@ -126,8 +116,23 @@ def predict(
                 if y is not None and log_likelihood is not None:
                     score = model.likelihood.log_prob(readout, y[points].to(readout.device), window)
                     log_likelihood[members, points] = score.cpu().numpy()
+                if watch is not None:
+                    watch(part)
     finally:
         model.train(was_training)
     scale = float(model.likelihood.noise_scale) if isinstance(model.likelihood, Regression) else None
     assert outputs is not None
     return Prediction(outputs, log_likelihood, scale, path)
+
+
+def _parts(
+    model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, path: str, memory: int
+) -> Iterator[Part]:
+    """Run all members on one group of blocks after the other: each example is read once."""
+    for first, group in groups(blocks):
+        if path == "packed":
+            parts = packed_parts(model, source, group, n_draws)
+        else:
+            parts = dense_parts(model, source, group, n_draws, memory)
+        for part in parts:
+            yield part._replace(point=first + part.point)

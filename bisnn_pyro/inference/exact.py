@@ -51,7 +51,7 @@ def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int 
         ModelError: if there are too many synapses, or one is not binary, or neurons are stochastic.
     """
     modules = [*model.layers, *([] if model.readout is None else [model.readout])]
-    shapes = {name: (m.fan_out, m.fan_in) for name, m in zip(model.weight_sites, modules, strict=True)}
+    shapes = model.weight_shapes
     n = sum(o * i for o, i in shapes.values())
     if n > MAX_SYNAPSES:
         raise ModelError(f"{n} synapses are too many to enumerate; at most {MAX_SYNAPSES}")

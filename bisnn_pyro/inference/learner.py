@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import DataError, ModelError
-from bisnn_pyro.inference.committee import Encode
 from bisnn_pyro.inference.guides import SynapticGuide
 from bisnn_pyro.inference.history import History
+from bisnn_pyro.inference.inputs import Augment, Encode, Inputs
 from bisnn_pyro.inference.interrupt import StopRequest
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, seeded
@@ -105,6 +105,8 @@ class Learner:
         temperature: schedule of a relaxed guide's temperature.
         lr_scale: schedule of a factor on every optimiser's learning rate.
         seed: of initialisation, order, encoding and draws; the caller's random state is untouched.
+        augment: changes training examples ``[B, ...]`` at random before they are encoded, afresh each epoch;
+            neither those of the reference batch nor any for validation.
     """
 
     model: SpikingGLM
@@ -116,6 +118,7 @@ class Learner:
     temperature: Schedule | None = None
     lr_scale: Schedule = field(default_factory=lambda: Schedule(1.0))
     seed: int = 0
+    augment: Augment | None = None
 
     def make_updater(self) -> Updater:
         """Return what moves the posterior; called once the parameters exist."""
@@ -135,15 +138,18 @@ class Learner:
 
     def fit(
         self,
-        x: Tensor,
+        x: Inputs,
         y: Tensor,
-        x_val: Tensor | None = None,
+        x_val: Inputs | None = None,
         y_val: Tensor | None = None,
         *,
         resume: dict[str, Any] | None = None,
         on_epoch: Callable[[History, Callable[[], Checkpoint]], None] | None = None,
     ) -> FitResult:
         """Train on features ``x`` ``[N, ...]`` and targets ``y`` ``[N]``.
+
+        Features may be an array on demand (:class:`~bisnn_pyro.inference.inputs.ArrayOnDemand`), such as
+        recordings on a disk: of it a mini-batch is read at a time.
 
         Args:
             x: training features.
@@ -176,12 +182,13 @@ class Learner:
         return FitResult(run.history, run.best_epoch, interrupted, run.seconds, run.last_checkpoint)
 
 
-def _check_data(x: Tensor, y: Tensor, *, suffix: str = "", at_least: int = 1) -> None:
+def _check_data(x: Inputs, y: Tensor, *, suffix: str = "", at_least: int = 1) -> None:
     if len(x) != len(y) or len(x) < at_least:
         raise DataError(
             f"x{suffix} has {len(x)} examples and y{suffix} {len(y)}; both need the same number, "
             f"at least {at_least}"
         )
     for name, values in (("x", x), ("y", y)):
-        if not bool(values.isfinite().all()):
+        # What is read on demand is looked at when it is read.
+        if isinstance(values, Tensor) and not bool(values.isfinite().all()):
             raise DataError(f"{name}{suffix} is not finite everywhere; drop or fill NaN and infinity first")

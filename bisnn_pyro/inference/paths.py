@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models import SpikingGLM, Window
+from bisnn_pyro.models import ConvSynapses, RecurrentSynapses, SpikingGLM, Window
 from bisnn_pyro.models.kernels import current_backend
 from bisnn_pyro.models.packed_network import PackedInput, PackedNetwork, why_not_packed
 
@@ -31,7 +32,7 @@ class Part(NamedTuple):
 
 
 def dense_parts(
-    model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int, memory: int
+    model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, memory: int
 ) -> Iterator[Part]:
     """Run draws side by side in floating point; any neuron, any weights, any device.
 
@@ -39,32 +40,35 @@ def dense_parts(
     """
     total = blocks[0].shape[0]
     need = bytes_per_example(model, total)
-    reference = model.reference
-    beside = reference.shape[-2] if model.normalise and reference is not None else 0  # runs with each chunk
+    fitting, most = memory // need, max(block.shape[1] for block in blocks)
+    n_reference = model.reference.shape[-2] if model.normalise and model.reference is not None else 0
+    # A large reference runs once for each draw, a small one with each chunk.
+    ahead = fitting < n_reference + min(most, n_reference // 4)
+    beside = 0 if ahead else n_reference
     # A normalised network's statistics are those of the whole sequence.
     n_steps = total if model.normalise else max(1, min(total, total * memory // need))
     chunked = n_steps < total
-    n_examples = max(1, min(max(block.shape[1] for block in blocks), memory // need - beside))
+    n_examples = max(1, min(most, fitting - beside))
     n_members = max(1, min(n_draws, memory // (need * (n_examples + beside))))
     for first in range(0, n_draws, n_members):
         weights = source(first, min(n_members, n_draws - first))
         some = next(iter(weights.values()))
         device, dtype = some.device, some.dtype
+        moments = model.reference_moments(weights, n_examples) if ahead else None
         point = 0
         for block in blocks:
             for spikes in block.split(n_examples, dim=1):
                 readouts, state = [], None
                 for part in spikes.split(n_steps, dim=0):
-                    run = model.simulate(
-                        weights, part.to(device=device, dtype=dtype), state, record=False, carry=chunked
-                    )
+                    part = part.to(device=device, dtype=dtype)
+                    run = model.simulate(weights, part, state, record=False, carry=chunked, moments=moments)
                     readouts.append(run.readouts[-1])
                     state = run.state
                 yield Part(first, point, _counted(model, torch.cat(readouts, dim=-3)))
                 point += spikes.shape[1]
 
 
-def packed_parts(model: SpikingGLM, source: Source, blocks: list[Tensor], n_draws: int) -> Iterator[Part]:
+def packed_parts(model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int) -> Iterator[Part]:
     """Run one draw a thread in packed arithmetic; as many threads as torch has."""
     for block in blocks:
         model.check_inputs(block)
@@ -116,6 +120,16 @@ def _counted(model: SpikingGLM, readout: Tensor) -> Tensor:
 
 
 def bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
-    """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes."""
-    sizes = [(int(layer.fan_in), int(layer.fan_out)) for layer in model.synapses]
-    return 4 * n_steps * (max(i + 4 * o for i, o in sizes) + sum(2 * o for _, o in sizes))
+    """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes.
+
+    A convolution also holds its inputs in its own order, a pooling layer the place of each maximum, and
+    lateral synapses the trace of what they hear.
+    """
+    at_once, kept = [], 0
+    for layer, pool in zip(model.synapses, model.pools, strict=True):
+        i, o = int(layer.n_inputs), int(layer.n_units)
+        beside = i if isinstance(layer, ConvSynapses) else o if isinstance(layer, RecurrentSynapses) else 0
+        pooled = 0 if pool is None else math.prod(pool.pooled)
+        at_once.append(i + 4 * o + beside + 2 * pooled)
+        kept += 2 * o + pooled
+    return 4 * n_steps * (max(at_once) + kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from bisnn_pyro.errors import DivergenceError, ModelError
 from bisnn_pyro.inference.committee import encode_all
 from bisnn_pyro.inference.history import History, Row
+from bisnn_pyro.inference.inputs import Inputs, rows
 from bisnn_pyro.inference.interrupt import StopRequest
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator
 
@@ -28,7 +29,7 @@ class TrainingRun:
     """One call of :meth:`Learner.fit`: its mutable state and its steps."""
 
     def __init__(
-        self, learner: Learner, x: Tensor, y: Tensor, x_val: Tensor | None, y_val: Tensor | None
+        self, learner: Learner, x: Inputs, y: Tensor, x_val: Inputs | None, y_val: Tensor | None
     ) -> None:
         self.learner, self.settings = learner, learner.settings
         self.model, self.guide = learner.model, learner.guide
@@ -38,7 +39,7 @@ class TrainingRun:
         self.model.dataset_size = len(x)
         self._prepare(learner)
         self.updater = learner.make_updater()
-        self.validation: tuple[list[Tensor], Tensor] | None = None
+        self.validation: tuple[Sequence[Tensor], Tensor] | None = None
         if x_val is not None and y_val is not None and len(x_val):
             blocks = encode_all(learner.encode, x_val, derived_seed(learner.seed, Purpose.VALIDATION))
             self.validation = (blocks, y_val)
@@ -51,7 +52,7 @@ class TrainingRun:
     def _prepare(self, learner: Learner) -> None:
         self.model.train()
         self.guide.train()
-        first = learner.encode(self.x[:1], generator(learner.seed, Purpose.INITIALISATION))
+        first = learner.encode(rows(self.x, slice(1)), generator(learner.seed, Purpose.INITIALISATION))
         if first.shape[0] <= self.model.burn_in:
             raise ModelError(
                 f"network.burn_in = {self.model.burn_in} leaves nothing of {first.shape[0]} encoded steps"
@@ -64,8 +65,8 @@ class TrainingRun:
         if self.model.normalise:
             # A random subset: a file may be sorted by class.
             chosen = torch.randperm(len(self.x), generator=generator(learner.seed, Purpose.REFERENCE))
-            rows = self.x[chosen[: self.settings.reference_size]]
-            self.model.set_reference(learner.encode(rows, generator(learner.seed, Purpose.REFERENCE, 1)))
+            some = rows(self.x, chosen[: self.settings.reference_size])
+            self.model.set_reference(learner.encode(some, generator(learner.seed, Purpose.REFERENCE, 1)))
 
     @property
     def seconds(self) -> float:
@@ -143,7 +144,9 @@ class TrainingRun:
         return row | scheduled | {"seconds": time.perf_counter() - started}
 
     def _features(self, index: Tensor) -> Tensor:
-        x, std = self.x[index], self.settings.input_noise
+        x, std = rows(self.x, index), self.settings.input_noise
+        if self.learner.augment is not None:
+            x = self.learner.augment(x, self.spikes)
         if not std:
             return x
         noise = torch.randn(x.shape, generator=self.spikes, dtype=x.dtype)

@@ -37,5 +37,5 @@ class Updater(ABC):
         """
 
     @abstractmethod
-    def validate(self, blocks: list[Tensor], y: Tensor, seed: int) -> Row:
+    def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
         """Return ``val_nll``, and the accuracy or RMSE, on encoded inputs and targets ``[N]``."""

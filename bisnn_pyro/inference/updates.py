@@ -71,7 +71,7 @@ class Updates(Updater):
             row["temperature"] = float(self.guide.temperature)
         return row | {"lr_scale": scale}
 
-    def validate(self, blocks: list[Tensor], y: Tensor, seed: int) -> Row:
+    def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
         """Score a committee of hard draws, see :func:`validate`."""
         return validate(self.model, self.guide, blocks, y, n_draws=self.validation_draws, seed=seed)
 

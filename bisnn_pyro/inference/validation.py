@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ FLOOR = math.log(1e-12)
 
 
 def validate(
-    model: SpikingGLM, guide: SynapticGuide, blocks: list[Tensor], y: Tensor, *, n_draws: int, seed: int
+    model: SpikingGLM, guide: SynapticGuide, blocks: Sequence[Tensor], y: Tensor, *, n_draws: int, seed: int
 ) -> dict[str, float]:
     """Return the committee's mean NLL on encoded data, and its accuracy or RMSE.
 

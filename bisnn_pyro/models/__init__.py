@@ -1,7 +1,9 @@
 """Models: time kernels, neurons, synapses, priors, likelihoods, and the spiking GLM made of them."""
 
+from bisnn_pyro.models.architecture import Conv, Dense
+from bisnn_pyro.models.convolution import ConvSynapses
 from bisnn_pyro.models.kernels import TimeConstants, use_backend
-from bisnn_pyro.models.layers import DenseSynapses, Normalisation
+from bisnn_pyro.models.layers import DenseSynapses, RecurrentSynapses, Synapses
 from bisnn_pyro.models.likelihoods import (
     BernoulliRate,
     BernoulliSteps,
@@ -13,10 +15,13 @@ from bisnn_pyro.models.likelihoods import (
     SpikeTrainBernoulli,
     Window,
 )
-from bisnn_pyro.models.network import NetworkState, Simulation, SpikingGLM
+from bisnn_pyro.models.network import SpikingGLM
 from bisnn_pyro.models.neurons import EscapeNeuron, Neuron, NeuronState, ThresholdNeuron
+from bisnn_pyro.models.normalisation import ChannelNormalisation, Normalisation
+from bisnn_pyro.models.pooling import SpikePool
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
 from bisnn_pyro.models.sign_network import SignNetwork, SignNeuron
+from bisnn_pyro.models.simulation import NetworkState, Simulation
 from bisnn_pyro.models.single_step import SingleStepNeuron
 from bisnn_pyro.models.surrogate import (
     SURROGATES,
@@ -39,6 +44,10 @@ __all__ = [
     "CategoricalProbit",
     "CategoricalRate",
     "CategoricalSteps",
+    "ChannelNormalisation",
+    "Conv",
+    "ConvSynapses",
+    "Dense",
     "DenseSynapses",
     "EscapeNeuron",
     "FastSigmoid",
@@ -50,15 +59,18 @@ __all__ = [
     "NormalPrior",
     "Normalisation",
     "Prior",
+    "RecurrentSynapses",
     "Sigmoid",
     "SignNetwork",
     "SignNeuron",
     "Simulation",
     "SingleStep",
     "SingleStepNeuron",
+    "SpikePool",
     "SpikeTrainBernoulli",
     "SpikingGLM",
     "Surrogate",
+    "Synapses",
     "ThresholdNeuron",
     "TimeConstants",
     "Triangle",

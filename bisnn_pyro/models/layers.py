@@ -1,63 +1,131 @@
-"""Dense synapses: the weights of one layer and the current that they carry."""
+"""Synapses: the weights of one layer and the current that they carry."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from pyro.nn import PyroModule, PyroParam, PyroSample
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
 
-from bisnn_pyro.errors import ModelError
+from bisnn_pyro.models.normalisation import Normalisation, Reference
 from bisnn_pyro.models.priors import Prior
+from bisnn_pyro.models.products import matmul_over_time
 
 
-class Normalisation(PyroModule):
-    r"""Per-neuron normalisation of a current with a learned gain and offset.
+class _SitePrior:
+    """The prior of one of a layer's sites; an object, because Pyro renames a function that it is given."""
 
-    :math:`I' = \gamma (I - m) / \sqrt{v + \epsilon} + \beta`, mean ``m`` and variance ``v`` taken over
-    time and examples, separately for each neuron *and each weight draw*.
-
-    Running averages would belong to no network in particular: the weights are drawn anew at each step.
-    So nothing is averaged over draws.  In training the statistics are those of the drawn network on its
-    own mini-batch; in evaluation those of the drawn network on a fixed reference batch of training
-    inputs, which the network runs beside the examples (virtual batch normalisation, Salimans et al.
-    2016).  A prediction therefore depends on its own input and on the draw, never on its neighbours.
-
-    Args:
-        n_units: number of neurons O.
-        eps: added to the variance.
-    """
-
-    gain: Tensor
-    offset: Tensor
-
-    def __init__(self, n_units: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = eps
-        self.gain = PyroParam(torch.ones(n_units), constraints.real, 1)  # type: ignore[assignment]
-        self.offset = PyroParam(torch.zeros(n_units), constraints.real, 1)  # type: ignore[assignment]
-
-    def forward(self, current: Tensor, n_reference: int) -> Tensor:
-        """Normalise ``[*S, T, B, O]`` by the statistics of its first ``n_reference`` examples (0: all)."""
-        source = current[..., :n_reference, :] if n_reference else current
-        variance, mean = torch.var_mean(source, dim=(-3, -2), keepdim=True, correction=0)
-        return (current - mean) * (torch.rsqrt(variance + self.eps) * self.gain) + self.offset
-
-
-class _WeightPrior:
-    """The prior of a layer's weights; an object, because Pyro renames a function that it is given."""
+    def __init__(self, site: str) -> None:
+        self.site = site
 
     def __call__(self, layer: Any) -> TorchDistribution:
-        return layer.prior.distribution((layer.fan_out, layer.fan_in))
+        return layer.prior.distribution(layer.shapes[self.site])
 
 
-class DenseSynapses(PyroModule):
+class Synapses(PyroModule):
+    """The weights of one layer and the current that they carry; a subclass says where they go.
+
+    Inputs, units and outputs are flattened, whatever their arrangement.  Each sample site is a matrix
+    ``[O, I]``: a row for each set of synapses, whose size is the fan-in of a unit.
+
+    Args:
+        n_inputs: inputs of the layer.
+        n_units: its units.
+        fan_in: columns I of the weight matrix.
+        fan_out: rows O of the weight matrix.
+        prior: prior over the weights, the sample site ``weight``.
+        gain: scale g of the current.
+        bias: learn an offset per row (a point estimate; needless with a normalisation).
+        normalisation: takes the place of the bias.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    normalisation: Normalisation | None
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_units: int,
+        fan_in: int,
+        fan_out: int,
+        prior: Prior,
+        *,
+        gain: float = 1.0,
+        bias: bool = False,
+        normalisation: Normalisation | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_inputs, self.n_units, self.gain = n_inputs, n_units, gain
+        self.fan_in, self.fan_out = fan_in, fan_out
+        self.prior = prior
+        self.weight = PyroSample(_SitePrior("weight"))  # type: ignore[assignment]
+        self.bias = None
+        if bias and normalisation is None:
+            self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1)  # type: ignore[assignment]
+        self.normalisation = normalisation
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape ``(O, I)`` of each sample site, in the order in which they are drawn."""
+        return {"weight": (self.fan_out, self.fan_in)}
+
+    @property
+    def scale(self) -> float:
+        """Factor ``g / sqrt(I)`` of the product."""
+        return self.gain / math.sqrt(self.fan_in)
+
+    def product(self, x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
+        """Return sums ``[*S, T, B, n_units]`` of inputs ``[*S, T, B, n_inputs]`` or ``[T, B, n_inputs]``.
+
+        The first ``uncounted`` steps may be left out of the gradient, if only the weights ``[*S, O, I]``
+        need one: their part of it is zero.
+        """
+        raise NotImplementedError
+
+    def current(self, trace: Tensor, weight: Tensor) -> Tensor:
+        """Return currents ``[*S, T, B, n_units]`` for traces of the inputs.
+
+        One product per weight draw serves all steps and examples; traces without the sample dimensions
+        are shared by all draws.
+        """
+        return self.finished(self.product(trace, weight * self.scale))
+
+    def constant_product(self, x: Tensor, response: Tensor, weight: Tensor) -> Tensor:
+        """Return the sums ``[*S, T, B, n_units]`` of traces of an input that does not change over time.
+
+        The filter commutes with the product, so that the product is formed once for all steps; it equals
+        :meth:`product` up to rounding.
+
+        Args:
+            x: the constant input ``[B, n_inputs]``.
+            response: trace ``[T]`` of a constant input of one.
+            weight: ``[*S, O, I]``.
+        """
+        product = self.product(x.unsqueeze(0), weight)
+        # As a product of matrices its gradient is one pass over time, too.
+        rows = product.reshape(*product.shape[:-3], 1, -1)
+        sums = torch.matmul(response.unsqueeze(-1), rows)
+        return sums.reshape(*sums.shape[:-1], *product.shape[-2:])
+
+    def finished(self, current: Tensor, reference: Reference = 0) -> Tensor:
+        """Return scaled and filtered sums ``[*S, T, B, n_units]`` normalised, or with the bias."""
+        if self.normalisation is not None:
+            # Not called as a module: outside the Pyro model that would fetch its parameters from Pyro's
+            # global store, and with them another network's of the same names.
+            return self.normalisation.forward(current, reference)
+        return current if self.bias is None else self.biased(current, self.bias)
+
+    def biased(self, current: Tensor, bias: Tensor) -> Tensor:
+        """Return currents ``[*S, T, B, n_units]`` with the bias ``[O]`` of each row of weights."""
+        return current + bias
+
+
+class DenseSynapses(Synapses):
     r"""A weight matrix with a prior: :math:`I_t = g\,W P_t/\sqrt{I} + b`.
 
     With unit-gain traces and weights of size one the current is of order ``gain`` whatever the fan-in,
@@ -72,10 +140,6 @@ class DenseSynapses(PyroModule):
         normalise: learn a per-neuron :class:`Normalisation` in place of the bias.
     """
 
-    weight: Tensor
-    bias: Tensor | None
-    normalisation: Normalisation | None
-
     def __init__(
         self,
         fan_in: int,
@@ -86,111 +150,45 @@ class DenseSynapses(PyroModule):
         bias: bool = False,
         normalise: bool = False,
     ) -> None:
-        super().__init__()
-        self.fan_in, self.fan_out, self.gain = fan_in, fan_out, gain
-        self.prior = prior
-        self.weight = PyroSample(_WeightPrior())  # type: ignore[assignment]
-        self.bias = None
-        if bias and not normalise:
-            self.bias = PyroParam(torch.zeros(fan_out), constraints.real, 1)  # type: ignore[assignment]
-        self.normalisation = Normalisation(fan_out) if normalise else None
+        normalisation = Normalisation(fan_out) if normalise else None
+        super().__init__(
+            fan_in, fan_out, fan_in, fan_out, prior, gain=gain, bias=bias, normalisation=normalisation
+        )
 
-    def current(self, trace: Tensor, weight: Tensor, n_reference: int = 0, *, uncounted: int = 0) -> Tensor:
-        """Return currents ``[*S, T, B, O]`` for traces ``[*S, T, B, I]`` and weights ``[*S, O, I]``.
+    def product(self, x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
+        """Return ``x W^T``; what is uncounted is left out indeed."""
+        return matmul_over_time(x, weight, uncounted)
 
-        One matrix product per weight draw serves all steps and examples; traces without the sample
-        dimensions are shared by all draws.  The first ``uncounted`` steps are left out of the weights'
-        gradient: their part of it must be zero.
-        """
-        return self.finished(matmul_over_time(trace, weight * self.scale, uncounted), n_reference)
 
-    def constant_current(self, x: Tensor, response: Tensor, weight: Tensor, n_reference: int = 0) -> Tensor:
-        """Return currents ``[*S, T, B, O]`` for an input ``[B, I]`` that does not change over time.
+class RecurrentSynapses(DenseSynapses):
+    r"""Dense synapses and lateral ones: :math:`I_t = g\,(W P_t/\sqrt{I} + V P'_t/\sqrt{O}) + b`.
 
-        The filter commutes with the product, so that the product is formed once for all steps; it equals
-        :meth:`current` up to rounding.
+    :math:`P'` is the synaptic trace of the layer's own spikes, of all steps before.  The lateral weights
+    ``V`` are the sample site ``recurrent``, ``[O, O]``, under the same prior.  A normalisation acts on
+    the current from outside alone, before the lateral one is added.
 
-        Args:
-            x: the constant input.
-            response: trace ``[T]`` of a constant input of one.
-            weight: ``[*S, O, I]``.
-            n_reference: as in :meth:`current`.
-        """
-        product = torch.matmul(x, (weight * self.scale).mT)
-        # As a product of matrices its gradient is one pass over time, too.
-        rows = product.reshape(*product.shape[:-2], 1, -1)
-        current = torch.matmul(response.unsqueeze(-1), rows)
-        return self.finished(current.reshape(*current.shape[:-1], *product.shape[-2:]), n_reference)
+    Args:
+        fan_in: number of inputs I.
+        fan_out: number of units O.
+        prior: prior over all weights.
+        options: as for :class:`DenseSynapses`.
+    """
+
+    recurrent: Tensor
+
+    def __init__(self, fan_in: int, fan_out: int, prior: Prior, **options: Any) -> None:
+        super().__init__(fan_in, fan_out, prior, **options)
+        self.recurrent = PyroSample(_SitePrior("recurrent"))  # type: ignore[assignment]
 
     @property
-    def scale(self) -> float:
-        """Factor ``g / sqrt(I)`` of the product."""
-        return self.gain / math.sqrt(self.fan_in)
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape ``(O, I)`` of each sample site, in the order in which they are drawn."""
+        return {**super().shapes, "recurrent": (self.fan_out, self.fan_out)}
 
-    def finished(self, current: Tensor, n_reference: int = 0) -> Tensor:
-        """Return filtered sums ``[*S, T, B, O]`` normalised, or with the bias."""
-        if self.normalisation is not None:
-            # Not called as a module: outside the Pyro model that would fetch its parameters from Pyro's
-            # global store, and with them another network's of the same names.
-            return self.normalisation.forward(current, n_reference)
-        return current if self.bias is None else current + self.bias
-
-
-class _CountedProduct(torch.autograd.Function):
-    """A product whose weight gradient leaves out first steps that no loss depends on."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, uncounted: int) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.uncounted, ctx.shape = uncounted, weight.shape
-        return matmul_over_time(x, weight)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
-        (x,) = ctx.saved_tensors
-        rows, drive = (_rows(z[..., ctx.uncounted :, :, :]) for z in (x, grad))
-        return None, torch.matmul(rows.mT, drive).mT.sum_to_size(ctx.shape), None
-
-
-def matmul_over_time(x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
-    """Return ``x W^T``, with ``x`` ``[*S, T, B, I]`` or ``[T, B, I]`` and ``weight`` ``[*S, O, I]``.
-
-    With ``uncounted > 0`` only the weights get a gradient, and the first steps count for nothing in it.
-    """
-    if uncounted and not x.requires_grad:
-        return _CountedProduct.apply(x, weight, uncounted)
-    out = torch.matmul(_rows(x), weight.mT)
-    return out.reshape(*out.shape[:-2], x.shape[-3], x.shape[-2], out.shape[-1])
-
-
-def _rows(x: Tensor) -> Tensor:
-    return x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
-
-
-def is_constant(x: Tensor) -> bool:
-    """Whether an input ``[T, B, I]`` is one step seen T times (an expanded view, as encoders give it)."""
-    return x.shape[0] > 1 and x.stride(0) == 0
-
-
-def filters_after(x: Tensor, weight: Tensor) -> bool:
-    """Whether filtering the sums ``[*S, T, B, O]`` costs fewer passes than filtering the inputs.
-
-    Filtered inputs serve the weights' gradient as they are; filtered sums need the adjoint filter, a second
-    pass, and so do inputs that want a gradient themselves.
-    """
-    n_draws = max(math.prod(weight.shape[:-2]), math.prod(x.shape[:-3]))
-    learning = torch.is_grad_enabled()
-    inputs = x.numel() * (2 if learning and x.requires_grad else 1)
-    sums = n_draws * x.shape[-3] * x.shape[-2] * weight.shape[-2]
-    return inputs > sums * (2 if learning and weight.requires_grad else 1)
-
-
-def beside(x: Tensor, y: Tensor) -> Tensor:
-    """Return inputs ``[T, B, I]`` and ``[T, B', I]`` as one batch; constant if both are."""
-    if is_constant(x) and is_constant(y):
-        return torch.cat((x[:1], y[:1]), dim=-2).expand(x.shape[0], -1, -1)
-    return torch.cat((x, y), dim=-2)
+    @property
+    def lateral_scale(self) -> float:
+        """Factor ``g / sqrt(O)`` of the lateral product."""
+        return self.gain / math.sqrt(self.fan_out)
 
 
 def random_readout(n_outputs: int, n_units: int, seed: int) -> Tensor:
@@ -198,15 +196,3 @@ def random_readout(n_outputs: int, n_units: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     signs = torch.randint(0, 2, (n_outputs, n_units), generator=generator) * 2 - 1
     return signs.to(torch.get_default_dtype()) / math.sqrt(n_units)
-
-
-def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return layer sizes as a tuple of positive ints.
-
-    Raises:
-        ModelError: if there are none, or one is not positive.
-    """
-    sizes = tuple(int(n) for n in sizes)
-    if not sizes or any(n < 1 for n in sizes):
-        raise ModelError(f"hidden sizes must be one or more positive integers, not {list(sizes)}")
-    return sizes

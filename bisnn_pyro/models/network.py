@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import pyro
 import torch
@@ -15,72 +14,43 @@ from pyro.nn.module import PyroModuleList
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models.kernels import FilterState
-from bisnn_pyro.models.layers import (
-    DenseSynapses,
-    beside,
-    check_sizes,
-    filters_after,
-    is_constant,
-    matmul_over_time,
-    random_readout,
-)
+from bisnn_pyro.models.architecture import Hidden, build_layers
+from bisnn_pyro.models.layers import DenseSynapses, RecurrentSynapses, Synapses, random_readout
 from bisnn_pyro.models.likelihoods import Likelihood, Window
 from bisnn_pyro.models.neurons import Neuron, NeuronState, ThresholdNeuron
+from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
+from bisnn_pyro.models.products import beside, matmul_over_time
+from bisnn_pyro.models.simulation import LayerRun, NetworkState, Simulation
 
 Credit = Literal["local", "end-to-end"]
 Readout = Literal["random", "trained"]
 
 
-class NetworkState(NamedTuple):
-    """State of the whole network after a step; carried from one window to the next."""
-
-    layers: tuple[NeuronState, ...]
-    readout: FilterState | None
-
-    def detach(self) -> NetworkState:
-        """Return the same state, cut off from the graph."""
-        readout = self.readout and FilterState(*(x.detach() for x in self.readout))
-        return NetworkState(tuple(layer.detach() for layer in self.layers), readout)
-
-
-class Simulation(NamedTuple):
-    """What a run of the network leaves behind.
-
-    Attributes:
-        readouts: read-outs ``[*S, T, B, C]``, one per scored layer, the last one being the prediction's.
-        state: state after the last step, or ``None`` if it was not to be carried on.
-        spikes: spikes ``[*S, T, B, O]`` of each hidden layer.
-        potentials: membrane potentials, likewise; empty unless they were recorded.
-    """
-
-    readouts: tuple[Tensor, ...]
-    state: NetworkState | None
-    spikes: tuple[Tensor, ...]
-    potentials: tuple[Tensor, ...]
-
-
 class SpikingGLM(PyroModule):
-    """A feed-forward spiking network whose synapses are latent variables (BiSNN, arXiv 2012.08300).
+    """A spiking network whose synapses are latent variables (BiSNN, arXiv 2012.08300).
 
-    Sample sites: ``layers.<l>.weight`` (and ``readout.weight``) for the synapses, ``y`` for the target,
-    inside the plate ``data``.  Whole sequences are simulated at once: traces are a linear filter, each
-    layer is one matrix product for all steps, and only the reset runs step by step.
+    Sample sites: ``layers.<l>.weight`` (``layers.<l>.recurrent``, ``readout.weight``) for the synapses, ``y``
+    for the target, inside the plate ``data``.  Whole sequences are simulated at once: traces are a linear
+    filter, each layer is one product for all steps, and only the reset and lateral synapses run step by
+    step.  Layers are dense, with or without lateral synapses, or convolutional, with or without pooling:
+    the next layer and the read-outs see pooled spikes, and everything is flattened, ``[T, B, units]``, maps
+    with their channels last.
 
     Credit.  ``local``: every hidden layer has a fixed random read-out with a loss of its own, and no
     gradient crosses a layer or a step (DECOLLE); earlier layers' losses enter as ``pyro.factor`` sites,
     absent from prediction.  ``end-to-end``: one loss on the last read-out, its gradient flowing back
-    through layers and synaptic traces; the reset stays detached.
+    through layers and synaptic traces, those of lateral synapses too; the reset stays detached.
 
     Args:
         n_inputs: input channels I.
-        hidden: sizes of the hidden layers.
+        hidden: the hidden layers, each a number of units, a :class:`Dense` or a :class:`Conv`.
         likelihood: of the target given a read-out; copied, with parameters of its own, for each read-out.
         prior: over all synapses; default a fair :class:`BinaryPrior`.
         neuron: of all hidden layers; default :class:`ThresholdNeuron`.
         credit: ``local`` or ``end-to-end``.
         readout: ``random`` (fixed) or ``trained`` (a last layer of synapses on the filtered spikes).
+        image_shape: ``(C, H, W)`` of inputs that are flattened images, for convolutions.
         gain: scale of the potential, see :class:`DenseSynapses`; ``TimeConstants.dc_gain`` restores the
             paper's potential, whose units mostly stand far outside the surrogate's width.
         readout_gain: scale of the read-outs.
@@ -101,9 +71,10 @@ class SpikingGLM(PyroModule):
     def __init__(
         self,
         n_inputs: int,
-        hidden: Sequence[int],
+        hidden: Hidden,
         likelihood: Likelihood,
         *,
+        image_shape: Sequence[int] | None = None,
         prior: Prior | None = None,
         neuron: Neuron | None = None,
         credit: Credit = "local",
@@ -116,7 +87,6 @@ class SpikingGLM(PyroModule):
         readout_seed: int = 0,
     ) -> None:
         super().__init__()
-        sizes = check_sizes((n_inputs, *check_sizes(hidden)))
         if credit not in ("local", "end-to-end") or readout not in ("random", "trained"):
             raise ModelError(
                 f"credit must be 'local' or 'end-to-end', not {credit!r}; "
@@ -133,19 +103,17 @@ class SpikingGLM(PyroModule):
         self.credit, self.burn_in, self.normalise = credit, burn_in, normalise
         self.readout_gain = readout_gain
         self.dataset_size: int | None = None
-        self.layers = PyroModuleList(
-            [
-                DenseSynapses(i, o, prior, gain=gain, bias=bias, normalise=normalise)
-                for i, o in pairwise(sizes)
-            ]
-        )
+        built = build_layers(n_inputs, hidden, image_shape, prior, gain=gain, bias=bias, normalise=normalise)
+        self.layers = PyroModuleList([layer.synapses for layer in built])
+        self.pools = [layer.pool for layer in built]
+        self._check_recurrent()
         self.readout = None
         if readout == "trained":
-            self.readout = DenseSynapses(sizes[-1], likelihood.n_outputs, prior, gain=readout_gain)
-        scored = len(hidden) if credit == "local" else 0
+            self.readout = DenseSynapses(built[-1].n_outputs, likelihood.n_outputs, prior, gain=readout_gain)
+        scored = len(built) if credit == "local" else 0
         n_random = scored if readout == "trained" else max(scored, 1)
-        for k, n_units in enumerate(sizes[len(sizes) - n_random :] if n_random else ()):
-            matrix = random_readout(likelihood.n_outputs, n_units, readout_seed + k) * readout_gain
+        for k, layer in enumerate(built[len(built) - n_random :]):
+            matrix = random_readout(likelihood.n_outputs, layer.n_outputs, readout_seed + k) * readout_gain
             self.register_buffer(f"random_readout_{k}", matrix)
         self._n_random = n_random
         n_readouts = n_random + (readout == "trained")
@@ -155,15 +123,22 @@ class SpikingGLM(PyroModule):
     # -- the pure part: weights and spikes in, read-outs out --------------------------------------
 
     @property
-    def synapses(self) -> list[DenseSynapses]:
+    def synapses(self) -> list[Synapses]:
         """The hidden layers' synapses."""
         return list(self.layers)  # type: ignore[arg-type]
 
     @property
+    def weight_shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape ``(O, I)`` of each sample site of the synapses, in the order in which they are drawn."""
+        modules: dict[str, Synapses] = {f"layers.{k}": layer for k, layer in enumerate(self.synapses)}
+        if self.readout is not None:
+            modules["readout"] = self.readout
+        return {f"{name}.{site}": shape for name, m in modules.items() for site, shape in m.shapes.items()}
+
+    @property
     def weight_sites(self) -> tuple[str, ...]:
         """Names of the sample sites of the synapses."""
-        names = tuple(f"layers.{k}.weight" for k in range(len(self.layers)))
-        return names if self.readout is None else (*names, "readout.weight")
+        return tuple(self.weight_shapes)
 
     def local_likelihood(self, k: int) -> Likelihood:
         """Return the likelihood of the k-th read-out; -1 is the last."""
@@ -177,6 +152,14 @@ class SpikingGLM(PyroModule):
     def random_readout(self, k: int) -> Tensor:
         """Return the k-th fixed read-out ``[C, O]``; -1 is the last."""
         return getattr(self, f"random_readout_{k % self._n_random}")
+
+    def _check_recurrent(self) -> None:
+        if self.neuron.recurrent or not any(isinstance(m, RecurrentSynapses) for m in self.layers):
+            return
+        raise ModelError(
+            f"{type(self.neuron).__name__} cannot have lateral synapses: set recurrent = false, or choose "
+            "threshold or escape neurons"
+        )
 
     def set_reference(self, spikes: Tensor | None) -> None:
         """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
@@ -197,6 +180,7 @@ class SpikingGLM(PyroModule):
         uncounted: int = 0,
         record: bool = True,
         carry: bool = True,
+        moments: Sequence[Moments] | None = None,
     ) -> Simulation:
         """Run the network for given weights; no Pyro in here.
 
@@ -209,6 +193,8 @@ class SpikingGLM(PyroModule):
             record: keep the potentials, which nothing but a report needs.
             carry: return the state.  A whole sequence, whose state nobody needs, lets a layer filter its
                 sums instead of its inputs where those are more.
+            moments: of a normalised network in evaluation, from :meth:`reference_moments` for the same
+                weights; without them the reference batch runs beside the examples.
 
         Returns:
             Read-outs, spikes and potentials; with ``normalise`` in evaluation those of the examples without
@@ -216,7 +202,7 @@ class SpikingGLM(PyroModule):
         """
         self.check_inputs(spikes)
         n_reference = 0
-        if self.normalise and not self.training:
+        if self.normalise and not self.training and moments is None:
             assert self.reference is not None
             n_reference = self.reference.shape[-2]
             spikes = beside(self.reference.to(spikes), spikes)
@@ -225,23 +211,22 @@ class SpikingGLM(PyroModule):
             uncounted = 0  # later losses reach these steps, through traces or a layer's statistics
         carry = carry or state is not None
         x, states, fired, potentials, readouts = spikes, [], [], [], []
-        for k in range(len(self.layers)):
-            before = state.layers[k] if state is not None else None
-            current, synaptic = self._current(
-                k, x, weights, before and before.synaptic, n_reference, uncounted, carry
-            )
-            if record:
-                s, u, reset = self.neuron.fire(current, before and before.reset)
+        for k, pool in enumerate(self.pools):
+            layer = LayerRun(self.neuron, self.synapses[k], weights, k)
+            before = None if state is None else state.layers[k]
+            sums, synaptic = layer.sums(x, before and before.synaptic, carry=carry, uncounted=uncounted)
+            current = layer.synapses.finished(sums, moments[k] if moments else n_reference)
+            s, u, reset, lateral = layer.fire(current, before, through_time=not local, record=record)
+            if u is not None:
                 potentials.append(u)
-            else:
-                s, reset = self.neuron.spikes(current, before and before.reset)
             if carry and synaptic is not None:
-                states.append(NeuronState(synaptic, reset))
+                states.append(NeuronState(synaptic, reset, lateral))
             fired.append(s)
+            x = s if pool is None else pool(s)
             slot = k - (len(self.layers) - self._n_random)
             if slot >= 0:
-                readouts.append(matmul_over_time(s, self.random_readout(slot)))
-            x = s.detach() if local else s
+                readouts.append(matmul_over_time(x, self.random_readout(slot)))
+            x = x.detach() if local else x
         final = None
         if self.readout is not None:
             trace, final = self.neuron.trace(x, state.readout if state is not None else None)
@@ -253,27 +238,38 @@ class SpikingGLM(PyroModule):
         after = NetworkState(tuple(states), final) if carry else None
         return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))
 
-    def _current(
-        self,
-        k: int,
-        x: Tensor,
-        weights: Mapping[str, Tensor],
-        state: FilterState | None,
-        n_reference: int,
-        uncounted: int,
-        carry: bool,
-    ) -> tuple[Tensor, FilterState | None]:
-        """Return the currents of layer ``k`` and its synapses' state, the cheapest way that is right."""
-        layer, weight, linear = self.synapses[k], weights[f"layers.{k}.weight"], self.neuron.linear
-        if k == 0 and state is None and linear and is_constant(x):
-            response, end = self.neuron.step_response(x.shape[0], x)
-            current = layer.constant_current(x[0], response, weight, n_reference)
-            return current, FilterState(*(x[0] * end_of_one for end_of_one in end))
-        if not carry and linear and filters_after(x, weight):
-            sums, _ = self.neuron.trace(matmul_over_time(x, weight * layer.scale), None)
-            return layer.finished(sums, n_reference), None
-        trace, end = self.neuron.trace(x, state)
-        return layer.current(trace, weight, n_reference, uncounted=uncounted), end
+    @torch.no_grad()
+    def reference_moments(self, weights: Mapping[str, Tensor], n_examples: int) -> list[Moments]:
+        """Return the moments of each hidden layer's currents on the reference batch.
+
+        They take the place of the reference batch beside many small chunks of examples.  The reference
+        itself runs ``n_examples`` at once, and as often as there are layers.
+
+        Args:
+            weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
+            n_examples: bounds the memory.
+        """
+        assert self.reference is not None
+        some = next(iter(weights.values()))
+        parts = self.reference.to(some).split(n_examples, dim=-2)
+        sizes = [part.shape[-2] for part in parts]
+        found: list[Moments] = []
+        for k, synapses in enumerate(self.synapses):
+            assert synapses.normalisation is not None
+            sums = (self._sums_of(k, part, weights, found) for part in parts)
+            found.append(Moments.merged([synapses.normalisation.moments(x) for x in sums], sizes))
+        return found
+
+    def _sums_of(
+        self, k: int, x: Tensor, weights: Mapping[str, Tensor], moments: Sequence[Moments]
+    ) -> Tensor:
+        """Return layer ``k``'s sums for inputs ``x``; the layers before are normalised by ``moments``."""
+        for depth, pool in enumerate(self.pools[:k]):
+            layer = LayerRun(self.neuron, self.synapses[depth], weights, depth)
+            current = layer.synapses.finished(layer.sums(x, None, carry=False)[0], moments[depth])
+            s, *_ = layer.fire(current, None, through_time=False, record=False)
+            x = s if pool is None else pool(s)
+        return LayerRun(self.neuron, self.synapses[k], weights, k).sums(x, None, carry=False)[0]
 
     def check_inputs(self, spikes: Tensor) -> None:
         """Refuse inputs that the network cannot run on.
@@ -282,10 +278,10 @@ class SpikingGLM(PyroModule):
             ModelError: if ``spikes`` are not ``[T, B, I]``, or a normalised network in evaluation has no
                 reference batch of T steps.
         """
-        if spikes.dim() != 3 or spikes.shape[-1] != self.synapses[0].fan_in:
+        n_inputs = self.synapses[0].n_inputs
+        if spikes.dim() != 3 or spikes.shape[-1] != n_inputs:
             raise ModelError(
-                f"input spikes have shape {tuple(spikes.shape)}; expected [T, B, I] with "
-                f"I = {self.synapses[0].fan_in}"
+                f"input spikes have shape {tuple(spikes.shape)}; expected [T, B, I] with I = {n_inputs}"
             )
         if not self.normalise or self.training:
             return
@@ -303,9 +299,9 @@ class SpikingGLM(PyroModule):
 
     def draw_weights(self) -> dict[str, Tensor]:
         """Sample all synapses, ``[*S, O, I]``; call it inside the model."""
-        modules = [*self.layers, *([] if self.readout is None else [self.readout])]
+        modules: list[Synapses] = [*self.synapses, *([] if self.readout is None else [self.readout])]
+        drawn = [getattr(module, site) for module in modules for site in module.shapes]
         # Under a particle plate weights arrive as [S, 1, O, I]: the 1 is the data plate's dimension.
-        drawn = [module.weight for module in modules]
         return {
             name: w if w.dim() == 2 else w.squeeze(-3)
             for name, w in zip(self.weight_sites, drawn, strict=True)

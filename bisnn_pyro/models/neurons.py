@@ -18,20 +18,29 @@ from bisnn_pyro.models.kernels import (
     alpha_filter,
     threshold_scan,
 )
+from bisnn_pyro.models.recurrence import recurrent_scan
 from bisnn_pyro.models.surrogate import Boxcar, Sigmoid, Surrogate
 
 
 class NeuronState(NamedTuple):
-    """Explicit state of a layer between two windows: (P, Q) of its inputs, (R, s) of its units."""
+    """Explicit state of a layer between two windows.
+
+    Attributes:
+        synaptic: P and Q of its inputs.
+        reset: R and s of its units.
+        lateral: P and Q of its own spikes, where it has recurrent synapses.
+    """
 
     synaptic: FilterState
     reset: ResetState
+    lateral: FilterState | None = None
 
     def detach(self) -> NeuronState:
         """Return the same state, cut off from the graph."""
         return NeuronState(
             FilterState(*(x.detach() for x in self.synaptic)),
             ResetState(*(x.detach() for x in self.reset)),
+            self.lateral and FilterState(*(x.detach() for x in self.lateral)),
         )
 
 
@@ -47,6 +56,8 @@ class Neuron(ABC):
     """Whether spikes are drawn, so that a network is no function of its weights and input."""
     linear: ClassVar[bool] = False
     """Whether ``trace`` is one linear filter of time for every input, so that it commutes with a product."""
+    recurrent: ClassVar[bool] = False
+    """Whether the units may have lateral synapses, that is, whether there is :meth:`fire_recurrent`."""
 
     def step_response(self, n_steps: int, like: Tensor) -> tuple[Tensor, FilterState]:
         """Return the trace ``[T]`` of a constant input of one, from rest, and its end state (scalars).
@@ -69,6 +80,29 @@ class Neuron(ABC):
         spikes, _, end = self.fire(current, state)
         return spikes, end
 
+    def fire_recurrent(
+        self,
+        current: Tensor,
+        weight: Tensor,
+        state: ResetState | None,
+        heard: FilterState | None,
+        *,
+        through_time: bool,
+    ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
+        """Return :meth:`fire` of units with lateral synapses, and the state of what they heard.
+
+        A neuron that has this says so by ``recurrent``; see
+        :func:`bisnn_pyro.models.recurrence.recurrent_scan` for what it must do.
+
+        Args:
+            current: from outside the layer, ``[*S, T, B, O]``.
+            weight: lateral weights ``[*S, O, O]``, already scaled.
+            state: of the reset.
+            heard: synaptic state of the layer's own spikes.
+            through_time: let the gradient run back through the traces of the spikes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
+
 
 def _check_reset(reset: float) -> None:
     if not (math.isfinite(reset) and reset >= 0):
@@ -89,6 +123,7 @@ class ThresholdNeuron(Neuron):
     """
 
     linear: ClassVar[bool] = True
+    recurrent: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     surrogate: Surrogate = field(default_factory=Boxcar)
     reset: float = 1.0
@@ -112,6 +147,27 @@ class ThresholdNeuron(Neuron):
             current, decay, self.surrogate, reset=self.reset, state=state, record=False
         )
         return s, end
+
+    def fire_recurrent(
+        self,
+        current: Tensor,
+        weight: Tensor,
+        state: ResetState | None,
+        heard: FilterState | None,
+        *,
+        through_time: bool,
+    ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
+        """Return spikes, potentials and both end states."""
+        return recurrent_scan(
+            current,
+            weight,
+            self.constants,
+            self.surrogate,
+            reset=self.reset,
+            state=state,
+            heard=heard,
+            through_time=through_time,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,6 +196,7 @@ class EscapeNeuron(Neuron):
 
     stochastic: ClassVar[bool] = True
     linear: ClassVar[bool] = True
+    recurrent: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     delta: float = 0.25
     reset: float = 1.0
@@ -160,7 +217,31 @@ class EscapeNeuron(Neuron):
 
     def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
         """Return drawn spikes, noise-free potentials and the end state."""
-        u = torch.rand_like(current)
-        noise = self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)
-        decay = self.constants.decays[2]
+        decay, noise = self.constants.decays[2], self._noise(current)
         return threshold_scan(current, decay, self.surrogate, reset=self.reset, noise=noise, state=state)
+
+    def fire_recurrent(
+        self,
+        current: Tensor,
+        weight: Tensor,
+        state: ResetState | None,
+        heard: FilterState | None,
+        *,
+        through_time: bool,
+    ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
+        """Return drawn spikes, noise-free potentials and both end states."""
+        return recurrent_scan(
+            current,
+            weight,
+            self.constants,
+            self.surrogate,
+            reset=self.reset,
+            noise=self._noise(current),
+            state=state,
+            heard=heard,
+            through_time=through_time,
+        )
+
+    def _noise(self, current: Tensor) -> Tensor:
+        u = torch.rand_like(current)
+        return self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)

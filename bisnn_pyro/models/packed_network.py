@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bisnn_pyro.models.convolution import ConvSynapses
 from bisnn_pyro.models.kernels import packed
 from bisnn_pyro.models.kernels.numba_backend import filter_sequence
+from bisnn_pyro.models.layers import DenseSynapses
 from bisnn_pyro.models.network import SpikingGLM
 from bisnn_pyro.models.neurons import ThresholdNeuron
 
@@ -144,6 +146,10 @@ def why_not_packed(model: SpikingGLM, weights: Mapping[str, Tensor]) -> str | No
         return "the network is not the package's own"
     if type(model.neuron) is not ThresholdNeuron:
         return "the neurons are not threshold neurons"
+    for k, layer in enumerate(model.synapses):
+        if type(layer) is not DenseSynapses:
+            kind = "convolutional" if isinstance(layer, ConvSynapses) else "recurrent"
+            return f"hidden layer {k} is {kind}, and only dense layers without lateral synapses can be packed"
     for name, w in weights.items():
         if w.device.type != "cpu" or w.dtype != torch.float32:
             return f"{name} is not a float32 tensor on the CPU"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import torch
 from pyro.nn import PyroParam
@@ -13,7 +14,7 @@ from torch.distributions import constraints
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.kernels import FilterState, ResetState
-from bisnn_pyro.models.layers import DenseSynapses
+from bisnn_pyro.models.layers import DenseSynapses, Synapses
 from bisnn_pyro.models.likelihoods import Likelihood
 from bisnn_pyro.models.network import SpikingGLM
 from bisnn_pyro.models.neurons import Neuron
@@ -76,6 +77,8 @@ class SignNetwork(SpikingGLM):
         prior: Prior | None = None,
         surrogate: Surrogate | None = None,
     ) -> None:
+        if not all(isinstance(n, Integral) for n in hidden):
+            raise ModelError(f"a network of sign units has dense layers only: numbers of units, not {hidden}")
         super().__init__(
             n_inputs,
             hidden,
@@ -91,7 +94,7 @@ class SignNetwork(SpikingGLM):
         self.readout.bias = bias  # type: ignore[assignment]
 
     @property
-    def all_synapses(self) -> list[DenseSynapses]:
+    def all_synapses(self) -> list[Synapses]:
         """The synapses of all layers, the read-out's last, in the order of ``weight_sites``."""
         return [*self.synapses, self.readout]
 

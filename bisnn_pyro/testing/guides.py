@@ -372,11 +372,22 @@ class GuideContract:
         draws = fresh.train()(*self.data())
         assert all(torch.equal(draws[name], expected[name]) for name in guide.sites)
 
+    def test_order_of_a_state_dict_does_not_matter(self) -> None:
+        """A file sorts its entries as it likes; members and sites are the model's all the same."""
+        model, guide = self.ready()
+        fresh = self.make(model)
+        fresh.load_state_dict(dict(reversed(guide.state_dict().items())))
+        first, second = (each.sample_posterior(2, seed=9) for each in (guide, fresh))
+        assert all(torch.equal(first[name], second[name]) for name in guide.sites)
+        fresh.initialize(*self.data())
+        assert tuple(fresh.sites) == model.weight_sites
+
     def test_state_dict_of_another_shape_is_refused(self) -> None:
         """A guide that has its parameters keeps their shapes."""
         _, guide = self.ready()
+        n_inputs = self.data()[0].shape[-1]
         other = SpikingGLM(
-            3, [5], CategoricalRate(2), prior=self.prior(), credit="end-to-end", readout="trained"
+            n_inputs, [5], CategoricalRate(2), prior=self.prior(), credit="end-to-end", readout="trained"
         )
         _, larger = self.ready(other)
         with _raises(RuntimeError, "size mismatch"):

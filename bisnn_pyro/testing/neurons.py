@@ -11,6 +11,8 @@ Subclass it in a test file and say how to make the neuron::
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -184,7 +186,87 @@ class NeuronContract:
         _, synaptic = self.make().trace(self.spikes(), None)
         _, _, reset = self.fire(self.current())
         state = NeuronState(synaptic, reset).detach()  # type: ignore[arg-type]
-        assert not any(z.requires_grad for part in state for z in part)
+        assert not any(z.requires_grad for part in state for z in part or ())
+
+    # -- lateral synapses, where it may have them -------------------------------------------------
+
+    def fire_recurrent(
+        self, current: Tensor, weight: Tensor, *states: Any, through_time: bool = False
+    ) -> tuple[Tensor, Tensor, Any, Any]:
+        """Fire likewise, with lateral synapses."""
+        torch.manual_seed(self.seed)
+        state, heard = states or (None, None)
+        return self.make().fire_recurrent(current, weight, state, heard, through_time=through_time)
+
+    def lateral(self, draws: tuple[int, ...] = (), dtype: torch.dtype = torch.float64) -> Tensor:
+        """Lateral weights ``[*S, O, O]``."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.randn(*draws, 5, 5, generator=generator, dtype=torch.float64).to(dtype)
+
+    def test_silent_lateral_synapses_are_none(self) -> None:
+        """Shapes, types, spikes and potentials are then those of ``fire``."""
+        if not self.make().recurrent:
+            return
+        for dtype in DTYPES:
+            for draws in DRAWS:
+                current = self.current(draws, dtype)
+                s, u, *_ = self.fire_recurrent(current, 0 * self.lateral(draws, dtype))
+                plain_s, plain_u, _ = self.fire(current)
+                assert s.dtype == u.dtype == dtype
+                assert torch.equal(s, plain_s)
+                torch.testing.assert_close(u, plain_u)
+
+    def test_lateral_synapses_are_heard_later_and_only_in_their_draw_and_example(self) -> None:
+        """A spike changes nothing before the next step, nor other draws and examples; noise-free only."""
+        if not self.make().recurrent or self.stochastic:
+            return
+        current, weight = self.current((2,)), self.lateral((2,))
+        s, u, *_ = self.fire_recurrent(current, weight)
+        other = current.clone()
+        other[0, 4, 1] += 5.0
+        changed_s, changed_u, *_ = self.fire_recurrent(other, weight)
+        assert not torch.equal(s[0, 4, 1], changed_s[0, 4, 1]), "the test says nothing"
+        same = torch.ones(s.shape, dtype=torch.bool)
+        same[0, 4:, 1] = False
+        assert torch.equal(s[same], changed_s[same])
+        assert torch.equal(u[same], changed_u[same])
+        assert not torch.equal(u[0, 5:, 1], changed_u[0, 5:, 1])
+
+    def test_recurrent_windows_with_carried_state_are_the_whole(self) -> None:
+        """Both states are all that a window needs of the past; noise-free neurons only."""
+        if not self.make().recurrent or self.stochastic:
+            return
+        current, weight = self.current((2,)), self.lateral((2,))
+        s, u, *_ = self.fire_recurrent(current, weight)
+        s1, u1, *states = self.fire_recurrent(current[:, :5], weight)
+        s2, u2, *_ = self.fire_recurrent(current[:, 5:], weight, *states)
+        assert torch.equal(torch.cat((s1, s2), dim=1), s)
+        torch.testing.assert_close(torch.cat((u1, u2), dim=1), u)
+
+    def test_local_gradient_of_lateral_synapses(self) -> None:
+        """The surrogate's at each potential times the trace heard, in one product; nothing across steps."""
+        if not self.make().recurrent:
+            return
+        leaves = self.current((2,)).requires_grad_(), self.lateral((2,)).requires_grad_()
+        s, u, *states = self.fire_recurrent(*leaves)
+        factors = torch.linspace(-1, 2, s.numel(), dtype=s.dtype).reshape(s.shape)
+        drive, lateral = torch.autograd.grad((s * factors).sum(), leaves)
+        slope = self.make().surrogate.derivative(u.detach())
+        heard, _ = self.make().trace(s.detach(), None)
+        torch.testing.assert_close(drive, slope * factors)
+        expected = torch.einsum("stbo,stbi->soi", slope * factors, heard)
+        torch.testing.assert_close(lateral, expected)
+        assert not any(z.requires_grad for state in states for z in state)
+
+    def test_gradient_through_time_reaches_earlier_steps(self) -> None:
+        """The last steps' spikes depend on the first steps' currents, along the traces."""
+        if not self.make().recurrent:
+            return
+        for through_time in (False, True):
+            current = self.current().requires_grad_()
+            s, *_ = self.fire_recurrent(current, self.lateral(), through_time=through_time)
+            (gradient,) = torch.autograd.grad(s[8:].sum(), current)
+            assert bool((gradient[:8] != 0).any()) == through_time
 
     # -- in a network -----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The contract of a guide, for each guide of the package."""
 
 import pytest
+import torch
 
 from bisnn_pyro.inference import (
     AutoExpectationNormal,
@@ -13,6 +14,8 @@ from bisnn_pyro.inference import (
 from bisnn_pyro.models import (
     CategoricalProbit,
     CategoricalRate,
+    Conv,
+    Dense,
     NormalPrior,
     SignNetwork,
     SingleStepNeuron,
@@ -129,6 +132,79 @@ class TestGaussianSingleStep(SingleStep, TestGaussian):
 
 
 class TestFullPrecisionSingleStep(SingleStep, TestFullPrecision):
+    pass
+
+
+class Convolutional:
+    """A model with a pooled convolution, and images of two by three places."""
+
+    def model(self):
+        return SpikingGLM(
+            12,
+            [Conv(3, 2, padding=1, pool=2), 4],
+            CategoricalRate(2),
+            image_shape=(2, 2, 3),
+            prior=self.prior(),
+            credit="end-to-end",
+            readout="trained",
+        )
+
+    def data(self):
+        generator = torch.Generator().manual_seed(self.seed)
+        return (torch.rand(8, 5, 12, generator=generator) < 0.5).float(), torch.arange(5) % 2
+
+
+class Recurrent:
+    """A model with lateral synapses."""
+
+    def model(self):
+        return SpikingGLM(
+            3,
+            [Dense(4, recurrent=True), 3],
+            CategoricalRate(2),
+            prior=self.prior(),
+            credit="end-to-end",
+            readout="trained",
+        )
+
+
+class TestRelaxedSignConvolutional(Convolutional, TestRelaxedSign):
+    pass
+
+
+class TestHardRelaxedSignConvolutional(Convolutional, TestHardRelaxedSign):
+    pass
+
+
+class TestStraightThroughConvolutional(Convolutional, TestStraightThrough):
+    pass
+
+
+class TestGaussianConvolutional(Convolutional, TestGaussian):
+    pass
+
+
+class TestFullPrecisionConvolutional(Convolutional, TestFullPrecision):
+    pass
+
+
+class TestRelaxedSignRecurrent(Recurrent, TestRelaxedSign):
+    pass
+
+
+class TestHardRelaxedSignRecurrent(Recurrent, TestHardRelaxedSign):
+    pass
+
+
+class TestStraightThroughRecurrent(Recurrent, TestStraightThrough):
+    pass
+
+
+class TestGaussianRecurrent(Recurrent, TestGaussian):
+    pass
+
+
+class TestFullPrecisionRecurrent(Recurrent, TestFullPrecision):
     pass
 
 

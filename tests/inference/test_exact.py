@@ -24,8 +24,7 @@ from tests.inference.tiny import make_network, make_spikes, make_targets
 
 def brute_force(net, spikes, y, p):
     """{signs: log p(w) + log p(y | w)}, one network after the other through the Pyro model's own site."""
-    modules = [*net.layers, *([] if net.readout is None else [net.readout])]
-    shapes = {k: (m.fan_out, m.fan_in) for k, m in zip(net.weight_sites, modules, strict=True)}
+    shapes = net.weight_shapes
     sizes = [o * i for o, i in shapes.values()]
     table = {}
     for signs in itertools.product([-1.0, 1.0], repeat=sum(sizes)):

@@ -104,6 +104,7 @@ def network_loop(
     biases=None,
     local=True,
     trained=None,
+    laterals=None,
     tolerance=1e-9,
 ):
     """Run one network, all layers at step t before any at step t + 1.
@@ -111,7 +112,7 @@ def network_loop(
     ``near`` holds, for each layer, which ``[B, O]`` came within ``tolerance`` of the threshold without
     being there by an exact absence of input (as all units are at the first step).  ``local`` cuts the
     gradient of traces and layers.  ``readouts`` are matrices ``[C, O]`` or ``None``, one a layer;
-    ``trained`` is the last layer's (weight, gain).
+    ``trained`` is the last layer's (weight, gain).  ``laterals`` are lateral weights ``[O, O]`` or ``None``.
     """
     a, b, c = (math.exp(-1 / tau) for tau in constants)
     n_steps, batch = inputs.shape[:2]
@@ -120,6 +121,8 @@ def network_loop(
     q = [inputs.new_zeros(batch, n) for n in fan_ins]
     r = [inputs.new_zeros(batch, w.shape[0]) for w in weights]
     s = [inputs.new_zeros(batch, w.shape[0]) for w in weights]
+    laterals = laterals or [None] * len(weights)
+    own_p, own_q = list(s), list(s)
     near = [torch.zeros(batch, w.shape[0], dtype=torch.bool) for w in weights]
     spikes, potentials = [[] for _ in weights], [[] for _ in weights]
     outs = [[] for m in readouts if m is not None] + ([] if trained is None else [[]])
@@ -135,9 +138,15 @@ def network_loop(
             trace = trace_step(k, x)
             bias = 0.0 if biases is None else biases[k]
             current = gain * trace @ w.T / math.sqrt(w.shape[1]) + bias
+            if laterals[k] is not None:
+                own_p[k] = a * own_p[k] + own_q[k]
+                heard = own_p[k] * (1 - a) * (1 - b)
+                heard = heard.detach() if local else heard
+                current = current + gain * heard @ laterals[k].T / math.sqrt(w.shape[0])
             r[k] = c * r[k] + s[k].detach()
             u = current - reset * r[k]
             s[k] = spike(u, surrogate)
+            own_q[k] = b * own_q[k] + s[k]
             size = trace.abs() @ w.abs().T + reset * r[k] + (0.0 if biases is None else biases[k].abs())
             near[k] |= ((u.abs() < tolerance * (1 + size)) & (size > 0)).detach()
             spikes[k].append(s[k])

@@ -17,7 +17,8 @@ from bisnn_pyro.models import (
     SpikingGLM,
     Window,
 )
-from bisnn_pyro.models.layers import check_sizes, matmul_over_time, random_readout
+from bisnn_pyro.models.layers import random_readout
+from bisnn_pyro.models.products import matmul_over_time
 from tests.models import reference
 
 F64 = torch.float64
@@ -51,12 +52,6 @@ def test_random_readout():
     state = torch.get_rng_state()
     random_readout(3, 16, seed=7)
     assert torch.equal(state, torch.get_rng_state())
-
-
-@pytest.mark.parametrize("sizes", [(), (0,), (3, -1)])
-def test_bad_sizes_are_refused(sizes):
-    with pytest.raises(ModelError, match="hidden sizes"):
-        check_sizes(sizes)
 
 
 def normaliser(n_units):

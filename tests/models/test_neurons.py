@@ -119,9 +119,10 @@ def test_escape_neuron_goes_on_from_a_state():
 
 
 def test_detach_cuts_the_whole_state():
-    part = [torch.ones(1, 2, requires_grad=True) * 2 for _ in range(4)]
-    state = NeuronState(FilterState(*part[:2]), ResetState(*part[2:])).detach()
+    part = [torch.ones(1, 2, requires_grad=True) * 2 for _ in range(6)]
+    state = NeuronState(FilterState(*part[:2]), ResetState(*part[2:4]), FilterState(*part[4:])).detach()
     assert not any(x.requires_grad for pair in state for x in pair)
+    assert NeuronState(FilterState(*part[:2]), ResetState(*part[2:4])).detach().lateral is None
 
 
 @pytest.mark.parametrize("neuron", [ThresholdNeuron, EscapeNeuron])

@@ -42,21 +42,32 @@ def save_figure(
         DataError: columns that are not one-dimensional or not of one length.
     """
     folder = Path(directory)
-    columns = _columns(table)
+    columns = _columns(table)  # before anything is written
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")}
     with paper_style():
         with atomic_path(paths["pdf"]) as temporary:
             figure.savefig(temporary, metadata={"CreationDate": None})
         with atomic_path(paths["png"]) as temporary:
             figure.savefig(temporary, dpi=PNG_DPI)
-    with (
-        atomic_path(paths["csv"]) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    save_columns(paths["csv"], columns)
+    return paths
+
+
+def save_columns(path: Path, table: Mapping[str, ArrayLike]) -> None:
+    """Write the numbers behind a figure to a CSV, with all their digits.
+
+    Args:
+        path: the file.
+        table: column -> `[n]`.
+
+    Raises:
+        DataError: columns that are not one-dimensional or not of one length.
+    """
+    columns = _columns(table)
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
-    return paths
 
 
 def _columns(table: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:

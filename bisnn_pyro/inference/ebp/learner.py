@@ -22,9 +22,9 @@ def _no_optimisers(model: Any, guide: Any) -> Sequence[torch.optim.Optimizer]:
 class ExpectationLearner(Learner):
     """Fits a posterior by expectation backpropagation, in the loop of :class:`Learner`.
 
-    Of its arguments only ``model``, ``guide``, ``encode``, ``settings`` and ``seed`` matter, of the settings
-    not ``particles``, ``window`` and ``validation_draws``: there are no draws, no steps in time, no gradient
-    and no learning rate.  Validation is of the posterior's moments.
+    Of its arguments only ``model``, ``guide``, ``encode``, ``settings``, ``seed`` and ``augment`` matter, of
+    the settings not ``particles``, ``window`` and ``validation_draws``: there are no draws, no steps in time,
+    no gradient and no learning rate.  Validation is of the posterior's moments.
     """
 
     make_optimisers: Callable[..., Sequence[torch.optim.Optimizer]] = _no_optimisers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -46,7 +48,7 @@ def layers_of(model: SignNetwork, guide: ExpectationGuide) -> list[LayerMoments]
 
 @torch.no_grad()
 def predict_moments(
-    model: SpikingGLM, guide: SynapticGuide, blocks: list[Tensor], *, y: Tensor | None = None
+    model: SpikingGLM, guide: SynapticGuide, blocks: Sequence[Tensor], *, y: Tensor | None = None
 ) -> Prediction:
     """Predict by the posterior's moments (EBP-P of the papers): one analytic pass, no draws.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -81,6 +81,6 @@ class ExpectationUpdates(Updater):
                 raise DivergenceError(f"the parameter {name!r} is not finite after an update")
         return evidence
 
-    def validate(self, blocks: list[Tensor], y: Tensor, seed: int) -> Row:
+    def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
         """Score the posterior's moments on encoded inputs; nothing is drawn."""
         return validation_scores(predict_moments(self.model, self.guide, blocks), y)

@@ -112,6 +112,7 @@ class SynapticGuide(AutoGuide):
                 f"{type(prior).__name__}; give it to another guide through AutoGuideList and "
                 "poutine.block, or choose the prior that this guide is for"
             )
+        self.sites.pop(name, None)  # known from a file, whose order is not the model's
         self.sites[name] = site["fn"].event_dim
         for role, value in self._initial(prior, site["value"].shape).items():
             if _key(name) not in _children(self, role):
@@ -166,7 +167,8 @@ class SynapticGuide(AutoGuide):
         members = []
         for i in range(first, first + n):
             source = generator(seed, Purpose.MEMBERS, i)
-            members.append({name: self._draw(name, source) for name in self._known_sites()})
+            # By name: the order of the sites is the model's, or a file's.
+            members.append({name: self._draw(name, source) for name in sorted(self._known_sites())})
         return {name: torch.stack([m[name] for m in members]) for name in self._known_sites()}
 
     def _known_sites(self) -> dict[str, int]:
