@@ -12,14 +12,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.api import load_preset, load_run, run
+    from bisnn_pyro.experiments.export.network import read_export
 
 _EXPORTS = {
     "load_preset": "bisnn_pyro.experiments.api",
     "load_run": "bisnn_pyro.experiments.api",
+    "read_export": "bisnn_pyro.experiments.export.network",
     "run": "bisnn_pyro.experiments.api",
 }
 
-__all__ = ["__version__", "load_preset", "load_run", "run"]
+__all__ = ["__version__", "load_preset", "load_run", "read_export", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bisnn_pyro.cli_study import study_app
 from bisnn_pyro.errors import BisnnError, ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
 app.add_typer(data_app)
+app.add_typer(study_app)
 
 
 def _version(wanted: bool) -> None:
@@ -182,8 +184,24 @@ def evaluate(
         typer.Option(help="Standard deviations of input noise, e.g. 0.1,0.2.", show_default=False),
     ] = None,
     data_dir: DataDir = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="New data: an .npz file with x and y, raw.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --data: file for the table, .csv, .md or .tex.", show_default=False),
+    ] = None,
 ) -> None:
-    """Evaluate a run's posterior anew, an interrupted run's too."""
+    """Evaluate a run's posterior anew, an interrupted run's too; or, with --data, on new data.
+
+    On new data nothing in the run folder is changed.
+    """
+    if data is not None:
+        _evaluate_data(folder, data, out, noise, data_dir)
+        return
+    if out is not None:
+        raise ConfigError("--out is for --data; without, the run folder itself is written anew")
     from bisnn_pyro.analysis import results_table
     from bisnn_pyro.experiments.run import evaluate_folder
 
@@ -201,6 +219,70 @@ def evaluate(
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{results_table(noisy)}")
     if (folder / "figures").is_dir():
         typer.echo(f"\nfigures: {folder / 'figures'}")
+
+
+def _evaluate_data(
+    folder: Path, data: Path, out: Path | None, noise: str | None, data_dir: Path | None
+) -> None:
+    from bisnn_pyro.experiments.new_data import evaluate_data
+
+    if noise is not None or data_dir is not None:
+        raise ConfigError("--noise and --data-dir are for the run's own data; leave them out with --data")
+    typer.echo(evaluate_data(folder, data, out).plain())
+    if out is not None:
+        typer.echo(f"\nwritten: {out}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The file, instead of RUN/mode.bisnn.", show_default=False),
+    ] = None,
+    member: Annotated[
+        int | None,
+        typer.Option("--member", min=0, help="This member of the committee, from 0.", show_default=False),
+    ] = None,
+    mode: Annotated[bool, typer.Option("--mode", help="The most probable network (the default).")] = False,
+) -> None:
+    """Write a network of a run as packed 1-bit weights, for bisnn_pyro.read_export or a chip."""
+    from bisnn_pyro.experiments.export.writing import export as export_run
+
+    if mode and member is not None:
+        raise ConfigError("give --mode or --member, not both")
+    path = export_run(folder, out, member=member)
+    typer.echo(f"written: {path} ({path.stat().st_size} bytes)")
+
+
+@app.command()
+def energy(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that hold them.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the table: .csv, .md or .tex.", show_default=False),
+    ] = None,
+    picojoules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pj",
+            help="Energy of an operation: add_int, add_float, multiply_float or memory_bit, for example "
+            "--pj memory_bit=0.3. Repeatable; Horowitz's for 45 nm by default.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Estimate what an inference costs: spikes, operations, memory accesses, energy."""
+    from bisnn_pyro.experiments.energy import energy as energy_table
+    from bisnn_pyro.experiments.energy import parse_energies
+
+    table = energy_table(runs, out, energies=parse_energies(picojoules or []), data_dir=data_dir)
+    typer.echo(table.plain())
+    if out is not None:
+        typer.echo(f"\nwritten: {out}")
 
 
 @app.command()

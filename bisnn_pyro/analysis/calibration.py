@@ -19,15 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.validation import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    as_labels,
-    as_probabilities,
-    as_real,
-    check_level,
-)
+from bisnn_pyro.analysis.forecasts import as_forecasts, top_label
+from bisnn_pyro.analysis.validation import FloatArray, IntArray, check_level
 from bisnn_pyro.errors import DataError
 
 Scheme = Literal["width", "mass"]
@@ -122,18 +115,9 @@ def bin_confidences(
     Raises:
         DataError: a wrong shape, value, number of bins or scheme.
     """
-    conf = as_real(confidence, "confidence", 1)
-    hits = as_real(correct, "correct", 1)
-    if conf.shape != hits.shape:
-        raise DataError(f"confidence has shape {conf.shape} but correct has {hits.shape}; they must agree.")
-    if conf.min() < 0 or conf.max() > 1:
-        raise DataError(f"confidence has values in [{conf.min():g}, {conf.max():g}]; expected [0, 1].")
-    if not np.isin(hits, (0.0, 1.0)).all():
-        raise DataError("correct holds values other than 0 and 1.")
-    if int(n_bins) != n_bins or n_bins < 1:
-        raise DataError(f"n_bins is {n_bins!r}; expected a whole number of at least 1.")
-    edges = _edges(conf, int(n_bins), scheme)
-    index = np.searchsorted(edges[1:-1], conf, side="left")  # left: a value on an edge goes below it
+    conf, hits = as_forecasts(confidence, correct)
+    edges = bin_edges(conf, n_bins, scheme)
+    index = bin_index(conf, edges)
     count = np.bincount(index, minlength=len(edges) - 1)
     filled = np.where(count > 0, count, np.nan)
     right = np.bincount(index, weights=hits, minlength=len(count))
@@ -149,34 +133,28 @@ def bin_confidences(
     )
 
 
-def _edges(confidence: FloatArray, n_bins: int, scheme: str) -> FloatArray:
+def bin_edges(confidence: FloatArray, n_bins: int, scheme: Scheme) -> FloatArray:
+    """Edges `[B + 1]` of the bins of checked confidences `[N]`; see :func:`bin_confidences`.
+
+    Raises:
+        DataError: a wrong number of bins or scheme.
+    """
+    if int(n_bins) != n_bins or n_bins < 1:
+        raise DataError(f"n_bins is {n_bins!r}; expected a whole number of at least 1.")
     if scheme == "width":
-        return np.linspace(0.0, 1.0, n_bins + 1)
+        return np.linspace(0.0, 1.0, int(n_bins) + 1)
     if scheme != "mass":
         raise DataError(f"scheme is {scheme!r}; expected 'width' or 'mass'.")
     values, ties = np.unique(confidence, return_counts=True)
     # Middle rank of each group of ties, in whole numbers so that no rounding moves a group.
-    bins = n_bins * (2 * np.cumsum(ties) - ties) // (2 * confidence.size)
+    bins = int(n_bins) * (2 * np.cumsum(ties) - ties) // (2 * confidence.size)
     last = np.flatnonzero(np.diff(bins))  # the largest value of each bin but the final one
     return np.concatenate(([0.0], values[last], [1.0]))
 
 
-def top_label(probabilities: ArrayLike, labels: ArrayLike) -> tuple[FloatArray, BoolArray]:
-    """Confidence and rightness of the predicted class.
-
-    Args:
-        probabilities: `[N, C]`.
-        labels: `[N]` in 0..C-1.
-
-    Returns:
-        The largest probability of each row, `[N]`, and whether its class is the label, `[N]`.
-
-    Raises:
-        DataError: an array of a wrong shape or with wrong values.
-    """
-    probs = as_probabilities(probabilities)
-    truth = as_labels(labels, *probs.shape)
-    return np.minimum(probs.max(-1), 1.0), probs.argmax(-1) == truth
+def bin_index(confidence: FloatArray, edges: FloatArray) -> IntArray:
+    """Bin `[N]` of each confidence; a value on an edge goes below it."""
+    return np.searchsorted(edges[1:-1], confidence, side="left")
 
 
 def reliability_bins(

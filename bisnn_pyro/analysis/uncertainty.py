@@ -96,9 +96,30 @@ def predictive_variance(draws: ArrayLike) -> FloatArray:
     return np.asarray(as_probabilities(draws, "draws", 3).var(0).sum(-1))
 
 
+def vote_variance(draws: ArrayLike) -> FloatArray:
+    """Variance over members of the probability that they give the committee's top class.
+
+    It is the part of the vote's own variance p (1 - p) that disagreement makes up, p being the committee's
+    probability of that class (law of total variance); the rest is the members' mean p_s (1 - p_s).
+
+    Args:
+        draws: `[S, N, C]` probabilities; ties go to the lowest class index.
+
+    Returns:
+        `[N]` in [0, 1/4], divided by S (not S - 1), so that one member gives 0.
+
+    Raises:
+        DataError: an array of a wrong shape or with wrong values.
+    """
+    probs = as_probabilities(draws, "draws", 3)
+    top = probs.mean(0).argmax(-1)
+    return np.asarray(probs[:, np.arange(len(top)), top].var(0))
+
+
 def _total(draws: FloatArray) -> FloatArray:
     return _entropy(draws.mean(0))
 
 
 def _expected(draws: FloatArray) -> FloatArray:
-    return np.asarray(_entropy(draws).mean(0))
+    # Member by member, so that what is needed besides the draws is no larger than a few of them.
+    return np.asarray(np.mean([_entropy(member) for member in draws], axis=0))

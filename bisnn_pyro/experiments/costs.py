@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.inference import point_draws, posterior_draws
-from bisnn_pyro.inference.inputs import chosen_rows
+from bisnn_pyro.inference.inputs import Inputs, chosen_rows
 from bisnn_pyro.inference.paths import bytes_per_example
 from bisnn_pyro.inference.seeding import Purpose, seeded
+from bisnn_pyro.models.simulation import Simulation
 
 FLOAT_BITS = 32
 MAX_POINTS = 250
@@ -21,6 +23,11 @@ _CHUNK = 50
 """Examples simulated at once,"""
 _MEMORY = 192 * 2**20
 """and fewer where they would take more bytes than this."""
+
+T = TypeVar("T")
+
+Runs = Iterator[tuple[Tensor, Simulation]]
+"""Encoded inputs ``[T, B, I]``, some examples after the other, and one network's run on each."""
 
 
 def weight_bits(fitted: FittedRun) -> dict[str, int]:
@@ -40,7 +47,7 @@ def weight_bits(fitted: FittedRun) -> dict[str, int]:
     others = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("likelihoods."))
     result = {}
     for predictor in fitted.predictors:
-        n = _members(fitted, predictor)
+        n = fitted.n_members(predictor)
         single = 1 if fitted.guide.binary and predictor in ("mode", "committee") else FLOAT_BITS
         copies = n if getattr(model, "normalise", False) else 1
         result[predictor] = n * synapses * single + copies * others * FLOAT_BITS
@@ -65,26 +72,44 @@ def spikes_per_inference(fitted: FittedRun, x: np.ndarray) -> dict[str, float | 
         Predictor -> spikes; None where nothing spikes: analytic predictors, and units whose outputs are
         not 0 and 1.
     """
-    seed = fitted.config.predict.seed
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
-    blocks = fitted.encode(chosen_rows(x, chosen))
+    chosen = some_points(x)
     result: dict[str, float | None] = {}
+    for predictor, counts in for_some_networks(fitted, chosen, _count).items():
+        found = [count for count in counts if count is not None]
+        mean = float(np.mean(found)) / len(chosen) if found else None
+        result[predictor] = None if mean is None else mean * fitted.n_members(predictor)
+    return result
+
+
+def some_points(x: Any) -> Inputs:
+    """Return at most 250 of the inputs ``[N, ...]``, evenly spread."""
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
+    return chosen_rows(x, chosen)
+
+
+def for_some_networks(fitted: FittedRun, x: Inputs, count: Callable[[Runs], T]) -> dict[str, list[T]]:
+    """Run the first few networks of each predictor, and count what they do.
+
+    Args:
+        fitted: the posterior.
+        x: scaled inputs ``[N, ...]``.
+        count: what to make of the runs of one network.
+
+    Returns:
+        Predictor -> one result a network; none of an analytic predictor.
+    """
+    seed = fitted.config.predict.seed
+    blocks = fitted.encode(x)
     was_training = fitted.model.training
     fitted.model.eval()
     try:
         with torch.no_grad(), seeded(seed, Purpose.HIDDEN_SPIKES):
-            for predictor in fitted.predictors:
-                counts = [_count(fitted, w, blocks) for w in _networks(fitted, predictor, seed)]
-                found = [count for count in counts if count is not None]
-                mean = float(np.mean(found)) / len(chosen) if found else None
-                result[predictor] = None if mean is None else mean * _members(fitted, predictor)
+            return {
+                predictor: [count(_runs(fitted, w, blocks)) for w in _networks(fitted, predictor, seed)]
+                for predictor in fitted.predictors
+            }
     finally:
         fitted.model.train(was_training)
-    return result
-
-
-def _members(fitted: FittedRun, predictor: str) -> int:
-    return fitted.config.predict.draws if predictor == "committee" else 1
 
 
 def _networks(fitted: FittedRun, predictor: str, seed: int) -> list[dict[str, Tensor]]:
@@ -98,16 +123,20 @@ def _networks(fitted: FittedRun, predictor: str, seed: int) -> list[dict[str, Te
     return []
 
 
-def _count(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor]) -> float | None:
-    """Return the hidden spikes of one network on all blocks, None if its units do not spike."""
-    total = 0.0
+def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor]) -> Runs:
     some = next(iter(weights.values()))
     for block in blocks:
         need = bytes_per_example(fitted.model, block.shape[0])
         for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
             inputs = inputs.to(device=some.device, dtype=some.dtype)
-            run = fitted.model.simulate(weights, inputs, record=False)
-            if not run.spikes or any(float(s.min()) < 0 for s in run.spikes):
-                return None
-            total += sum(float(s.sum(dtype=torch.float64)) for s in run.spikes)
+            yield inputs, fitted.model.simulate(weights, inputs, record=False)
+
+
+def _count(runs: Runs) -> float | None:
+    """Return the hidden spikes of one network on all inputs, None if its units do not spike."""
+    total = 0.0
+    for _, run in runs:
+        if not run.spikes or any(float(s.min()) < 0 for s in run.spikes):
+            return None
+        total += sum(float(s.sum(dtype=torch.float64)) for s in run.spikes)
     return total

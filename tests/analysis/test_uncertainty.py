@@ -11,6 +11,7 @@ from bisnn_pyro.analysis import (
     mutual_information,
     predictive_entropy,
     predictive_variance,
+    vote_variance,
 )
 from bisnn_pyro.errors import DataError
 from tests.analysis.strategies import committees
@@ -30,6 +31,7 @@ def test_sure_members_that_disagree_are_all_epistemic():
     assert mutual_information(SURE) == pytest.approx(math.log(2))
     assert disagreement(SURE) == 0.5
     assert predictive_variance(SURE) == pytest.approx(0.5)
+    assert vote_variance(SURE) == pytest.approx(0.25)
 
 
 def test_equal_members_have_no_epistemic_part(predictor):
@@ -60,6 +62,18 @@ def test_bounds(draws):
     assert ((disagreement(draws) >= 0) & (disagreement(draws) <= 1)).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(committees())
+def test_the_votes_variance_has_two_parts(draws):
+    top = draws.mean(0).argmax(-1)
+    p = draws[:, np.arange(len(top)), top]
+    total = p.mean(0) * (1 - p.mean(0))
+    np.testing.assert_allclose(vote_variance(draws) + (p * (1 - p)).mean(0), total, atol=1e-12)
+    assert (vote_variance(draws) <= predictive_variance(draws) + 1e-12).all()
+    if draws.shape[2] == 2:
+        np.testing.assert_allclose(2 * vote_variance(draws), predictive_variance(draws), atol=1e-12)
+
+
 @settings(max_examples=30, deadline=None)
 @given(committees())
 def test_order_of_members_does_not_matter(draws):
@@ -68,7 +82,7 @@ def test_order_of_members_does_not_matter(draws):
 
 
 @pytest.mark.parametrize(
-    "function", [predictive_entropy, mutual_information, disagreement, predictive_variance]
+    "function", [predictive_entropy, mutual_information, disagreement, predictive_variance, vote_variance]
 )
 def test_wrong_shape_is_named(function):
     with pytest.raises(DataError, match=r"draws has shape \(1, 2\); expected 3 axes"):

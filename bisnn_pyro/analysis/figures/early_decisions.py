@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.figures.style import (
-    DOUBLE_WIDTH,
-    SINGLE_WIDTH,
-    Plot,
-    line_style,
-    long_table,
-    new_figure,
-    outside_legend,
-    paper_style,
-)
+from bisnn_pyro.analysis.figures.canvas import canvas
+from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, SINGLE_WIDTH, Plot, line_style, long_table
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,55 +21,54 @@ Curves = Mapping[str, Mapping[str, ArrayLike]]
 PANELS = {"accuracy": "accuracy", "nll": "NLL (nats)", "ece": "ECE"}
 
 
-def plot_early_decisions(scores: Curves) -> Plot:
+def plot_early_decisions(scores: Curves, *, axes: Sequence[Axes] | None = None) -> Plot:
     """Accuracy, NLL and calibration error against elapsed time, one line a predictor.
 
     Infinite scores (a probability of 0 at the right class) are left out of the picture, not of the table.
 
     Args:
         scores: predictor -> columns of :func:`~bisnn_pyro.analysis.early_scores`.
+        axes: three to draw into; None for a new figure.
 
     Returns:
-        The figure, and a table with one row a predictor and number of steps.
+        The axes, figure, and a table with one row a predictor and number of steps.
 
     Raises:
         DataError: no predictor, or one without the columns.
     """
     horizontal, unit = _time(scores, "", (*PANELS, "n"))
-    with paper_style():
-        figure = new_figure(DOUBLE_WIDTH, 2.4)
-        axes = figure.subplots(1, len(PANELS), squeeze=False)[0]
-        for ax, (column, name) in zip(axes, PANELS.items(), strict=True):
+    with canvas(axes, (1, len(PANELS)), (DOUBLE_WIDTH, 2.4)) as page:
+        for ax, (column, name) in zip(page.axes, PANELS.items(), strict=True):
             _draw(ax, scores, horizontal, column)
             ax.set(xlabel=f"elapsed time ({unit})", ylabel=name)
             ax.set_xlim(left=0)
-        axes[0].set_ylabel(f"accuracy (n = {_counts(scores)})")
-        axes[2].set_ylim(bottom=0)
-        outside_legend(figure, axes[0], min(len(scores), 3))
-    return Plot(figure, long_table(scores, "predictor"))
+        page.axes[0].set_ylabel(f"accuracy (n = {_counts(scores)})")
+        page.axes[2].set_ylim(bottom=0)
+        page.legend(min(len(scores), 3))
+    return page.plot(long_table(scores, "predictor"))
 
 
-def plot_early_stopping(curves: Curves) -> Plot:
+def plot_early_stopping(curves: Curves, *, ax: Axes | None = None) -> Plot:
     """Accuracy against the mean time at which a predictor stops, one point a confidence threshold.
 
     Args:
         curves: predictor -> columns of :func:`~bisnn_pyro.analysis.early_stopping`.
+        ax: to draw into; None for a new figure.
 
     Returns:
-        The figure, and a table with one row a predictor and threshold.
+        The axes, figure, and a table with one row a predictor and threshold.
 
     Raises:
         DataError: no predictor, or one without the columns.
     """
     horizontal, unit = _time(curves, "mean_", ("accuracy", "n"))
-    with paper_style():
-        figure = new_figure(SINGLE_WIDTH, 2.6)
-        ax = figure.subplots()
+    with canvas(ax, (1, 1), (SINGLE_WIDTH, 2.6)) as page:
+        ax = page.axes[0]
         _draw(ax, curves, horizontal, "accuracy")
         ax.set(xlabel=f"mean time at the decision ({unit})", ylabel=f"accuracy (n = {_counts(curves)})")
         ax.set_xlim(left=0)
-        outside_legend(figure, ax, min(len(curves), 2))
-    return Plot(figure, long_table(curves, "predictor"))
+        page.legend(min(len(curves), 2))
+    return page.plot(long_table(curves, "predictor"))
 
 
 def _time(curves: Curves, prefix: str, others: tuple[str, ...]) -> tuple[str, str]:

@@ -95,7 +95,7 @@ def plot_predictive_map(
         page.figure.legend(handles, names, loc="upper center", ncols=2, markerscale=1.8, borderaxespad=0.2)
     mesh1, mesh2 = np.meshgrid(horizontal, vertical)
     table = {"x1": mesh1.ravel(), "x2": mesh2.ravel(), **{name: grid.ravel() for name, grid in grids.items()}}
-    return Plot(page.figure, table)
+    return Plot(page.figure, table, tuple(page.figure.axes))
 
 
 class _Page:

@@ -100,7 +100,8 @@ def plot_recordings(
         bar.set_label("events")
         bar.locator = MaxNLocator(6, integer=True)
         bar.outline.set_linewidth(0.6)
-    return Plot(figure, _table({p.title: c for p, c in zip(pictures, counts, strict=True)}))
+    table = _table({p.title: c for p, c in zip(pictures, counts, strict=True)})
+    return Plot(figure, table, tuple(figure.axes))
 
 
 def _counts(picture: Picture) -> FloatArray:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import (
     DOUBLE_WIDTH,
     SINGLE_WIDTH,
     Plot,
+    color,
     grid_shape,
     long_table,
-    new_figure,
-    outside_legend,
-    paper_style,
 )
 from bisnn_pyro.analysis.mixture import mixture_quantile
 from bisnn_pyro.analysis.validation import FloatArray, as_real, check_level
@@ -48,6 +47,7 @@ def plot_regression_band(
     gaps: Sequence[tuple[float, float]] | None = None,
     level: float = 0.90,
     axis_names: tuple[str, str] = ("$x$", "$y$"),
+    axes: Sequence[Axes] | None = None,
 ) -> Plot:
     """One panel a predictor: training points, true curve, mean, predictive and epistemic band.
 
@@ -63,9 +63,10 @@ def plot_regression_band(
         gaps: stretches (low, high) without training data to shade; None finds them, see :func:`find_gaps`.
         level: coverage of both bands.
         axis_names: labels of the axes.
+        axes: one for each place of the grid of panels, at most three a row; None for a new figure.
 
     Returns:
-        The figure, and a table with one row an input and predictor.
+        The axes, figure, and a table with one row an input and predictor.
 
     Raises:
         DataError: no predictor, or an array of a wrong shape or with wrong values.
@@ -80,11 +81,10 @@ def plot_regression_band(
     bands = {name: _band(name, grid, *pair, truth, level) for name, pair in predictors.items()}
     shaded = find_gaps(grid, xs) if gaps is None else list(gaps)
     rows, columns = grid_shape(len(bands), MAX_COLUMNS)
-    with paper_style():
-        width = SINGLE_WIDTH if columns == 1 else DOUBLE_WIDTH
-        figure = new_figure(width, rows * (1.9 if columns > 1 else 2.1) + 0.5)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for ax, (name, band) in zip(axes.flat, bands.items(), strict=False):
+    width = SINGLE_WIDTH if columns == 1 else DOUBLE_WIDTH
+    size = (width, rows * (1.9 if columns > 1 else 2.1) + 0.5)
+    with canvas(axes, (rows, columns), size, sharex=True, sharey=True) as page:
+        for ax, (name, band) in zip(page.axes, bands.items(), strict=False):
             _draw_gaps(ax, shaded)
             _draw_band(ax, band, level)
             ax.plot(xs, ys, "o", label=f"training points (n = {xs.size})", **_POINTS)
@@ -92,13 +92,12 @@ def plot_regression_band(
             ax.set_xlabel(axis_names[0])
             ax.set_xlim(grid[0], grid[-1])
             ax.locator_params(axis="x", nbins=4)
-        for ax in axes.flat[len(bands) :]:
-            ax.remove()
-        for ax in axes[:, 0]:
+        for ax in page.axes[::columns]:
             ax.set_ylabel(axis_names[1])
-        fullest = max(axes.flat[: len(bands)], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
-        outside_legend(figure, fullest, 2 if columns == 1 else 3)
-    return Plot(figure, long_table(bands, "predictor"))
+        page = page.without(range(len(bands), rows * columns))
+        named = [len(ax.get_legend_handles_labels()[1]) for ax in page.axes]
+        page.legend(2 if columns == 1 else 3, named.index(max(named)))
+    return page.plot(long_table(bands, "predictor"))
 
 
 def find_gaps(x: ArrayLike, x_train: ArrayLike, share: float = GAP_SHARE) -> list[tuple[float, float]]:
@@ -160,7 +159,7 @@ def _draw_band(ax: Axes, band: Mapping[str, np.ndarray], level: float) -> None:
             linewidth=0,
             label=f"{percent} epistemic",
         )
-    ax.plot(x, band["mean"], color="#00224e", label="mean prediction", zorder=4)
+    ax.plot(x, band["mean"], color=color(0), label="mean prediction", zorder=4)
     if "y_true" in band:
         ax.plot(x, band["y_true"], color="black", linestyle="--", linewidth=0.9, label="true curve", zorder=4)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from bisnn_pyro.errors import DataError
+from bisnn_pyro.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,45 +23,50 @@ if TYPE_CHECKING:
 SINGLE_WIDTH = 3.4
 DOUBLE_WIDTH = 7.0
 
-#: From the cividis map; the first three go from dark to light, and dash and marker tell all six apart.
-LINES: tuple[dict[str, Any], ...] = (
-    {"color": "#00224e", "linestyle": "-", "marker": "o"},
-    {"color": "#7d7c78", "linestyle": "--", "marker": "s"},
-    {"color": "#b0a15f", "linestyle": "-.", "marker": "^"},
-    {"color": "#444f6d", "linestyle": ":", "marker": "D"},
-    {"color": "#d9c34a", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
-    {"color": "#000000", "linestyle": (0, (1, 1)), "marker": "x"},
-)
+#: The settings, colours and dashes; ``matplotlib.style.use`` takes it too.
+STYLE_FILE = Path(__file__).with_name("bisnn.mplstyle")
+
+#: With colour and dash, what tells curves and areas apart in greyscale.
+MARKERS = ("o", "s", "^", "D", "v", "x")
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 PROBABILITY_MAP = "cividis"
 UNCERTAINTY_MAP = "Greys"
-
-_RC: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "legend.frameon": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # TrueType: Type 3 fonts are refused by many publishers
-    "figure.constrained_layout.use": False,
-}
 
 Table = dict[str, np.ndarray]
 
 
 class Plot(NamedTuple):
-    """A figure and the columns behind it, all of one length."""
+    """The axes drawn into, their figure, and the columns behind it, all of one length."""
 
     figure: Figure
     table: Table
+    axes: tuple[Axes, ...]
+
+    @property
+    def ax(self) -> Axes:
+        """The first, or only, axes."""
+        return self.axes[0]
+
+    def save_png(self, path: str | os.PathLike[str], dpi: int = 120) -> Path:
+        """Write the picture alone; :func:`~bisnn_pyro.analysis.save_figure` writes PDF and numbers too."""
+        with paper_style(), atomic_path(Path(path)) as temporary:
+            self.figure.savefig(temporary, dpi=dpi, format="png")
+        return Path(path)
+
+    def _repr_png_(self) -> bytes:
+        """The picture, which notebooks show."""
+        buffer = io.BytesIO()
+        with paper_style():
+            self.figure.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+@cache
+def _settings() -> dict[Any, Any]:
+    from matplotlib import rc_params_from_file
+
+    settings: Any = rc_params_from_file(STYLE_FILE, use_default_template=False)
+    return dict(settings)
 
 
 @contextmanager
@@ -68,7 +78,7 @@ def paper_style() -> Iterator[None]:
     safe: dict[Any, Any] = {
         key: value for key, value in rcParamsDefault.items() if not key.startswith("backend")
     }
-    with mpl.rc_context({**safe, **_RC}):
+    with mpl.rc_context({**safe, **_settings()}):
         yield
 
 
@@ -93,7 +103,27 @@ def grid_shape(n_panels: int, max_columns: int) -> tuple[int, int]:
 
 def line_style(index: int) -> dict[str, Any]:
     """Colour, dash and marker of the curve number `index`."""
-    return dict(LINES[index % len(LINES)])
+    cycle = list(_settings()["axes.prop_cycle"])
+    return {**cycle[index % len(cycle)], "marker": MARKERS[index % len(MARKERS)]}
+
+
+def color(index: int) -> str:
+    """Colour of the curve number `index`."""
+    return str(line_style(index)["color"])
+
+
+def fill_style(index: int) -> dict[str, Any]:
+    """Face, edge and hatch of the bars number `index`: the first is plain, others are light with a hatch."""
+    from matplotlib.colors import to_rgb
+
+    own = np.array(to_rgb(color(index)))
+    face = own if index % len(HATCHES) == 0 else 0.35 * own + 0.65
+    return {
+        "facecolor": tuple(face.tolist()),
+        "edgecolor": "black",
+        "hatch": HATCHES[index % len(HATCHES)],
+        "linewidth": 0.6,
+    }
 
 
 def long_table(parts: Mapping[str, Mapping[str, Any]], key: str) -> Table:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.figures.style import (
-    DOUBLE_WIDTH,
-    SINGLE_WIDTH,
-    Plot,
-    line_style,
-    long_table,
-    new_figure,
-    outside_legend,
-    paper_style,
-)
+from bisnn_pyro.analysis.figures.canvas import canvas
+from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, SINGLE_WIDTH, Plot, line_style, long_table
 from bisnn_pyro.analysis.validation import FloatArray
 from bisnn_pyro.errors import DataError
 
@@ -36,7 +28,10 @@ LOG_FROM = 30.0
 
 
 def plot_training_curves(
-    histories: Mapping[str, Mapping[str, ArrayLike]], panels: Mapping[str, str] | None = None
+    histories: Mapping[str, Mapping[str, ArrayLike]],
+    panels: Mapping[str, str] | None = None,
+    *,
+    axes: Sequence[Axes] | None = None,
 ) -> Plot:
     """One panel a quantity, one line a method.
 
@@ -46,13 +41,16 @@ def plot_training_curves(
     Args:
         histories: method -> history table, column -> `[E]`; ``epoch`` labels the rows (0, 1, ... without).
         panels: column -> label of the vertical axis; :data:`PANELS` where None.
+        axes: one for each panel shown; None for a new figure.
 
     Returns:
-        The figure, and a long table of all number columns (NaN where a method lacks one).
+        The axes, figure, and a long table of all number columns (NaN where a method lacks one).
 
     Raises:
         DataError: no history, columns of unequal length, or nothing to plot.
     """
+    from matplotlib.ticker import MaxNLocator
+
     tables = {name: _numbers(name, history) for name, history in histories.items()}
     shown = {
         column: label
@@ -61,19 +59,17 @@ def plot_training_curves(
     }
     if not shown:
         raise DataError("The histories hold none of the columns to plot: " + ", ".join(panels or PANELS))
-    with paper_style():
-        width = SINGLE_WIDTH if len(shown) == 1 else DOUBLE_WIDTH
-        figure = new_figure(width, 2.4)
-        axes = figure.subplots(1, len(shown), squeeze=False)[0]
-        for ax, (column, label) in zip(axes, shown.items(), strict=True):
+    width = SINGLE_WIDTH if len(shown) == 1 else DOUBLE_WIDTH
+    with canvas(axes, (1, len(shown)), (width, 2.4)) as page:
+        for ax, (column, label) in zip(page.axes, shown.items(), strict=True):
             _draw(ax, column, tables)
             ax.set_xlabel("epoch")
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set_ylabel(label)
         if len(tables) > 1:
-            fullest = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
-            outside_legend(figure, fullest, min(len(tables), 4 if len(shown) > 1 else 2))
-    return Plot(figure, long_table(tables, "method"))
+            named = [len(ax.get_legend_handles_labels()[1]) for ax in page.axes]
+            page.legend(min(len(tables), 4 if len(shown) > 1 else 2), named.index(max(named)))
+    return page.plot(long_table(tables, "method"))
 
 
 def _draw(ax: Axes, column: str, tables: Mapping[str, Mapping[str, FloatArray]]) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bisnn_pyro.analysis import plot_reliability, reliability_bins
+from bisnn_pyro.analysis import bin_consistency, plot_reliability, reliability_bins, top_label
 from bisnn_pyro.errors import DataError
 
 
@@ -66,3 +66,18 @@ def test_all_points_at_one_confidence(written, confidence, scheme):
 def test_nothing_to_show():
     with pytest.raises(DataError, match="nothing to show"):
         plot_reliability({})
+
+
+def test_boxes_of_calibrated_predictors(predictor):
+    pair = predictor(200, 3)
+    plot = plot_reliability({"bayes": pair}, 10, band=0.9, seed=4)
+    band = bin_consistency(top_label(*pair)[0], 10, level=0.9, seed=4)
+    np.testing.assert_array_equal(plot.table["consistency_low"], band.lower)
+    np.testing.assert_array_equal(plot.table["consistency_high"], band.upper)
+    (boxes,) = plot.ax.patches
+    np.testing.assert_array_equal(boxes.get_data().values, band.upper)
+    np.testing.assert_array_equal(boxes.get_data().baseline, band.lower)
+    assert boxes.get_label() == "90 % of calibrated predictors"
+    without = plot_reliability({"bayes": pair}, 10, band=None)
+    assert not without.ax.patches
+    assert "consistency_low" not in without.table

@@ -1,0 +1,1 @@
+"""Networks of packed bits: the file, what it means, and how a run is written into one."""

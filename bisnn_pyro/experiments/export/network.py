@@ -1,0 +1,200 @@
+r"""A network from a file, run by numpy alone: what an exported file means, written as a program.
+
+Besides where the network comes from (``made_by``, ``experiment``, ``method``, ``seed``, ``network``), the
+header of the file (:mod:`bisnn_pyro.experiments.export.format`) holds:
+
+``n_inputs``, ``n_steps``, ``burn_in``
+    Inputs are spikes or currents `[T, B, I]`; the first ``burn_in`` steps have no vote.
+``encoder``, ``classes``
+    How the run made such inputs of features (scaled as its ``preprocessing.json`` says), and the labels in
+    the order of the outputs.
+``neuron``
+    ``kind`` (``threshold``, ``escape``, ``single-step`` or ``sign``), and what that kind needs: per-step
+    ``decays`` (a, b, c), ``reset``, ``delta`` or ``threshold``.
+``layers``
+    First to last, each with its ``name``, ``kind`` (``dense``, ``recurrent`` or ``conv``), ``n_inputs`` and
+    ``n_units``; of a convolution also ``image_shape`` (C, H, W), ``channels``, ``kernel``, ``stride``,
+    ``padding`` and ``channels_last`` (whether its inputs are flattened as [H, W, C]), and of a pooling one
+    ``pool`` and ``pooling``.  Its units, and what pooling leaves of them, are flattened as [H, W, C].
+``readout``
+    Whether it is ``filtered``: acts on traces of the spikes, and not on the spikes.
+``likelihood``
+    From the read-out to a prediction, see :mod:`bisnn_pyro.experiments.export.votes`.
+
+A layer has the arrays ``<name>.weight`` (signs `[O, I]`), ``<name>.scale`` and ``<name>.offset`` (one
+number, or one a row of weights): its current is ``scale * (weight @ trace) + offset``, into which gain, bias
+and normalisation are folded.  ``<name>.recurrent`` and ``<name>.lateral_scale`` are of lateral synapses.
+The equations are those of arXiv 2012.08300, with traces of unit gain.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bisnn_pyro.errors import DataError
+from bisnn_pyro.experiments.export.format import read_file
+from bisnn_pyro.experiments.export.votes import vote
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A network of +-1 weights, with all that it needs to predict.
+
+    Attributes:
+        header: what the file says of it, see the module.
+        weights: name -> signs `[O, I]`, int8.
+        constants: name -> float32.
+    """
+
+    header: Mapping[str, Any]
+    weights: Mapping[str, NDArray[np.int8]]
+    constants: Mapping[str, Floats]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the payload: packed weights and constants."""
+        packed = sum(-(-w.size // 8) for w in self.weights.values())
+        return packed + sum(c.nbytes for c in self.constants.values())
+
+    def predict(self, inputs: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
+        """Return class probabilities `[B, C]`, or predicted means `[B]` of a regression in rescaled units.
+
+        Args:
+            inputs: encoded inputs `[T, B, I]`.
+            seed: of escape noise.
+
+        Raises:
+            DataError: if the inputs do not fit.
+        """
+        counted = self.readout(inputs, seed)[self.header["burn_in"] :]
+        readout = counted.transpose(1, 0, 2).astype(np.float64)
+        return vote(self.header["likelihood"], readout, self.header["burn_in"])
+
+    def readout(self, inputs: ArrayLike, seed: int = 0) -> Floats:
+        """Return the read-out `[T, B, C]` of encoded inputs `[T, B, I]`, burn-in included.
+
+        Raises:
+            DataError: if the inputs do not fit.
+        """
+        x = np.asarray(inputs, dtype=np.float32)
+        if x.ndim != 3 or x.shape[2] != self.header["n_inputs"] or x.shape[0] <= self.header["burn_in"]:
+            raise DataError(
+                f"inputs have shape {x.shape}; expected [T, B, {self.header['n_inputs']}] with T above the "
+                f"burn-in of {self.header['burn_in']}"
+            )
+        rng = np.random.default_rng(seed)
+        for layer in self.header["layers"]:
+            x = _pooled(layer, self._spikes(layer, x, rng))
+        readout = {"name": "readout", "kind": "dense"}
+        return self._current(readout, x, filtered=self.header["readout"]["filtered"])
+
+    def _spikes(self, layer: Mapping[str, Any], x: Floats, rng: np.random.Generator) -> Floats:
+        neuron = self.header["neuron"]
+        current = self._current(layer, x, filtered=neuron["kind"] in ("threshold", "escape"))
+        if neuron["kind"] == "single-step":
+            return (current >= np.float32(neuron["threshold"])).astype(np.float32)
+        if neuron["kind"] == "sign":
+            return np.where(current >= 0, 1, -1).astype(np.float32)
+        if neuron["kind"] == "escape":
+            current = current + neuron["delta"] * rng.logistic(size=current.shape).astype(np.float32)
+        lateral = None
+        if layer["kind"] == "recurrent":
+            signs = self.weights[f"{layer['name']}.recurrent"].astype(np.float32)
+            lateral = signs.T * self.constants[f"{layer['name']}.lateral_scale"]
+        return _scan(current, neuron, lateral)
+
+    def _current(self, layer: Mapping[str, Any], x: Floats, *, filtered: bool) -> Floats:
+        """Return ``scale * (weight @ trace) + offset``, `[T, B, units]`."""
+        name = layer["name"]
+        trace = _trace(x, self.header["neuron"]["decays"]) if filtered else x
+        signs = self.weights[f"{name}.weight"].astype(np.float32)
+        rows = _patches(layer, trace) if layer["kind"] == "conv" else trace
+        current = rows @ signs.T * self.constants[f"{name}.scale"] + self.constants[f"{name}.offset"]
+        return current.reshape(*x.shape[:2], -1)
+
+
+def read_export(path: str | os.PathLike[str]) -> ExportedNetwork:
+    """Read a network that ``bisnn export`` wrote; numpy is all that it takes.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: if the file is missing, is no exported network, is damaged or of another version, or lacks
+            something that the header promises.
+    """
+    header, arrays = read_file(path)
+    weights = {name: a for name, a in arrays.items() if a.dtype == np.int8}
+    found = ExportedNetwork(header, weights, {n: a for n, a in arrays.items() if n not in weights})
+    try:
+        silence = np.zeros((header["burn_in"] + 1, 1, header["n_inputs"]), np.float32)
+        found.predict(silence)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DataError(f"{path} is not as the format says: {error!r}; export it again") from error
+    return found
+
+
+def _trace(x: Floats, decays: list[float]) -> Floats:
+    """``P = aP + Q; Q = bQ + x``, scaled to a gain of one."""
+    a, b = (np.float32(decay) for decay in decays[:2])
+    p, q, out = np.zeros_like(x[0]), np.zeros_like(x[0]), np.empty_like(x)
+    for t, step in enumerate(x):
+        p = a * p + q
+        q = b * q + step
+        out[t] = p
+    return out * np.float32((1 - decays[0]) * (1 - decays[1]))
+
+
+def _scan(current: Floats, neuron: Mapping[str, Any], lateral: Floats | None) -> Floats:
+    """``R = cR + s; u = I + V P' - reset R; s = u >= 0``, ``P'`` the trace of the layer's own spikes."""
+    a, b, c = (np.float32(decay) for decay in neuron["decays"])
+    unit = np.float32((1 - neuron["decays"][0]) * (1 - neuron["decays"][1]))
+    r, s, p, q = (np.zeros_like(current[0]) for _ in range(4))
+    out = np.empty_like(current)
+    for t, potential in enumerate(current):
+        p = a * p + q
+        r = c * r + s
+        u = potential - np.float32(neuron["reset"]) * r
+        if lateral is not None:
+            u = u + (p * unit) @ lateral
+        s = (u >= 0).astype(np.float32)
+        q = b * q + s
+        out[t] = s
+    return out
+
+
+def _patches(layer: Mapping[str, Any], x: Floats) -> Floats:
+    """Return what each unit of a convolution sees, `[T, B, H', W', C k k]`."""
+    (channels, height, width), side = layer["image_shape"], layer["kernel"]
+    last = layer["channels_last"]
+    images = x.reshape(*x.shape[:2], *((height, width, channels) if last else (channels, height, width)))
+    images = np.moveaxis(images, -1, 2) if last else images
+    edge = (layer["padding"], layer["padding"])
+    images = np.pad(images, ((0, 0), (0, 0), (0, 0), edge, edge))
+    windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(3, 4))
+    windows = windows[:, :, :, :: layer["stride"], :: layer["stride"]]
+    windows = windows.transpose(0, 1, 3, 4, 2, 5, 6)
+    return windows.reshape(*windows.shape[:4], -1)
+
+
+def _pooled(layer: Mapping[str, Any], spikes: Floats) -> Floats:
+    side = layer.get("pool", 1)
+    if side == 1:
+        return spikes
+    height, width = (
+        (n + 2 * layer["padding"] - layer["kernel"]) // layer["stride"] + 1 for n in layer["image_shape"][1:]
+    )
+    maps = spikes.reshape(*spikes.shape[:2], height, width, -1)[
+        :, :, : height // side * side, : width // side * side
+    ]
+    windows = maps.reshape(*maps.shape[:2], height // side, side, width // side, side, -1)
+    pooled = windows.max((3, 5)) if layer["pooling"] == "max" else windows.mean((3, 5))
+    return pooled.reshape(*spikes.shape[:2], -1)

@@ -1,0 +1,160 @@
+"""A run's network as a file of packed bits: the mode, or one member of the committee."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import bisnn_pyro
+from bisnn_pyro.errors import RunFolderError
+from bisnn_pyro.experiments.export.description import (
+    check_parts,
+    describe_layer,
+    describe_likelihood,
+    describe_neuron,
+)
+from bisnn_pyro.experiments.export.format import write_file
+from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.inference import posterior_draws
+from bisnn_pyro.inference.seeding import Purpose, seeded
+from bisnn_pyro.models import EscapeNeuron, RecurrentSynapses, Synapses, ThresholdNeuron
+from bisnn_pyro.models.normalisation import Moments
+
+SUFFIX = ".bisnn"
+_EXAMPLES = 50
+"""Examples of the reference batch simulated at once."""
+
+Weights = Mapping[str, Tensor]
+Arrays = dict[str, np.ndarray]
+
+
+def export(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    member: int | None = None,
+) -> Path:
+    """Write the mode of a run, or one member of its committee, as packed 1-bit weights.
+
+    Args:
+        path: a run folder.
+        out: the file; ``mode.bisnn`` or ``member-K.bisnn`` in the run folder by default.
+        member: K, to write the K-th member of the run's committee, from 0 on; the mode by default.
+
+    Returns:
+        The file, which :func:`bisnn_pyro.read_export` reads.
+
+    Raises:
+        RunFolderError: if the run cannot be read, has real weights, has no such member, or has parts of the
+            user's own, of which the format knows nothing.
+    """
+    folder, name = Path(path), "mode" if member is None else f"member-{member}"
+    fitted = load_run(folder)
+    weights = _network(fitted, member, folder)
+    check_parts(fitted.model, str(folder))
+    layers, signs, constants = _layers(fitted, weights)
+    header = {"network": name, **_origin(fitted), **_meaning(fitted), "layers": layers}
+    return write_file(folder / f"{name}{SUFFIX}" if out is None else Path(out), header, signs, constants)
+
+
+def _origin(fitted: FittedRun) -> dict[str, Any]:
+    config = fitted.config
+    own = {"experiment": config.experiment, "method": config.method, "seed": config.seed}
+    return {"made_by": f"bisnn_pyro {bisnn_pyro.__version__}", **own}
+
+
+def _meaning(fitted: FittedRun) -> dict[str, Any]:
+    """Return what the header says of inputs, units and outputs."""
+    model, labels = fitted.model, fitted.preprocessing.labels
+    spiking = fitted.preprocessing.spiking
+    traced = isinstance(model.neuron, ThresholdNeuron | EscapeNeuron)
+    return {
+        "n_inputs": model.synapses[0].n_inputs,
+        "n_steps": fitted.encoder.n_steps,
+        "burn_in": model.burn_in,
+        "encoder": {"name": "spikes"} if spiking else fitted.config.encoder.model_dump(),
+        "classes": [] if labels is None else list(labels.names),
+        "neuron": describe_neuron(model.neuron),
+        "readout": {"filtered": traced and model.readout is not None},
+        "likelihood": describe_likelihood(model.likelihood),
+    }
+
+
+def _network(fitted: FittedRun, member: int | None, path: Path) -> dict[str, Tensor]:
+    """Return the weights ``[O, I]`` of each site."""
+    if not fitted.guide.binary:
+        raise RunFolderError(
+            f"{path} has real weights (guide {fitted.config.guide.name!r}), and only weights of +1 and -1 "
+            "can be packed into bits: export a run of bayes, straight-through or ebp"
+        )
+    if member is None:
+        return fitted.guide.mode()
+    if "committee" not in fitted.predictors:
+        raise RunFolderError(f"{path} is a point estimate: it has no members, leave --member out")
+    n_members = fitted.n_members("committee")
+    if not 0 <= member < n_members:
+        raise RunFolderError(
+            f"{path} has a committee of {n_members}: give --member 0 to {n_members - 1}, not {member}"
+        )
+    drawn = posterior_draws(fitted.guide, fitted.config.predict.seed)(member, 1)
+    return {name: w[0] for name, w in drawn.items()}
+
+
+def _layers(fitted: FittedRun, weights: Weights) -> tuple[list[dict[str, Any]], Arrays, Arrays]:
+    """Return the header's layers, the signs and the constants of all layers, the read-out's last."""
+    model = fitted.model
+    moments = _moments(fitted, weights)
+    layers: list[dict[str, Any]] = []
+    signs: Arrays = {}
+    constants: Arrays = {}
+    for k, (synapses, pool) in enumerate(zip(model.synapses, model.pools, strict=True)):
+        name = f"layers.{k}"
+        layers.append({"name": name, **describe_layer(synapses, pool)})
+        for site in synapses.shapes:
+            signs[f"{name}.{site}"] = _signs(weights[f"{name}.{site}"])
+        constants |= _constants(name, synapses, moments[k] if moments else None)
+    if model.readout is None:
+        fixed = model.random_readout(-1)
+        signs["readout.weight"] = _signs(torch.sign(fixed))
+        constants |= {"readout.scale": fixed.abs().max().reshape(1).numpy(), "readout.offset": np.zeros(1)}
+    else:
+        signs["readout.weight"] = _signs(weights["readout.weight"])
+        constants |= _constants("readout", model.readout, None)
+    return layers, signs, constants
+
+
+@torch.no_grad()
+def _moments(fitted: FittedRun, weights: Weights) -> list[Moments] | None:
+    """Return what normalises the layers: this network's own moments on the run's reference batch."""
+    if not fitted.model.normalise:
+        return None
+    with seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
+        return fitted.model.reference_moments(weights, _EXAMPLES)
+
+
+def _constants(name: str, synapses: Synapses, moments: Moments | None) -> Arrays:
+    """Return scale and offset of the sums, in double until they are stored."""
+    scale, offset = torch.full((1,), synapses.scale, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    if synapses.bias is not None:
+        offset = synapses.bias.detach().double()
+    if moments is not None:
+        assert synapses.normalisation is not None
+        mean, variance = (m.reshape(-1).double() for m in moments)
+        gain = synapses.normalisation.gain.detach().double() * torch.rsqrt(
+            variance + synapses.normalisation.eps
+        )
+        scale, offset = scale * gain, synapses.normalisation.offset.detach().double() - mean * gain
+    found = {f"{name}.scale": scale.numpy(), f"{name}.offset": offset.numpy()}
+    if isinstance(synapses, RecurrentSynapses):
+        found[f"{name}.lateral_scale"] = np.array([synapses.lateral_scale])
+    return found
+
+
+def _signs(weights: Tensor) -> np.ndarray:
+    return weights.detach().cpu().to(torch.int8).numpy()

@@ -1,0 +1,153 @@
+"""Detection of inputs from outside: scores recomputed by hand, and what the outside is."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from bisnn_pyro.data import load_task
+from bisnn_pyro.errors import InputError
+from bisnn_pyro.experiments.outside import outside_study
+from bisnn_pyro.experiments.outside_inputs import outside, rescaled
+from bisnn_pyro.experiments.reopen import reopen
+
+from .spikes import write_spikes
+from .study_runs import contents, digits_run, moons_runs, read_csv, spikes_run
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return digits_run(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="module")
+def moons(tmp_path_factory):
+    return moons_runs(tmp_path_factory.mktemp("moons"), ["bayes", "straight-through"], (0, 1))
+
+
+@pytest.fixture(scope="module")
+def spikes(tmp_path_factory):
+    return spikes_run(tmp_path_factory.mktemp("spikes"))
+
+
+def images(path, seed=0):
+    """An npz of 8 x 8 images with grey values from 0 to 9."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for part, n in (("train", 30), ("test", 25)):
+        x = rng.integers(0, 10, (n, 1, 8, 8))
+        x[0, 0, 0] = np.arange(8) + 1
+        x[0, 0, 1, 0], x[0, 0, 1, 1] = 0, 9
+        arrays |= {f"x_{part}": x, f"y_{part}": np.arange(n) % 3}
+    np.savez(path, **arrays)
+    return arrays["x_test"].reshape(25, -1)
+
+
+def test_scores_by_hand(digits):
+    before = contents(digits)
+    rows = outside_study([digits], "upside-down", n_resamples=20).rows
+    fitted, task = reopen(digits)
+    mirrored = task.test.x.reshape(-1, 8, 8)[:, ::-1].reshape(task.test.x.shape).copy()
+    n = len(task.test)
+    label = np.repeat([0, 1], n)
+    for predictor in ("committee", "mode"):
+        draws = [fitted.predict_scaled(x, predictor=predictor).draws for x in (task.test.x, mirrored)]
+        draws = np.concatenate(draws, axis=1)
+        vote = draws.mean(0)
+        entropy = -(vote * np.log(np.where(vote > 0, vote, 1))).sum(-1)
+        members = -(draws * np.log(np.where(draws > 0, draws, 1))).sum(-1).mean(0)
+        top = draws[:, np.arange(2 * n), vote.argmax(-1)]
+        by_hand = {"probability": -vote.max(-1), "entropy": entropy}
+        if predictor == "committee":
+            by_hand |= {"information": np.maximum(entropy - members, 0), "variance": top.var(0)}
+        found = {row["score"]: row for row in rows if row["predictor"] == predictor}
+        assert list(found) == list(by_hand)
+        for name, score in by_hand.items():
+            assert found[name]["auroc"] == pytest.approx(roc_auc_score(label, score), abs=1e-6)
+            assert found[name]["aupr_out"] == pytest.approx(average_precision_score(label, score), abs=1e-6)
+            assert found[name]["auroc_low"] <= found[name]["auroc"] <= found[name]["auroc_high"]
+    assert contents(digits) == before
+
+
+def test_another_set_is_scaled_as_the_run_scales(digits, tmp_path):
+    raw = images(tmp_path / "other.npz")
+    fitted, task = reopen(digits)
+    points = outside(f"npz:{tmp_path / 'other.npz'}", fitted.config).points(task)
+    np.testing.assert_allclose(points, raw / 16, atol=1e-6)  # the digits' grey values end at 16
+    assert points.dtype == np.float32
+    rows = outside_study([digits], f"npz:{tmp_path / 'other.npz'}", n_resamples=5).rows
+    assert len(rows) == 4 + 2 + 2
+    assert rescaled(task, task) is task.test.x
+
+
+def test_what_is_made_of_the_test_points(digits, spikes):
+    for path in (digits, spikes):
+        fitted, task = reopen(path)
+        x = task.test.x
+        side = task.image_shape
+        images = x.reshape(*x.shape[:-1], *side)
+        made = {name: outside(name, fitted.config, 1).points(task) for name in ("noise", "shuffled")}
+        for points in made.values():
+            assert points.shape == x.shape
+            np.testing.assert_array_equal(points[np.array([3, 1])], points[:4][[3, 1]])
+        flipped = outside("upside-down", fitted.config).points(task)[:]
+        np.testing.assert_array_equal(flipped, np.flip(images, -2).reshape(x.shape))
+        if task.spiking:
+            np.testing.assert_array_equal(made["noise"][:].sum((1, 2)), x.sum((1, 2)))
+        else:
+            turned = outside("rotated", fitted.config).points(task)[:]
+            np.testing.assert_array_equal(turned, np.rot90(images, 1, (-2, -1)).reshape(x.shape))
+            assert 0 <= made["noise"][:].min() < 0.01 < 0.99 < made["noise"][:].max() <= 1
+
+
+def test_other_recordings(spikes, tmp_path):
+    write_spikes(tmp_path / "others.npz", seed=9)
+    fitted, task = reopen(spikes)
+    points = outside(f"npz:{tmp_path / 'others.npz'}", fitted.config).points(task)
+    np.testing.assert_array_equal(points, load_task("npz", path=str(tmp_path / "others.npz")).test.x)
+    assert (points != task.test.x).any()
+
+
+def test_table_over_seeds_and_files(moons, tmp_path):
+    study = outside_study(moons, "noise", out=tmp_path, n_resamples=20)
+    table, every = read_csv(tmp_path / "outside-noise.csv"), read_csv(tmp_path / "outside-noise-runs.csv")
+    assert set(table["n"]) == {2}
+    assert len(every["auroc"]) == 2 * len(table["auroc"]) == len(study.rows)
+    for k, score in enumerate(table["score"]):
+        own = (every["method"] == table["method"][k]) & (every["score"] == score)
+        own &= every["predictor"] == table["predictor"][k]
+        assert table["auroc"][k] == pytest.approx(every["auroc"][own].mean())
+    curves = read_csv(tmp_path / "outside-noise-roc.csv")
+    names = set(curves["score"])
+    assert {"bayes (committee): entropy", "bayes (committee): information"} <= names
+    assert {"straight-through: entropy", "straight-through (mode-scaled): entropy"} <= names
+    assert "30 test points inside, 30 outside: noise" in study.table.plain()
+
+
+def test_one_seed_has_bootstrap_intervals(moons):
+    study = outside_study(moons[:1], "noise", n_resamples=50)
+    (row,) = [r for r in study.rows if (r["predictor"], r["score"]) == ("committee", "entropy")]
+    expected = f"{row['auroc']:.4f} [{row['auroc_low']:.4f}, {row['auroc_high']:.4f}]"
+    (line,) = [c for c in study.table.body if c[1:3] == ["committee", "entropy"]]
+    assert line[4] == expected
+    assert "bootstrap" in study.table.plain()
+    again = outside_study(moons[:1], "noise", n_resamples=50)
+    assert again.rows == study.rows
+
+
+def test_outsides_that_cannot_be(moons, digits, tmp_path):
+    write_spikes(tmp_path / "spikes.npz")
+    for paths, against, words in (
+        ([moons[0]], "rotated", "image shape is None"),
+        (
+            [moons[0]],
+            "digits",
+            r"features \[F\] of shape \[64\]; the runs take features \[F\] of shape \[2\]",
+        ),
+        ([digits], f"npz:{tmp_path / 'spikes.npz'}", "has spikes"),
+        ([digits], "nois", "did you mean 'noise'"),
+        ([digits], "noise:here", "takes no path"),
+        ([digits], "two-moons:here", "reads no files"),
+        ([digits], f"npz:{tmp_path / 'none.npz'}", "does not exist"),
+    ):
+        with pytest.raises(InputError, match=words):
+            outside_study(paths, against)
