@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bisnn_pyro.cli_data import data_app
 from bisnn_pyro.cli_study import study_app
 from bisnn_pyro.errors import BisnnError, ConfigError, InputError
 
@@ -30,7 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
 app.add_typer(data_app)
 app.add_typer(study_app)
 
@@ -347,27 +347,6 @@ def compare(
         typer.echo(f"\n{result.differences.plain()}")
     if result.files:
         typer.echo(f"\nwritten: {', '.join(map(str, result.files))}")
-
-
-@data_app.command("inspect")
-def inspect_data(
-    path: Annotated[
-        Path, typer.Argument(help="A folder of event recordings (class folders, flat, or a published set).")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for pictures and numbers of the recordings.", show_default=False),
-    ] = None,
-) -> None:
-    """Say what recordings there are: classes, counts, durations, rates, and what cannot be read."""
-    from bisnn_pyro.experiments.inspect import inspect_recordings
-
-    found = inspect_recordings(path, progress=sys.stderr.isatty())
-    typer.echo(found.summary())
-    if out is None:
-        typer.echo("\n--out DIR draws one recording of each class, and writes a CSV of them all")
-    else:
-        typer.echo(f"\nwritten: {', '.join(map(str, found.write(out)))}")
 
 
 def _fail(message: str, status: int) -> NoReturn:

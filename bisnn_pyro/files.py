@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PREFIX = ".writing-"
+"""What the names of temporary folders begin with."""
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -25,7 +28,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A folder, not a file: mkstemp would fix the mode at 0600, the writer's own open() respects umask.
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
         temporary = Path(folder) / target.name
         yield temporary
         os.replace(temporary, target)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
         PopulationEncoder,
         SpikesEncoder,
     )
+    from bisnn_pyro.data.events.binning import Binning
     from bisnn_pyro.data.events.own import event_folder
+    from bisnn_pyro.data.events.record import Events
     from bisnn_pyro.data.events.recordings import Recordings
     from bisnn_pyro.data.events.sets import dvs_gesture, mnist_dvs, nmnist, poker_dvs, shd
     from bisnn_pyro.data.images import fashion_mnist, mnist
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BernoulliRateEncoder": "encoders",
+    "Binning": "events.binning",
     "CurveGrid": "synthetic",
     "DirectEncoder": "encoders",
     "Encoder": "encoders",
+    "Events": "events.record",
     "FeatureScaler": "scaling",
     "LabelMap": "labels",
     "LatencyEncoder": "encoders",
@@ -76,9 +80,11 @@ _HOME = {
 
 __all__ = [
     "BernoulliRateEncoder",
+    "Binning",
     "CurveGrid",
     "DirectEncoder",
     "Encoder",
+    "Events",
     "FeatureScaler",
     "LabelMap",
     "LatencyEncoder",

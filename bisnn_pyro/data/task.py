@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bisnn_pyro.data.checks import check_choice, check_finite
+from bisnn_pyro.data.events.binning import Binning
+from bisnn_pyro.data.events.record import Sensor
 from bisnn_pyro.data.events.recordings import Recordings
 from bisnn_pyro.data.labels import LabelMap
 from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
@@ -25,10 +27,12 @@ class Split:
             :class:`~bisnn_pyro.data.events.recordings.Recordings` on disk, of which an index reads some.
         y: Class indices ``[N]``, int64, or regression targets ``[N]``, float32, in the rescaled
             units of ``Task.target_scaler``.
+        fingerprint: Which examples of the source these are, a hash; empty where the source gives none.
     """
 
     x: Any
     y: np.ndarray
+    fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,6 +55,8 @@ class Task:
         labels: Original labels and class indices; None for a regression.
         target_scaler: Original targets to ``y``; None for a classification.
         notes: What the source has to say to the user, a sentence each: recordings left out, and why.
+        binning: How recordings became ``x``; None for other data.
+        sensor: ``(H, W)`` of these recordings.
 
     Raises:
         DataError: If an array has the wrong shape, type or values; the message names it.
@@ -68,6 +74,8 @@ class Task:
     labels: LabelMap | None = None
     target_scaler: TargetScaler | None = None
     notes: tuple[str, ...] = ()
+    binning: Binning | None = None
+    sensor: Sensor | None = None
 
     def __post_init__(self) -> None:
         check_choice("task kind", self.kind, ("classification", "regression"))
@@ -87,6 +95,12 @@ class Task:
     def n_classes(self) -> int:
         """C; 0 for a regression."""
         return len(self.classes)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Part -> which examples it holds, of the parts whose source says."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: split.fingerprint for name, split in parts.items() if split.fingerprint}
 
     @property
     def n_steps(self) -> int | None:

@@ -168,6 +168,7 @@ def _all_but_seed(config: Config) -> set[tuple[str, str]]:
         "seed",
         "data.fold",
         "data.path",
+        "data.cache",
         "description",
         "experiment",
         "train.threads",

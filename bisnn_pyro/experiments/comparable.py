@@ -16,7 +16,18 @@ from bisnn_pyro.experiments.predictions import StoredPredictions, read_predictio
 OTHER_POINTS = ("n_train", "n_val", "val_fraction", "filters", "fold")
 """Keys of ``[data]`` that leave the test points as they are, and the fold, which is looked at by itself."""
 
-BESIDE = ("seed", "description", "train.threads", "train.checkpoint_every", "data.path", "data.fold")
+BINNING = ("time_step", "n_steps", "start", "zero", "sensor", "crop", "downsample", "polarity")
+"""Those that make other inputs of the same recordings, where a run says which recordings it was tested on."""
+
+BESIDE = (
+    "seed",
+    "description",
+    "train.threads",
+    "train.checkpoint_every",
+    "data.path",
+    "data.cache",
+    "data.fold",
+)
 """Keys in which the seeds of one line may differ; so may ``[analysis]`` and ``[tune]``."""
 
 NAME = "give one a name of its own with --set experiment=NAME, or leave it out"
@@ -31,12 +42,14 @@ class FinishedRun:
         config: its config.
         metrics: its ``metrics.json``.
         predictions: its ``predictions.npz``.
+        tested: which recordings its test points are, a hash; None where its data do not say.
     """
 
     folder: RunFolder
     config: Config
     metrics: dict[str, Any]
     predictions: StoredPredictions
+    tested: str | None = None
 
     @property
     def line(self) -> tuple[str, str]:
@@ -89,7 +102,9 @@ def _read(folder: RunFolder) -> FinishedRun:
             f"{folder.predictions_path} lacks {', '.join(lacking)}; "
             f"`bisnn evaluate {folder.path}` writes it anew"
         )
-    return FinishedRun(folder, folder.read_config(), metrics, predictions)
+    stored = folder.read_json("preprocessing.json") if (folder.path / "preprocessing.json").is_file() else {}
+    tested = stored.get("fingerprints", {}).get("test")
+    return FinishedRun(folder, folder.read_config(), metrics, predictions, tested)
 
 
 def check_comparable(runs: Sequence[FinishedRun]) -> None:
@@ -124,8 +139,9 @@ def _check_data(a: FinishedRun, b: FinishedRun) -> None:
         _refuse(a, b, f"the data are {a.config.data.name!r} and {b.config.data.name!r}")
     if (a.config.fold is None) != (b.config.fold is None):
         _refuse(a, b, "one is a fold of a cross-validation, the other is not")
+    beside = OTHER_POINTS if None in (a.tested, b.tested) else OTHER_POINTS + BINNING
     ours, theirs = (
-        {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in OTHER_POINTS} for run in (a, b)
+        {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in beside} for run in (a, b)
     )
     if ours != theirs:
         keys = ", ".join(sorted({f"data.{key}" for key, _ in ours ^ theirs}))
@@ -133,7 +149,9 @@ def _check_data(a: FinishedRun, b: FinishedRun) -> None:
 
 
 def _check_targets(a: FinishedRun, b: FinishedRun) -> None:
-    """The targets, with the settings of the data, say whether the test points are the same."""
+    """The recordings, or else the targets with the settings of the data, say which the test points are."""
+    if None not in (a.tested, b.tested) and a.tested != b.tested:
+        _refuse(a, b, "they were tested on other recordings")
     ours, theirs = a.predictions.y, b.predictions.y
     if len(ours) != len(theirs):
         _refuse(a, b, f"they have {len(ours)} and {len(theirs)} test points")

@@ -8,34 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Reference = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
-"""A user's own class, ``package.module:Class``."""
+from bisnn_pyro.experiments.network_config import NetworkConfig
+from bisnn_pyro.experiments.tables import Count, NonNegative, OpenTable, Positive, Reference, Table
 
 ScheduleShape = Literal["constant", "linear", "exponential", "cosine"]
-
-
-class Table(BaseModel):
-    """A table of the config; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OpenTable(BaseModel):
-    """A table whose further keys belong to what its ``name`` selects, and are checked there."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All keys but the name."""
-        return dict(self.model_extra or {})
 
 
 class AugmentConfig(Table):
@@ -51,90 +29,6 @@ class AugmentConfig(Table):
     time_shift: Annotated[int, Field(ge=0)] = 0
     time_jitter: Annotated[int, Field(ge=0)] = 0
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class DenseLayer(Table):
-    """A dense hidden layer, with lateral synapses if ``recurrent``."""
-
-    kind: Literal["dense"]
-    units: Count
-    recurrent: bool = False
-
-
-class ConvLayer(Table):
-    """A convolutional hidden layer; ``pool > 1`` pools its spikes over windows of that side."""
-
-    kind: Literal["conv"]
-    channels: Count
-    kernel: Count
-    stride: Count = 1
-    padding: Annotated[int, Field(ge=0)] = 0
-    pool: Count = 1
-    pooling: Literal["max", "mean"] = "max"
-
-
-def _kind_of_layer(layer: Any) -> Any:
-    """Return which member of :data:`HiddenLayer` a value is meant to be."""
-    if isinstance(layer, Table):
-        return layer.kind  # type: ignore[attr-defined]
-    return layer.get("kind") if isinstance(layer, dict) else "int"
-
-
-HiddenLayer = Annotated[
-    Annotated[Count, Tag("int")] | Annotated[DenseLayer, Tag("dense")] | Annotated[ConvLayer, Tag("conv")],
-    Discriminator(
-        _kind_of_layer,
-        custom_error_type="kind_of_layer",
-        custom_error_message="expected a number of units, or a table with kind = 'dense' or kind = 'conv'",
-    ),
-]
-"""A number of units, which is a plain dense layer, or a table."""
-
-
-class NetworkConfig(Table):
-    """The network; input size and number of classes come from the data.
-
-    ``dense`` is the spiking network.  ``hidden`` are its layers, first to last: numbers of units, or tables
-    such as ``{kind = "conv", channels = 16, kernel = 5, pool = 2}`` and ``{kind = "dense", units = 256,
-    recurrent = true}``; convolutions come first and are for images.
-
-    ``sign`` is a network of sign units with a bias each and a trained read-out, in one step; of the keys only
-    ``hidden`` and the surrogate's are for it.  The surrogate ``auto`` is ``boxcar``, or ``single-step`` for
-    single-step neurons; ``surrogate_alpha`` is that one's, and ``threshold`` a single-step neuron's.
-    """
-
-    name: Literal["dense", "sign"] | Reference = "dense"
-    hidden: Annotated[list[HiddenLayer], Field(min_length=1)] = [256, 256]
-    neuron: Literal["threshold", "escape", "single-step"] | Reference = "threshold"
-    surrogate: Literal["auto", "boxcar", "sigmoid", "fast-sigmoid", "triangle", "arctan", "single-step"] = (
-        "auto"
-    )
-    surrogate_width: Positive = 0.5
-    surrogate_alpha: Positive = 4.0
-    threshold: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    tau_membrane: Positive = 10.0
-    tau_synapse: Positive = 6.0
-    tau_refractory: Positive = 2.0
-    reset: NonNegative = 1.0
-    delta: Positive = 0.25
-    credit: Literal["local", "end-to-end"] = "local"
-    readout: Literal["random", "trained"] = "random"
-    gain: Positive = 1.0
-    readout_gain: Positive = 1.0
-    bias: bool = False
-    normalise: bool = False
-    burn_in: Annotated[int, Field(ge=0)] = 0
-    readout_seed: int = 0
-    settings: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named_surrogate(cls, values: Any) -> Any:
-        """Write the surrogate's name where it is left to the neuron, so that a run's config says which."""
-        if not isinstance(values, dict) or values.get("surrogate", "auto") != "auto":
-            return values
-        name = "single-step" if values.get("neuron") == "single-step" else "boxcar"
-        return {**values, "surrogate": name}
 
 
 class PriorConfig(Table):
@@ -167,7 +61,7 @@ class LikelihoodConfig(Table):
     noise: Positive = 0.3
     delta: Positive = 1.0
     period: Count = 2
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class GuideConfig(Table):
@@ -211,7 +105,7 @@ class RuleConfig(Table):
     kl_multiplier: Positive = 1.0
     lr_max: Positive = 1.0
     other_lr: Positive = 0.01
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class TrainConfig(Table):
@@ -255,7 +149,7 @@ class AnalysisConfig(Table):
     bins: Count = 15
     temperature_scaling: bool = False
     early_decisions: Annotated[int, Field(ge=0)] | list[Count] = 0
-    noise: list[NonNegative] = []
+    noise: list[NonNegative] = Field(default_factory=list)
     resolution: Annotated[int, Field(ge=2)] = 60
     figures: bool = True
 
@@ -291,7 +185,7 @@ class Config(Table):
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
     analysis: AnalysisConfig = AnalysisConfig()
-    tune: dict[str, Range | list[Any]] = {}
+    tune: dict[str, Range | list[Any]] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -301,8 +195,12 @@ class Config(Table):
 
     @property
     def data_settings(self) -> dict[str, Any]:
-        """The table ``[data]`` without the place of a published set's files; one's own keep their name."""
+        """The table ``[data]`` without the place of a published set's files; one's own keep their name.
+
+        Nor is ``cache`` in it, which changes no result.
+        """
         data = self.data.model_dump()
+        data.pop("cache", None)
         path = data.pop("path", None)
         if data["name"] in ("npz", "mat", "events") and path is not None:
             data["path"] = Path(path).name

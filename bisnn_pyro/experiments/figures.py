@@ -45,38 +45,48 @@ def draw_run_figures(
         save("predictive", _draw_bands({fitted.config.method: fitted}, task))
 
 
-def draw_summary_figures(out: Path, runs: Sequence[RunFolder], task: Task) -> None:
-    """Draw the figures that put methods side by side: one run of each, all of the same seed."""
+def draw_summary_figures(out: Path, runs: Mapping[str, Sequence[RunFolder]], task: Task) -> None:
+    """Draw the figures that put methods side by side, a seed each.
+
+    In a cross-validation the reliability is that of all folds' test points together; what belongs to one
+    network (its training, its map, its early decisions) is that of the first fold, and says so.
+
+    Args:
+        out: where they go.
+        runs: method -> its run, or its runs on each fold, all of one seed.
+        task: the data, of the first fold.
+    """
     save = _Saver(out)
-    configs = [folder.read_config() for folder in runs]
-    methods = [config.method for config in configs]
-    histories = [_columns(History.read_csv(folder.history_path)) for folder in runs]
-    save("training", plot_training_curves(dict(zip(methods, histories, strict=True))))
+    config = next(iter(runs.values()))[0].read_config()
+    fold = "" if config.fold is None else f", fold {config.fold}"
+    first = {f"{method}{fold}": folders[0] for method, folders in runs.items()}
+    histories = {name: _columns(History.read_csv(folder.history_path)) for name, folder in first.items()}
+    save("training", plot_training_curves(histories))
     if task.kind == "classification":
-        votes = {}
-        for method, folder in zip(methods, runs, strict=True):
-            probabilities = group(load_idata(folder.idata_path), "posterior_predictive")["y_prob"]
-            votes[_labelled(method, probabilities.sizes["draw"])] = (
-                probabilities.mean(("chain", "draw")).values,
-                task.test.y,
-            )
-        save("reliability", plot_reliability(votes, configs[0].analysis.bins))
-    for name, plot in early_plots(dict(zip(methods, runs, strict=True))).items():
+        save("reliability", plot_reliability(dict(map(_pooled, runs, runs.values())), config.analysis.bins))
+    for name, plot in early_plots(first).items():
         save(name, plot)
     if has_map(task):
         panels: dict[str, np.ndarray] = {}
-        for folder in runs:
+        for folder in first.values():
             axis, own = _read_map(folder.figures / "predictive.csv")
-            panels |= own
+            panels |= {f"{fold[2:]}: {title}" if fold else title: values for title, values in own.items()}
         save("predictive", _draw_map(axis, panels, task))
-    elif configs[0].data.name == "curve":
-        save(
-            "predictive", _draw_bands({m: load_run(f.path) for m, f in zip(methods, runs, strict=True)}, task)
-        )
+    elif config.data.name == "curve":
+        save("predictive", _draw_bands({name: load_run(f.path) for name, f in first.items()}, task))
 
 
-def _labelled(method: str, n_draws: int) -> str:
-    return f"{method} (committee)" if n_draws > 1 else method
+def _pooled(method: str, folders: Sequence[RunFolder]) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
+    """Return a line's name, and the votes and labels of the test points of all these runs."""
+    votes, labels = [], []
+    for folder in folders:
+        idata = load_idata(folder.idata_path)
+        probabilities = group(idata, "posterior_predictive")["y_prob"]
+        votes.append(probabilities.mean(("chain", "draw")).values)
+        labels.append(group(idata, "observed_data")["y"].values)
+    name = f"{method} (committee)" if probabilities.sizes["draw"] > 1 else method
+    name += f", {len(folders)} folds" if len(folders) > 1 else ""
+    return name, (np.concatenate(votes), np.concatenate(labels))
 
 
 def has_map(task: Task) -> bool:

@@ -15,12 +15,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bisnn_pyro.data import FeatureScaler, LabelMap, Standardiser, TargetScaler, Task
 from bisnn_pyro.data.encoders import Encoder
+from bisnn_pyro.data.events.layout import Recording
+from bisnn_pyro.data.events.reader import Reader
+from bisnn_pyro.data.events.record import Events
 from bisnn_pyro.errors import DataError, RunFolderError
-from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model
+from bisnn_pyro.experiments.build import build_encoder, build_guide
+from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.preprocessing import Preprocessing
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
     EarlyVotes,
@@ -36,75 +40,6 @@ from bisnn_pyro.inference.inputs import EncodedBlocks, as_inputs
 from bisnn_pyro.models import SpikingGLM
 
 FORMAT = "1"
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How raw data became what the network saw; stored with the run.
-
-    Attributes:
-        kind: ``classification`` or ``regression``.
-        n_features: F, or I for ready spikes.
-        n_classes: C, 0 for a regression.
-        spiking: whether inputs are ready spikes ``[N, T, I]``.
-        n_steps: T for ready spikes.
-        scaler: raw features to [0, 1].
-        labels: original labels to indices.
-        target_scaler: original targets to the network's units.
-        standardiser: statistics of the training features, where the encoder uses them.
-        image_shape: ``(C, H, W)`` where the features are flattened images.
-    """
-
-    kind: str
-    n_features: int
-    n_classes: int
-    spiking: bool = False
-    n_steps: int | None = None
-    scaler: FeatureScaler | None = None
-    labels: LabelMap | None = None
-    target_scaler: TargetScaler | None = None
-    standardiser: Standardiser | None = None
-    image_shape: tuple[int, ...] | None = None
-
-    @classmethod
-    def of(cls, task: Task, encoder: Encoder) -> Preprocessing:
-        """Return the preprocessing of a task and of its fitted encoder."""
-        return cls(
-            task.kind,
-            task.n_features,
-            task.n_classes,
-            task.spiking,
-            task.n_steps,
-            task.scaler,
-            task.labels,
-            task.target_scaler,
-            getattr(encoder, "standardiser", None),
-            task.image_shape,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; a part that came with a later release only where it is used."""
-        parts = {"scaler": self.scaler, "labels": self.labels, "target_scaler": self.target_scaler}
-        later: dict[str, Any] = {"standardiser": self.standardiser and self.standardiser.to_dict()}
-        later["image_shape"] = self.image_shape and list(self.image_shape)
-        plain = {k: v for k, v in self.__dict__.items() if k not in parts and k not in later}
-        plain |= {k: None if v is None else v.to_dict() for k, v in parts.items()}
-        return plain | {k: v for k, v in later.items() if v is not None}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
-        """Return what :meth:`to_dict` wrote."""
-        values = {"standardiser": None, **values}
-        shape = values.get("image_shape")
-        values["image_shape"] = None if shape is None else tuple(shape)
-        readers: dict[str, Any] = {
-            "scaler": FeatureScaler,
-            "labels": LabelMap,
-            "target_scaler": TargetScaler,
-            "standardiser": Standardiser,
-        }
-        parts = {k: None if values[k] is None else c.from_dict(values[k]) for k, c in readers.items()}
-        return cls(**{**values, **parts})
 
 
 @dataclass
@@ -150,6 +85,27 @@ class FittedRun:
         if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
             raise DataError("x must hold finite numbers; it has NaN, infinite or non-numeric values")
         return array.reshape(len(array), -1) if pre.scaler is None else pre.scaler.transform(array)
+
+    def bin(self, recording: str | os.PathLike[str] | Events) -> np.ndarray:
+        """Bin a new recording as those of the data were, for :meth:`predict`.
+
+        Args:
+            recording: a file that holds one recording, or its events, with times from the same zero.
+
+        Returns:
+            Spikes ``[1, T, I]``, uint8; ``numpy.concatenate`` makes a batch of several.
+
+        Raises:
+            DataError: if the run was not on recordings, or this one cannot be read or leaves the sensor.
+        """
+        binning, sensor = self.preprocessing.binning, self.preprocessing.sensor
+        if binning is None or sensor is None:
+            raise DataError(
+                "this run does not say how recordings become spikes: its data were none, or it is of an "
+                "earlier release; bin them with bisnn_pyro.data.Binning"
+            )
+        events = recording if isinstance(recording, Events) else Reader(sensor)(Recording(Path(recording)))
+        return binning.spikes(events.on(sensor), sensor)[None]
 
     def predict(
         self,

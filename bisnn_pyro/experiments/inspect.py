@@ -56,6 +56,7 @@ class Inspection:
             f"{self.layout.root}: {self.layout.kind}",
             f"recordings: {len(self.facts)} ({kinds}), refused: {len(self.refused)}",
             f"{self._size()}; {self._polarity()}",
+            *(f"note: {note}" for note in self.layout.notes),
         ]
         refused = [f"  {reason}" for reason in self.refused]
         tail = [f"\nrefused ({len(refused)}):", *refused] if refused else []

@@ -171,7 +171,8 @@ def _make_path_absolute(base: dict[str, Any]) -> None:
     """A run must find its data from wherever it is evaluated or resumed."""
     data = base.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
-        data["path"] = str(Path(data["path"]).expanduser().absolute())
+        path = Path(data["path"]).expanduser().absolute()
+        data["path"] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
 
 
 def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:

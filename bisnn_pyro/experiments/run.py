@@ -17,17 +17,18 @@ from bisnn_pyro.experiments.build import (
     build_encoder,
     build_guide,
     build_learner,
-    build_model,
     build_task,
     check_noise,
 )
+from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.early import check_early_decisions, write_early_decisions
 from bisnn_pyro.experiments.evaluate import evaluate, metrics_record, write_inference_data
 from bisnn_pyro.experiments.figures import draw_run_figures
-from bisnn_pyro.experiments.fitted import FittedRun, Preprocessing, load_run
+from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.folder import RunFolder, environment
 from bisnn_pyro.experiments.predictions import write_predictions
+from bisnn_pyro.experiments.preprocessing import LATER, Preprocessing
 from bisnn_pyro.experiments.temperatures import check_temperature_scaling
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History
@@ -88,6 +89,8 @@ def run(
             checkpoint = _load_checkpoint(folder, fitted) if resumed else None
             folder.write_config(config)
             folder.write_json("environment.json", environment(torch.get_num_threads()))
+            # Before training: a run that is killed must not go on with other data.
+            folder.write_json("preprocessing.json", fitted.preprocessing.to_dict())
             result = fit(fitted, task, folder, checkpoint, progress=progress)
         except BaseException:
             if not folder.resumable:
@@ -196,12 +199,24 @@ def finished_alike(folder: RunFolder, config: Config) -> bool:
 
 
 def check_data(folder: RunFolder, fitted: FittedRun) -> None:
-    """Refuse data that are not those of the run: other sizes, labels or scales.
+    """Refuse data that are not those of the run: other recordings, sizes, labels or scales.
 
     Raises:
         RunFolderError: if the stored preprocessing differs from that of the data as they are now.
     """
-    if folder.read_json("preprocessing.json") != json.loads(json.dumps(fitted.preprocessing.to_dict())):
+    then = folder.read_json("preprocessing.json")
+    now = json.loads(json.dumps(fitted.preprocessing.to_dict()))
+    recordings = then.get("fingerprints", {})
+    moved = [
+        part for part, found in now.get("fingerprints", {}).items() if recordings.get(part, found) != found
+    ]
+    if moved:
+        raise RunFolderError(
+            f"the data of {folder.path} have changed since the run: other recordings are in its "
+            f"{' and '.join(moved)} part, so that it could be tested on what it was trained on; remove those "
+            "that were added and put back those that are gone or can no longer be read, or run anew"
+        )
+    if then != {key: value for key, value in now.items() if key in then or key not in LATER}:
         raise RunFolderError(
             f"the data of {folder.path} have changed since the run: their sizes, labels or scales differ "
             "from preprocessing.json; restore them, or run anew"

@@ -77,7 +77,7 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
         noise_tables[std] = results_table(noisy, metrics)
     _stack(path, folders, configs)
     if configs[0].analysis.figures:
-        draw_summary_figures(path, _first_of_each(folders, configs), build_task(configs[0]))
+        draw_summary_figures(path, _of_one_seed(folders, configs), build_task(configs[0]))
     figures = tuple(sorted(path.glob("*.png")))
     differences = results_table(paired, metrics) if paired else ""
     intervals = len({row[over] for row in rows}) > 1
@@ -125,10 +125,14 @@ def _stack(path: Path, folders: Sequence[RunFolder], configs: Sequence[Config]) 
         save_idata(stack_seeds([load_idata(f.idata_path) for f in own]), path / f"{name}.nc")
 
 
-def _first_of_each(folders: Sequence[RunFolder], configs: Sequence[Config]) -> list[RunFolder]:
-    """Return each method's run of its first seed, all of the same fold: figures share test points."""
-    first: dict[str, RunFolder] = {}
+def _of_one_seed(folders: Sequence[RunFolder], configs: Sequence[Config]) -> dict[str, list[RunFolder]]:
+    """Return each method's run of its first seed, in a cross-validation its runs of all folds.
+
+    Figures share test points: methods that lack the first fold of the others have none.
+    """
+    first: dict[str, tuple[int, list[RunFolder]]] = {}
     for folder, config in zip(folders, configs, strict=True):
-        if config.fold == configs[0].fold:
-            first.setdefault(config.method, folder)
-    return list(first.values())
+        if config.method in first or config.fold == configs[0].fold:
+            seed, own = first.setdefault(config.method, (config.seed, []))
+            own += [folder] if config.seed == seed else []
+    return {method: own for method, (_, own) in first.items()}

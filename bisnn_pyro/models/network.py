@@ -21,6 +21,7 @@ from bisnn_pyro.models.neurons import Neuron, NeuronState, ThresholdNeuron
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
 from bisnn_pyro.models.products import beside, matmul_over_time
+from bisnn_pyro.models.reference import moments_of
 from bisnn_pyro.models.simulation import LayerRun, NetworkState, Simulation
 
 Credit = Literal["local", "end-to-end"]
@@ -242,34 +243,14 @@ class SpikingGLM(PyroModule):
     def reference_moments(self, weights: Mapping[str, Tensor], n_examples: int) -> list[Moments]:
         """Return the moments of each hidden layer's currents on the reference batch.
 
-        They take the place of the reference batch beside many small chunks of examples.  The reference
-        itself runs ``n_examples`` at once, and as often as there are layers.
+        They take the place of the reference batch beside many small chunks of examples.
 
         Args:
             weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
-            n_examples: bounds the memory.
+            n_examples: so many of the reference run at once, which bounds the memory.
         """
         assert self.reference is not None
-        some = next(iter(weights.values()))
-        parts = self.reference.to(some).split(n_examples, dim=-2)
-        sizes = [part.shape[-2] for part in parts]
-        found: list[Moments] = []
-        for k, synapses in enumerate(self.synapses):
-            assert synapses.normalisation is not None
-            sums = (self._sums_of(k, part, weights, found) for part in parts)
-            found.append(Moments.merged([synapses.normalisation.moments(x) for x in sums], sizes))
-        return found
-
-    def _sums_of(
-        self, k: int, x: Tensor, weights: Mapping[str, Tensor], moments: Sequence[Moments]
-    ) -> Tensor:
-        """Return layer ``k``'s sums for inputs ``x``; the layers before are normalised by ``moments``."""
-        for depth, pool in enumerate(self.pools[:k]):
-            layer = LayerRun(self.neuron, self.synapses[depth], weights, depth)
-            current = layer.synapses.finished(layer.sums(x, None, carry=False)[0], moments[depth])
-            s, *_ = layer.fire(current, None, through_time=False, record=False)
-            x = s if pool is None else pool(s)
-        return LayerRun(self.neuron, self.synapses[k], weights, k).sums(x, None, carry=False)[0]
+        return moments_of(self, self.reference, weights, n_examples)
 
     def check_inputs(self, spikes: Tensor) -> None:
         """Refuse inputs that the network cannot run on.

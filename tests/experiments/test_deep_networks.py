@@ -10,7 +10,8 @@ import bisnn_pyro
 from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import ConfigError, InputError, ModelError
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.build import build_encoder, build_model, build_task
+from bisnn_pyro.experiments.build import build_encoder, build_task
+from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.run import run
 from tests.experiments.test_cli import bisnn
 

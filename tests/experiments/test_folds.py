@@ -139,12 +139,18 @@ def test_finished_folds_are_kept_and_others_made_up_for(source, settings, tmp_pa
     assert (other.summary.over, len(other.left_out)) == ("seed", 3)
 
 
-def test_figures_side_by_side_are_of_one_fold(source, settings, tmp_path):
-    configs = plan(source, METHODS, overrides=[*settings, "analysis.figures=true"], n_folds=2)
+def test_figures_side_by_side_pool_the_folds_or_name_the_one(source, settings, tmp_path):
+    changes = [*settings, "analysis.figures=true", "analysis.early_decisions=2"]
+    configs = plan(source, METHODS, [0, 1], changes, n_folds=2)
     summary = run_experiment(configs, tmp_path / "out").summary
-    assert {"reliability.png", "training.png"} <= {f.name for f in summary.figures}
-    names = {line["predictor"] for line in read_csv(summary.path / "reliability.csv")}
-    assert len(names) == 2
+    assert {"reliability.png", "training.png", "early_decisions.png"} <= {f.name for f in summary.figures}
+    points = {}
+    for line in read_csv(summary.path / "reliability.csv"):
+        points[line["predictor"]] = points.get(line["predictor"], 0) + int(float(line["count"]))
+    # Seeds 0 alone, and all 30 rows once.
+    assert points == {"bayes (committee), 2 folds": 30, "straight-through, 2 folds": 30}
+    early = {line["predictor"] for line in read_csv(summary.path / "early_decisions.csv")}
+    assert early == {"bayes, fold 0 (committee)", "straight-through, fold 0"}
 
 
 def test_the_command_line(source, words, tmp_path):

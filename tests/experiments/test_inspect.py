@@ -55,6 +55,14 @@ def test_numbers_of_one_recording(tmp_path):
     assert list(found.examples) == ["(none)"]
 
 
+def test_the_heading_names_the_file_and_what_was_passed_over(folder, tmp_path):
+    file = write_bin(tmp_path / "b" / "a.bin", make_events(5))
+    assert inspect_recordings(file).summary().startswith(f"{file}: one recording\n")
+    write_class_folders(folder, classes=("a",), parts=("val",), n=1)
+    assert "\nnote: recordings in" in inspect_recordings(folder).summary()
+    assert "passed over: val/;" in inspect_recordings(folder).summary()
+
+
 def test_written_files(folder, tmp_path):
     found = inspect_recordings(folder)
     files = found.write(tmp_path / "out")

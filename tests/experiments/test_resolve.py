@@ -11,7 +11,8 @@ from bisnn_pyro.experiments.batch import parse_seeds, plan
 from bisnn_pyro.experiments.build import build_encoder, build_learner, build_task
 from bisnn_pyro.experiments.resolve import load_source, parse_overrides, preset_names, preset_text, resolve
 from bisnn_pyro.experiments.run import new_fit
-from tests.data.idx_files import write_set
+from tests.data import idx_files
+from tests.data.events import writers
 
 
 def one(source, method="bayes", *overrides, seed=0):
@@ -20,10 +21,13 @@ def one(source, method="bayes", *overrides, seed=0):
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_resolves_for_each_method_and_builds(name, tmp_path):
-    overrides = []
-    if load_source(name)["data"]["name"] in ("mnist", "fashion-mnist"):
-        write_set(tmp_path / "set")
+    overrides, data = [], load_source(name)["data"]
+    if data["name"] in ("mnist", "fashion-mnist"):
+        idx_files.write_set(tmp_path / "set")
         overrides = [f"data.path={tmp_path / 'set'}", "data.n_val=20"]
+    if data["name"] in writers.EVENT_SETS:
+        writers.write_set(data["name"], tmp_path / "set", data.get("scale"))
+        overrides = [f"data.path={tmp_path / 'set'}", "data.n_val=2", "data.cache=false"]
     if name == "text-ebp":
         rows = np.random.default_rng(0).random((40, 5))
         io.savemat(tmp_path / "20News_comp.mat", {"data": rows, "labels": np.tile([[1.0], [-1.0]], (20, 1))})
@@ -32,7 +36,7 @@ def test_every_preset_resolves_for_each_method_and_builds(name, tmp_path):
         task = build_task(config)
         fitted = new_fit(config, task)
         build_learner(config, fitted.model, fitted.guide, fitted.encoder)
-        assert fitted.model.layers[0].fan_in == build_encoder(config, task).n_inputs(task.n_features)
+        assert fitted.model.synapses[0].n_inputs == build_encoder(config, task).n_inputs(task.n_features)
 
 
 def test_a_method_overrides_the_common_table_and_the_command_line_overrides_both(source):
@@ -240,6 +244,14 @@ def test_the_surrogate_left_to_the_neuron_is_named_in_the_config(source):
     assert one(
         source, "bayes", "network.neuron=single-step", "network.surrogate=triangle"
     ).network.surrogate == ("triangle")
+
+
+def test_a_path_with_dots_is_the_folders_own(source, tmp_path, monkeypatch):
+    (tmp_path / "mine" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine" / "below")
+    (config,) = plan(source, ["bayes"], overrides=["data.name=events", "data.path=.."])
+    assert config.data.settings["path"] == str((tmp_path / "mine").resolve())
+    assert config.data_settings["path"] == "mine"
 
 
 def test_where_a_published_set_lies_is_no_setting_and_a_file_of_ones_own_is():

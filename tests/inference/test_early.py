@@ -8,7 +8,7 @@ import torch
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import AutoRelaxedSign, EarlyVotes, posterior_draws, predict
-from bisnn_pyro.models import Conv, Dense, Window
+from bisnn_pyro.models import Conv, Dense, ThresholdNeuron, TimeConstants, Window
 from tests.inference.tiny import LIKELIHOODS, make_network, make_spikes, make_targets
 
 N, S, T, BURN_IN = 9, 5, 10, 2
@@ -85,24 +85,31 @@ def test_softmax_of_the_mean_readout_so_far(path):
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("credit", ["local", "end-to-end"])
 def test_later_inputs_do_not_matter(path, normalise, credit):
-    check_later_inputs(*setting(normalise=normalise, credit=credit), path=path)
+    check_later_inputs(path=path, normalise=normalise, credit=credit)
 
 
 @pytest.mark.parametrize("normalise", [False, True])
 def test_later_inputs_do_not_matter_to_convolutions_and_recurrence_either(normalise):
-    hidden = [Conv(3, kernel=2, pool=2), Dense(5, recurrent=True)]
-    check_later_inputs(*setting(normalise=normalise, hidden=hidden, image_shape=(1, 4, 4)), path="dense")
+    hidden = [Conv(4, kernel=3, padding=1, pool=2), Dense(8, recurrent=True)]
+    check_later_inputs(path="dense", normalise=normalise, hidden=hidden, image_shape=(1, 4, 4))
 
 
-def check_later_inputs(net, guide, spikes, path):
+def check_later_inputs(path, **options):
+    """Votes up to a step keep their bits under other inputs from it on; those at the end change.
+
+    With time constants as short as these a change of the last three inputs still reaches the votes: those
+    of a sixth of the members and examples or more, over random seeds 0 to 7.
+    """
+    net, guide, spikes = setting(neuron=ThresholdNeuron(TimeConstants(2.0, 1.0, 2.0)), **options)
     first, _ = collect(net, guide, [spikes], path=path)
     for k, step in enumerate(STEPS):
         changed = spikes.clone()
         changed[step:] = 1 - changed[step:]
         second, _ = collect(net, guide, [changed], path=path)
         np.testing.assert_array_equal(second.draws[: k + 1], first.draws[: k + 1])
-        if k + 1 < len(STEPS):
-            assert not np.array_equal(second.draws[-1], first.draws[-1])
+        if step < T:
+            moved = np.abs(second.draws[-1] - first.draws[-1]).max(axis=-1)  # [S, N]
+            assert (moved > 0.01).mean() > 0.1
 
 
 def test_the_mean_alone_has_the_same_bits(any_likelihood, path):

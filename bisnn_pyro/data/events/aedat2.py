@@ -18,10 +18,15 @@ _CHIP = "# AEChip:"
 def parse(data: bytes, start: int, lines: Sequence[str] = ()) -> Events:
     """Read the events of a DVS128.
 
-    The address is polarity (bit 0, 1 for ON), x (bits 1 to 7), y (bits 8 to 14) and a mark of external
-    events (bit 15), which are left out; see docs.inivation.com, file formats, AEDAT 1.0 and 2.0.  x and y
-    are those of the address.  Scripts around jAER often count x from the other side, put y = 0 at the
-    bottom and read the polarity the other way round.
+    The address is polarity (bit 0), x (bits 1 to 7), y (bits 8 to 14) and a mark of external events
+    (bit 15), which are left out; see docs.inivation.com, file formats, AEDAT 1.0 and 2.0.  x and y are
+    those of the address; jAER counts x from the other side and puts y = 0 at the bottom.
+
+    Polarity: bit 0 *clear* is ON.  So read it jAER, which wrote these files (the extractors of
+    ``ch.unizh.ini.jaer.chip.retina`` take ``1 - address & 1``, and 1 for ON), its MATLAB scripts
+    (``1 - 2 * bit``) and libcaer's driver of the camera.  Readers that take the bit as it stands, tonic's
+    among them, call these events OFF: between the two conventions the channels of ``polarity = "keep"``
+    change places, and ``"on-only"`` keeps the other half.
 
     Times are a clock of 32 bits in microseconds that wraps after 71 minutes: each step from one event to the
     next is taken as the shortest one, forwards or back.
@@ -54,7 +59,7 @@ def parse(data: bytes, start: int, lines: Sequence[str] = ()) -> Events:
     real = address & _EXTERNAL == 0
     if not real.all():
         t, address = t[real], address[real]
-    return Events(t, address >> 1 & 0x7F, address >> 8 & 0x7F, address & 1, (SIDE, SIDE))
+    return Events(t, address >> 1 & 0x7F, address >> 8 & 0x7F, 1 - (address & 1), (SIDE, SIDE))
 
 
 def _check_camera(lines: Sequence[str]) -> None:

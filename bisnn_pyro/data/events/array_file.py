@@ -20,6 +20,8 @@ _NAMES = {
     "p": ("p", "pol", "polarity", "polarities"),
 }
 _WANTED = "expected the columns t (microseconds), x, y and p (polarity)"
+_LIMIT = 2**62
+"""Beyond any clock, and small enough for the difference of two times."""
 
 
 def read_array(path: str | os.PathLike[str]) -> Events:
@@ -27,7 +29,8 @@ def read_array(path: str | os.PathLike[str]) -> Events:
 
     A ``.npy`` file holds ``[n, 4]`` numbers, the columns t, x, y, p (as tonic stores POKER-DVS), or a
     structured array with the fields t, x, y and p in any order.  A ``.npz`` file holds one such array, or an
-    array a column.  Times are in microseconds; polarities are 0 and 1, or -1 and 1.
+    array a column.  Times are in microseconds; polarities are 0 and 1, or -1 and 1.  All are whole numbers,
+    of whatever type.
 
     Args:
         path: The file.
@@ -81,9 +84,22 @@ def _named(arrays: Mapping[str, np.ndarray]) -> Events:
 
 
 def _events(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> Events:
-    columns = {"t": t, "x": x, "y": y, "p": p}
-    for name, column in columns.items():
-        if column.dtype.kind not in "biuf" or (column.dtype.kind == "f" and not np.isfinite(column).all()):
-            raise DataError(f"the column {name} has type {column.dtype}; expected finite numbers")
-    t, x, y, p = (column.astype(np.int64) for column in columns.values())
+    t, x, y, p = (_whole(name, column) for name, column in (("t", t), ("x", x), ("y", y), ("p", p)))
     return Events(t, x, y, np.where(p == -1, 0, p))
+
+
+def _whole(name: str, column: np.ndarray) -> np.ndarray:
+    """The same numbers as int64; what would be cut off or wrap around is refused."""
+    if column.dtype.kind not in "biuf" or (column.dtype.kind == "f" and not np.isfinite(column).all()):
+        raise DataError(f"the column {name} has type {column.dtype}; expected finite numbers")
+    if column.dtype.kind == "f" and (column != np.rint(column)).any():
+        example = column[column != np.rint(column)].flat[0]
+        raise DataError(
+            f"the column {name} holds {example}; expected whole numbers: times are in microseconds, x and y "
+            "in pixels, polarities 0 and 1"
+        )
+    if column.size and column.dtype.kind != "b" and (column.max() >= _LIMIT or column.min() <= -_LIMIT):
+        raise DataError(
+            f"the column {name} ranges from {column.min()} to {column.max()}; expected microseconds"
+        )
+    return column.astype(np.int64)

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from bisnn_pyro.data.checks import check_choice
 from bisnn_pyro.data.download import cache_folder
 from bisnn_pyro.data.events.binning import Binning
-from bisnn_pyro.data.events.layout import Layout
-from bisnn_pyro.data.events.reader import Reader
+from bisnn_pyro.data.events.housekeeping import remove_leftovers
+from bisnn_pyro.data.events.layout import Layout, relative_name
+from bisnn_pyro.data.events.reader import Reader, UnreadableError
 from bisnn_pyro.data.events.record import Sensor
 from bisnn_pyro.data.events.recordings import Recordings
 from bisnn_pyro.data.events.spike_file import SpikeFile, write_spikes
@@ -26,7 +27,8 @@ from bisnn_pyro.files import atomic_path
 
 ON_ERROR = ("raise", "skip")
 _QUIET_SECONDS = 3.0
-_FORMAT = 1
+_FORMAT = 2
+_HINT = "(data.on_error = 'skip' leaves such recordings out)"
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,14 @@ class Binned:
         spikes: Those that could be read, ``[n, T, I]``.
         rows: Their numbers in the layout, int64 ``[n]``.
         image_shape: ``(P, H, W)``, I = P H W.
+        sensor: ``(H, W)`` of the sensor, as the set, the user or the files say.
         refused: What was wrong with each of the others.
     """
 
     spikes: Recordings
     rows: np.ndarray
     image_shape: tuple[int, int, int]
+    sensor: Sensor
     refused: tuple[str, ...]
 
 
@@ -52,9 +56,10 @@ def bin_recordings(
     """Bin all recordings, or find them binned: each is read once, and memory holds one at a time.
 
     The spikes go to ``<the user's cache>/<name>/binned``, a file a setting: a change of the settings or of
-    any source file (name, size, time of change) makes another file.  It takes its name when it is
+    any source file (folder, name, size, time of change) makes another file.  It takes its name when it is
     complete, so that a run that is interrupted leaves nothing that could be read.  With ``cache=False``,
-    and where that folder cannot be written, they go to a temporary file that the process takes along.
+    and where that folder cannot be written, they go to a temporary file that the process takes along.  A
+    recording that the system could not read is tried anew the next time.
 
     Args:
         name: The data set's folder in the cache.
@@ -83,8 +88,8 @@ def bin_recordings(
 def cache_key(layout: Layout, binning: Binning) -> str:
     """What tells one cached file from another: a hash of the settings and of the source files' state."""
     settings = asdict(binning) | {"time_step": float(binning.time_step), "start": float(binning.start)}
-    state: list[Any] = [_FORMAT, settings, layout.sensor]
-    state += [(_relative(file, layout.root), *_stat(file)) for file in layout.files]
+    state: list[Any] = [_FORMAT, settings, layout.sensor, str(layout.root.resolve())]
+    state += [(relative_name(file, layout.root), *_stat(file)) for file in layout.files]
     state += [(r.label, r.part, r.span, r.row) for r in layout.recordings]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:24]
 
@@ -93,9 +98,10 @@ def _cached(name: str, layout: Layout, binning: Binning, on_error: str) -> Spike
     """Open the cached file, made now if need be; None where it cannot be kept."""
     path = cache_folder(name) / "binned" / f"{cache_key(layout, binning)}.spikes"
     found = _opened(path)
-    if found is not None:
+    if found is not None and not found.header["unreadable"]:
         return found
     try:
+        remove_leftovers(path.parent)
         with atomic_path(path) as temporary, temporary.open("xb") as stream:
             _write(stream, name, layout, binning, on_error)
     except OSError:  # a folder that is read-only or full; sources that cannot be read are a DataError
@@ -105,7 +111,7 @@ def _cached(name: str, layout: Layout, binning: Binning, on_error: str) -> Spike
 
 def _opened(path: Path) -> SpikeFile | None:
     try:
-        return SpikeFile(path.open("rb"), str(path))
+        return SpikeFile.at(path)
     except (OSError, DataError):
         return None
 
@@ -117,8 +123,9 @@ def _temporary(name: str, layout: Layout, binning: Binning, on_error: str) -> Sp
 
 
 def _write(stream: Any, name: str, layout: Layout, binning: Binning, on_error: str) -> None:
-    sensor = layout.sensor or _sensor(name, layout, on_error)
-    header: dict[str, Any] = {"image_shape": binning.image_shape(sensor), "refused": {}, "n_silent": 0}
+    header: dict[str, Any] = {"refused": {}, "n_silent": 0, "unreadable": False}
+    sensor = layout.sensor or _sensor(name, layout, on_error, header)
+    header |= {"image_shape": binning.image_shape(sensor), "sensor": sensor}
     write_spikes(stream, _packed(name, layout, sensor, binning, on_error, header), header)
 
 
@@ -131,8 +138,7 @@ def _packed(
         try:
             bits = binning.packed(read(recording), sensor)
         except DataError as error:
-            if on_error == "raise":
-                raise DataError(f"{error} (data.on_error = 'skip' leaves such recordings out)") from error
+            _skip(error, on_error, header)
             header["refused"][str(number)] = str(error)
             yield None
             continue
@@ -140,15 +146,21 @@ def _packed(
         yield bits
 
 
-def _sensor(name: str, layout: Layout, on_error: str) -> Sensor:
+def _skip(error: DataError, on_error: str, header: dict[str, Any]) -> None:
+    """Raise, or leave the recording out and remember whether another try may read it."""
+    if on_error == "raise":
+        raise DataError(f"{error} {_HINT}") from error
+    header["unreadable"] |= isinstance(error, UnreadableError)
+
+
+def _sensor(name: str, layout: Layout, on_error: str, header: dict[str, Any]) -> Sensor:
     """The smallest sensor that holds all recordings, for formats that do not say."""
     read, height, width = Reader(), 1, 1
     for recording in _progress(f"measuring {name}", layout):
         try:
             events = read(recording)
-        except DataError:
-            if on_error == "raise":
-                raise
+        except DataError as error:
+            _skip(error, on_error, header)
             continue
         height, width = (
             max(a, b) for a, b in zip((height, width), events.sensor or events.extent, strict=True)
@@ -165,7 +177,7 @@ def _checked(file: SpikeFile, layout: Layout, binning: Binning, on_error: str) -
     refused = {int(number): reason for number, reason in file.header["refused"].items()}
     if refused and on_error == "raise":
         reason = next(iter(refused.values()))
-        raise DataError(f"{reason} (data.on_error = 'skip' leaves such recordings out)")
+        raise DataError(f"{reason} {_HINT}")
     rows = np.setdiff1d(np.arange(len(layout.recordings)), np.array([*refused], dtype=np.int64))
     if not len(rows):
         raise DataError(
@@ -180,11 +192,7 @@ def _checked(file: SpikeFile, layout: Layout, binning: Binning, on_error: str) -
         )
     image_shape = tuple(file.header["image_shape"])
     spikes = Recordings(file, rows, binning.n_steps, int(np.prod(image_shape)))
-    return Binned(spikes, rows, image_shape, tuple(refused.values()))
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+    return Binned(spikes, rows, image_shape, tuple(file.header["sensor"]), tuple(refused.values()))
 
 
 def _stat(file: Path) -> tuple[int, int]:

@@ -28,7 +28,7 @@ def find_gestures(root: Path) -> Layout | None:
         The gestures; None where there is no such pair of files.
 
     Raises:
-        DataError: If a table is damaged.
+        DataError: If a table or a list is damaged.
     """
     lists = {part: _listed(root / f"trials_to_{part}.txt") for part in ("train", "test")}
     found: dict[str, list[Recording]] = {"train": [], "test": [], "": []}
@@ -42,7 +42,10 @@ def find_gestures(root: Path) -> Layout | None:
 
 
 def _listed(file: Path) -> set[str]:
-    return set(file.read_text().split()) if file.is_file() else set()
+    try:
+        return set(file.read_text(encoding="utf-8").split()) if file.is_file() else set()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
 
 
 def _by_subject(trial: Path) -> str:

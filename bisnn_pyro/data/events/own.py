@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bisnn_pyro.data.checks import check_count
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.folders import find_classes, find_flat
+from bisnn_pyro.data.events.layout import visible
 from bisnn_pyro.data.events.place import user_folder
 from bisnn_pyro.data.events.shares import Shares
 from bisnn_pyro.data.events.tasks import event_task
@@ -68,16 +70,23 @@ def event_folder(
     root = user_folder(path)
     layout = find_classes(root)
     if layout is None:
-        flat = " (there are recordings, but in no folder of a class)" if find_flat(root) else ""
         raise DataError(
-            f"{root} has no folders of recordings{flat}; expected class/recording, or Train/class/recording "
-            "and Test/class/recording, as .aedat, .bin, .npy or .npz"
+            f"{root} has no folders of recordings{_hint(root)}; expected class/recording, or "
+            "Train/class/recording and Test/class/recording, as .aedat, .bin, .npy or .npz"
         )
     if sensor is not None:
         layout = replace(layout, sensor=_sensor(sensor))
     binning = Binning(time_step, n_steps, start, crop, downsample, polarity, zero)
     shares = Shares(n_train, n_val, n_test, n_folds, fold, seed, test_share)
     return event_task(root.name or "events", layout, binning, shares, on_error, cache)
+
+
+def _hint(root: Path) -> str:
+    """What there is instead."""
+    if find_flat(root):
+        return " (there are recordings, but in no folder of a class)"
+    inside = [entry.name for entry in visible(root) if entry.is_dir() and find_classes(entry)]
+    return f", but its {', '.join(inside)} has: try --data-dir {root / inside[0]}" if inside else ""
 
 
 def _sensor(sensor: Sequence[int]) -> tuple[int, int]:

@@ -81,11 +81,17 @@ def user_folder(path: str | os.PathLike[str]) -> Path:
     """Return the folder that ``data.path`` names, absolute; a :class:`DataError` where there is none."""
     if not isinstance(path, str | os.PathLike) or not str(path):
         raise DataError(f"data.path is {path!r}; expected a folder")
-    folder = Path(path).expanduser().absolute()
+    folder = plain_path(path)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"data.path = {folder} {what}; expected a folder (--data-dir DIR sets it)")
     return folder
+
+
+def plain_path(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path without ``..``, whose last part is the folder's own name."""
+    absolute = Path(path).expanduser().absolute()
+    return absolute.resolve() if ".." in absolute.parts else absolute
 
 
 def _search(wanted: EventSet, root: Path) -> Layout | None:

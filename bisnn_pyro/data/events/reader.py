@@ -23,6 +23,14 @@ READERS: dict[str, Callable[[Path], Events]] = {
 """Readers of files that hold one recording, by suffix."""
 
 
+MAX_SIDE = 8192
+"""Pixels; no event camera has as many in a row."""
+
+
+class UnreadableError(DataError):
+    """The system could not read a recording; it may well do so the next time."""
+
+
 class Reader:
     """Reads recordings one after another, and keeps the file that several in a row share.
 
@@ -39,15 +47,15 @@ class Reader:
         """Read one recording.
 
         Raises:
-            DataError: If it cannot be read, is damaged or empty, or an event lies outside the sensor; the
-                message begins with its file.
+            DataError: If it cannot be read (then an :class:`UnreadableError`), is damaged or empty, or an
+                event lies outside the sensor; the message begins with its file.
         """
         try:
-            events = self._events(recording).on(self._sensor)
+            events = _plausible(self._events(recording).on(self._sensor))
         except DataError as error:
             raise DataError(f"{recording}: {error}") from error
         except OSError as error:
-            raise DataError(f"{recording}: it cannot be read: {error.strerror or error}") from error
+            raise UnreadableError(f"{recording}: it cannot be read: {error.strerror or error}") from error
         if not len(events):
             raise DataError(f"{recording}: it holds no event")
         return events
@@ -68,3 +76,14 @@ class Reader:
             self._path, self._shared = None, None  # the old one goes before the new one comes
             self._path, self._shared = path, read(path)
         return self._shared
+
+
+def _plausible(events: Events) -> Events:
+    """Refuse pixels that are none, where no sensor bounds them: an array of them would fill the memory."""
+    if events.sensor is None and max(events.extent) > MAX_SIDE:
+        height, width = events.extent
+        raise DataError(
+            f"events reach x = {width - 1} and y = {height - 1}, which no sensor has: expected the columns "
+            "t, x, y, p in this order; data.sensor = [height, width] says how large the sensor is"
+        )
+    return events

@@ -53,7 +53,9 @@ class Shares:
         test = self._test(parts, y)
         if not 0 < test.sum() < len(y):
             raise DataError(
-                f"of {len(y)} recordings {test.sum()} would test, and the others train; expected some of each"
+                f"of {len(y)} recordings {test.sum()} would test, and the others train; expected some of "
+                "each. Use more recordings or, where the data take it, another data.test_share "
+                f"({self.test_share} now)"
             )
         rest = np.flatnonzero(~test)
         n_val = round(len(rest) * VALIDATION_SHARE) if self.n_val is None else self.n_val

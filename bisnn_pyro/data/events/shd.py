@@ -47,11 +47,15 @@ class SpikeTable:
         return np.asarray(self._file["labels"][:])
 
     def __getitem__(self, row: int) -> Events:
-        """Read one recording; times are from its start, polarity is 1 throughout."""
-        try:
-            times, units = (np.asarray(self._file[name][row]) for name in _ARRAYS[:2])
-        except OSError as error:
-            raise DataError(f"it cannot be read: {error}") from error
+        """Read one recording; times are from its start, polarity is 1 throughout.
+
+        Raises:
+            DataError: If a time is no finite number.
+            OSError: If it cannot be read.
+        """
+        times, units = (np.asarray(self._file[name][row]) for name in _ARRAYS[:2])
+        if not np.isfinite(times).all():
+            raise DataError("spikes/times holds NaN or infinity; expected seconds")
         # Seconds come as float16: taken to float64 before they grow.
         t = np.rint(times.astype(np.float64) * MICROSECONDS).astype(np.int64)
         x = units.astype(np.int64)
@@ -70,7 +74,7 @@ def find_shd(root: Path) -> Layout | None:
         if file.is_file():
             try:
                 labels = SpikeTable(file).labels()
-            except DataError as error:
+            except (DataError, OSError) as error:
                 raise DataError(f"{file}: {error}") from error
             found += [Recording(file, str(int(k)), part, row=i) for i, k in enumerate(labels)]
     return Layout("Spiking Heidelberg Digits", root, tuple(found), SENSOR) if found else None
@@ -84,4 +88,6 @@ def _open(path: str | os.PathLike[str]) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        if error.errno is not None:  # the system's: the file itself may well be whole
+            raise
         raise DataError(f"it is no whole HDF5 file: {error}") from error

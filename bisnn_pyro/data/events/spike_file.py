@@ -7,6 +7,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,9 +16,9 @@ from bisnn_pyro.errors import DataError
 
 LEVEL = 1
 """Of compression: spikes are so sparse that higher ones gain a tenth and take five times as long."""
-_FOOTER = struct.Struct("<qq8s")
-"""Where the header and the offsets begin, and the mark of a file that was written to its end."""
-_MARK = b"bisnn-s1"
+_FOOTER = struct.Struct("<qqI8s")
+"""Where header and offsets begin, the CRC-32 of both, and the mark of a file that was written to its end."""
+_MARK = b"bisnn-s2"
 
 
 def write_spikes(
@@ -26,7 +27,8 @@ def write_spikes(
     """Write packed arrays one after another; only one is held in memory.
 
     The file is the compressed arrays, the header as JSON, the offsets of the arrays (int64) and a footer
-    that says where these two are.  The footer comes last: a file that was not written to its end has none.
+    that says where these two are, with their checksum; each array has its own (zlib's).  The footer comes
+    last: a file that was not written to its end has none.
 
     Args:
         stream: A binary file at its beginning.
@@ -38,18 +40,21 @@ def write_spikes(
         size = 0 if array is None else stream.write(zlib.compress(array.tobytes(), LEVEL))
         offsets.append(offsets[-1] + size)
     text = json.dumps(dict(header or {})).encode()
-    stream.write(text)
-    stream.write(np.array(offsets, "<i8").tobytes())
-    stream.write(_FOOTER.pack(offsets[-1], offsets[-1] + len(text), _MARK))
+    index = text + np.array(offsets, "<i8").tobytes()
+    stream.write(index)
+    stream.write(_FOOTER.pack(offsets[-1], offsets[-1] + len(text), zlib.crc32(index), _MARK))
     stream.flush()
 
 
 class SpikeFile:
-    """Reads what :func:`write_spikes` wrote; safe to share between threads and forked processes.
+    """Reads what :func:`write_spikes` wrote; safe to share between threads and processes.
+
+    A pickled one opens the file anew; a copy is the file itself, which never changes.
 
     Args:
         stream: The file, open for reading; it is closed, and its content stays mapped.
         name: What a message calls it.
+        path: Where it is; None for a temporary file, which has no name and so cannot be pickled.
 
     Raises:
         DataError: If the file is not whole.
@@ -58,15 +63,17 @@ class SpikeFile:
         header: The header.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self.name = name
+    def __init__(self, stream: BinaryIO, name: str, path: Path | None = None) -> None:
+        self.name, self.path = name, path
         try:
             # Pages are the system's to keep or drop: the file may be larger than the memory.
             with stream:
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-            text, offsets, mark = _FOOTER.unpack(self._map[-_FOOTER.size :])
+            text, offsets, checksum, mark = _FOOTER.unpack(self._map[-_FOOTER.size :])
             if mark != _MARK:
                 raise ValueError("it has no footer")
+            if zlib.crc32(self._map[text : -_FOOTER.size]) != checksum:
+                raise ValueError("its header is damaged")
             self.header: dict[str, Any] = json.loads(self._map[text:offsets])
             self._offsets = np.frombuffer(self._map[offsets : -_FOOTER.size], "<i8")
             if self._offsets[-1] != text:
@@ -74,8 +81,24 @@ class SpikeFile:
         except (ValueError, IndexError, struct.error) as error:
             raise DataError(f"{name} is no whole file of spikes: {error}") from error
 
+    @classmethod
+    def at(cls, path: Path) -> SpikeFile:
+        """Open a file; an OSError if that cannot be done, and a DataError if it is not whole."""
+        return cls(path.open("rb"), str(path), path)
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.path is None:
+            raise DataError(f"{self.name} has no name to be opened by elsewhere; set data.cache = true")
+        return SpikeFile.at, (self.path,)
+
+    def __copy__(self) -> SpikeFile:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SpikeFile:
+        return self
 
     def read(self, row: int, n_bits: int) -> np.ndarray:
         """Read one array.

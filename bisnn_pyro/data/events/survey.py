@@ -67,7 +67,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
         return _single(root)
     if not root.is_dir():
         raise DataError(f"{root} does not exist; expected a folder of recordings, or a recording")
-    found = _here_or_inside(root, _PUBLISHED) or _here_or_inside(root, _GENERAL)
+    found = _published(root) or _first(root, _GENERAL) or _only(root)
     if found is None:
         suffixes = ", ".join([*READERS, *SUFFIXES])
         raise DataError(f"{root} holds no recordings ({suffixes}), nor do folders in it or in those")
@@ -94,15 +94,32 @@ def survey(layout: Layout) -> Iterator[tuple[Facts, Events] | DataError]:
         yield Facts(recording, len(events), events.duration, on_share, events.sensor, events.extent), events
 
 
-def _here_or_inside(root: Path, finders: Sequence[Callable[[Path], Layout | None]]) -> Layout | None:
-    found = _first(root, finders)
-    if found is not None:
-        return found
-    inside = [layout for entry in visible(root) if entry.is_dir() and (layout := _first(entry, finders))]
+def _published(root: Path) -> Layout | None:
+    """The published set in this folder or in one inside it, if there is no other set beside that one."""
+    here = _first(root, _PUBLISHED)
+    if here is None:
+        return _only(root) if any(_first(folder, _PUBLISHED) for folder in _folders(root)) else None
+    # MNIST-DVS is found two folders down, and so may lie in one of several sets.
+    places = {root.joinpath(r.path.relative_to(root).parts[0]) for r in here.recordings}
+    return _only(root) if len(places) == 1 and next(iter(places)).is_dir() else here
+
+
+def _only(root: Path) -> Layout | None:
+    """The set in the only folder that holds one, or holds a folder that does; None where there is none."""
+    inside = {}
+    for folder in _folders(root):
+        places = (folder, *_folders(folder))
+        found = next((layout for place in places if (layout := _first(place, _PUBLISHED + _GENERAL))), None)
+        if found is not None:
+            inside[folder.name] = found
     if len(inside) > 1:
-        names = ", ".join(layout.root.name for layout in inside)
+        names = ", ".join(inside)
         raise DataError(f"{root} holds several sets of recordings: {names}; give one of these folders")
-    return inside[0] if inside else None
+    return next(iter(inside.values()), None)
+
+
+def _folders(root: Path) -> list[Path]:
+    return [entry for entry in visible(root) if entry.is_dir()]
 
 
 def _first(root: Path, finders: Sequence[Callable[[Path], Layout | None]]) -> Layout | None:
@@ -114,4 +131,4 @@ def _single(file: Path) -> Layout:
         raise DataError(f"{file} is an HDF5 file; give the folder that holds shd_train.h5 or shd_test.h5")
     if file.suffix.lower() not in READERS:
         raise DataError(f"{file} has the suffix {file.suffix!r}; expected {', '.join(READERS)}")
-    return Layout("one recording", file.parent, (Recording(file),))
+    return Layout("one recording", file, (Recording(file),))

@@ -6,7 +6,7 @@ import numpy as np
 
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.cache import Binned, bin_recordings
-from bisnn_pyro.data.events.layout import Layout
+from bisnn_pyro.data.events.layout import Layout, fingerprint
 from bisnn_pyro.data.events.shares import Shares
 from bisnn_pyro.data.labels import LabelMap
 from bisnn_pyro.data.task import Split, Task
@@ -36,16 +36,26 @@ def event_task(
         DataError: If a recording or a setting is not as described, or a class has no training recording.
     """
     binned = bin_recordings(name, layout, binning, on_error, cache)
-    chosen = [layout.recordings[row] for row in binned.rows]
-    raw = _labels([recording.label for recording in chosen])
-    labels = LabelMap.fit(raw)
+    raw = _labels([recording.label for recording in layout.recordings])
+    labels = LabelMap.fit(raw[binned.rows])
     if len(labels.labels) < 2:
         raise DataError(
-            f"the {len(chosen)} recordings in {layout.root} are all of class {labels.names[0]}; "
+            f"the {len(binned.rows)} recordings in {layout.root} are all of class {labels.names[0]}; "
             "expected 2 classes or more"
         )
-    y = labels.encode(raw)
-    train, val, test = shares.split(np.array([recording.part for recording in chosen]), y)
+    # All recordings are dealt out, and those that cannot be read leave gaps: one that is damaged later, or
+    # mended, moves no other from one part to another.
+    parts = np.array([recording.part for recording in layout.recordings])
+    train, val, test = (
+        np.flatnonzero(np.isin(binned.rows, rows))
+        for rows in shares.split(parts, np.unique(raw, return_inverse=True)[1])
+    )
+    y = labels.encode(raw[binned.rows])
+    for what, rows in (("training", train), ("test", test)):
+        if not len(rows):
+            raise DataError(
+                f"no {what} recording in {layout.root} can be read: {'; '.join(binned.refused[:1])}"
+            )
     missing = np.setdiff1d(y, y[train])
     if len(missing):
         raise DataError(
@@ -54,7 +64,8 @@ def event_task(
         )
 
     def part(rows: np.ndarray) -> Split:
-        return Split(binned.spikes.take(rows), y[rows])
+        chosen = (layout.recordings[row] for row in binned.rows[rows])
+        return Split(binned.spikes.take(rows), y[rows], fingerprint(chosen, layout.root))
 
     return Task(
         name,
@@ -66,13 +77,17 @@ def event_task(
         spiking=True,
         image_shape=binned.image_shape,
         labels=labels,
-        notes=_notes(binned),
+        notes=(*layout.notes, *_notes(binned)),
+        binning=binning,
+        sensor=binned.sensor,
     )
 
 
 def _labels(names: list[str]) -> np.ndarray:
-    """Class names, as numbers where all of them are."""
-    return np.array([int(n) for n in names] if all(n.isdecimal() for n in names) else names)
+    """Class names, as numbers where all of them are, each another one."""
+    classes = set(names)
+    numbered = all(n.isdecimal() for n in classes) and len({int(n) for n in classes}) == len(classes)
+    return np.array([int(n) for n in names] if numbered else names)
 
 
 def _notes(binned: Binned) -> tuple[str, ...]:

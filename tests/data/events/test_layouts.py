@@ -1,5 +1,6 @@
 """Finding recordings: every layout, partial copies, and where a set is looked for."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bisnn_pyro.data.events.shd import find_shd
 from bisnn_pyro.data.events.survey import find_layout
 from bisnn_pyro.errors import DataError
 from tests.data.events.writers import (
+    aedat2_bytes,
     make_events,
     write_bin,
     write_class_folders,
@@ -59,6 +61,32 @@ class TestFolders:
     def test_a_class_may_be_called_something_with_train(self, tmp_path):
         write_class_folders(tmp_path, classes=("strain", "rest"), parts=(".",), n=1)
         assert [r.label for r in find_classes(tmp_path).recordings] == ["rest", "strain"]
+
+    def test_a_class_may_be_called_train(self, tmp_path):
+        write_class_folders(tmp_path, classes=("train", "car"), parts=(".",), n=1)
+        layout = find_classes(tmp_path)
+        assert [(r.label, r.part) for r in layout.recordings] == [("car", ""), ("train", "")]
+        assert layout.notes == ()
+
+    def test_what_is_passed_over_is_named(self, tmp_path):
+        write_class_folders(tmp_path, parts=("train", "test", "val"), n=1)
+        (tmp_path / "docs").mkdir()
+        layout = find_classes(tmp_path)
+        assert {r.part for r in layout.recordings} == {"train", "test"}
+        (note,) = layout.notes
+        assert "passed over: val/; only train and test are read (data.n_val" in note
+        write_class_folders(tmp_path / "plain", parts=(".", "deep"), n=1)
+        write_bin(tmp_path / "plain" / "stray.bin", make_events(3))
+        (note,) = find_classes(tmp_path / "plain").notes
+        assert "passed over: stray.bin, deep/; they lie in no folder of a class" in note
+
+    def test_a_name_that_is_no_text(self, tmp_path):
+        try:
+            write_bin(Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xf6se/1.bin")), make_events(3))
+        except OSError:
+            pytest.skip("the file system takes no such name")
+        with pytest.raises(DataError, match=r"b\\xf6se/1.bin' is not UTF-8; rename it"):
+            find_classes(tmp_path)
 
 
 class TestGestures:
@@ -104,6 +132,12 @@ class TestGestures:
         with pytest.raises(DataError, match=rf"user01_led_labels.csv {message}"):
             find_gestures(tmp_path)
 
+    def test_a_damaged_list(self, tmp_path):
+        write_gestures(tmp_path, lists=True)
+        (tmp_path / "trials_to_train.txt").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(DataError, match=r"trials_to_train.txt cannot be read"):
+            find_gestures(tmp_path)
+
     def test_a_gesture_without_events_is_named(self, tmp_path):
         write_gestures(tmp_path)
         gesture = Recording(tmp_path / "user01_led.aedat", "1", "train", (5, 6))
@@ -120,9 +154,27 @@ class TestMnistDvs:
         assert find_mnist_dvs(tmp_path, 8) is None
         assert len(find_mnist_dvs(tmp_path / "grabbed_data1" / "scale4").recordings) == 2
 
+    def test_cuts_beside_the_whole_recording_are_passed_over(self, tmp_path):
+        write_mnist_dvs(tmp_path, n=2)
+        (folder,) = tmp_path.glob("*0/scale4")
+        for name in ("mnist_0_scale04_0001_qt1", "mnist_0_scale04_0001_qt2", "mnist_0_scale04_0009_qt1"):
+            (folder / f"{name}.aedat").write_bytes(aedat2_bytes(make_events(5)))
+        names = [r.path.stem for r in find_mnist_dvs(tmp_path, 4).recordings if r.label == "0"]
+        assert names == ["mnist_0_scale04_0001", "mnist_0_scale04_0002", "mnist_0_scale04_0009_qt1"]
+
+    def test_the_order_is_that_of_the_paths(self, tmp_path):
+        for copy in ("b", "a", "c"):
+            write_mnist_dvs(tmp_path / copy, digits=(0,), n=1)
+        paths = [r.path for r in find_mnist_dvs(tmp_path / "a").recordings]
+        flat = tmp_path / "flat"
+        for copy in ("b", "a", "c"):
+            (flat / copy).mkdir(parents=True)
+            (flat / copy / paths[0].name).write_bytes(paths[0].read_bytes())
+        assert [r.path.parent.name for r in find_mnist_dvs(flat).recordings] == ["a", "b", "c"]
+
     @needs("mnist_dvs_samples")
     def test_published_samples(self):
-        assert len(find_mnist_dvs(DATA / "mnist_dvs_samples").recordings) == 4
+        assert len(find_mnist_dvs(DATA / "mnist_dvs_samples").recordings) == 3
 
 
 class TestShd:
@@ -152,6 +204,17 @@ class TestShd:
         (tmp_path / "shd_test.h5").write_bytes(content)
         with pytest.raises(DataError, match=rf"shd_test.h5: it is {message}"):
             find_shd(tmp_path)
+
+    def test_times_that_are_no_numbers(self, tmp_path):
+        h5py = pytest.importorskip("h5py")
+        write_shd(tmp_path / "shd_train.h5", [3, 0])
+        with h5py.File(tmp_path / "shd_train.h5", "r+") as file:
+            file["spikes/times"][1] = np.array(
+                [0.1, np.nan] * (len(file["spikes/times"][1]) // 2), np.float16
+            )
+        layout = find_shd(tmp_path)
+        with pytest.raises(DataError, match=r"row 1\): spikes/times holds NaN"):
+            Reader(layout.sensor)(layout.recordings[1])
 
     def test_other_hdf5_files(self, tmp_path):
         h5py = pytest.importorskip("h5py")
@@ -284,6 +347,18 @@ class TestSurvey:
         write_class_folders(tmp_path / "one" / "y")
         with pytest.raises(DataError, match="holds several sets of recordings: x, y; give one"):
             find_layout(tmp_path / "one")
+
+    def test_a_published_set_beside_others_hides_none(self, tmp_path):
+        write_mnist_dvs(tmp_path / "mnist-dvs", n=1)
+        assert find_layout(tmp_path).kind == "MNIST-DVS"
+        write_class_folders(tmp_path / "nmnist", n=1)
+        write_class_folders(tmp_path / "poker" / "inner", n=1)
+        with pytest.raises(DataError, match="several sets of recordings: mnist-dvs, nmnist, poker; give one"):
+            find_layout(tmp_path)
+        write_gestures(tmp_path / "two" / "gestures")
+        write_class_folders(tmp_path / "two" / "nmnist", n=1)
+        with pytest.raises(DataError, match="several sets of recordings: gestures, nmnist; give one"):
+            find_layout(tmp_path / "two")
 
     @pytest.mark.parametrize("name", ["gone", "text.txt", "empty"])
     def test_nothing_to_find(self, tmp_path, name):

@@ -80,8 +80,8 @@ class TestBin:
 
 class TestAedat2:
     def test_bytes_of_one_event(self, tmp_path):
-        """Address 0x0507: y = 5, x = 3, ON."""
-        content = AEDAT2 + struct.pack(">II", 0x0507, 42)
+        """Address 0x0506: y = 5, x = 3, and bit 0 clear, which is ON to jAER and to the camera's driver."""
+        content = AEDAT2 + struct.pack(">II", 0x0506, 42)
         events = read_aedat(written(tmp_path, "a.aedat", content))
         assert (events.t, events.x, events.y, events.p) == (42, 3, 5, 1)
         assert events.sensor == (128, 128)
@@ -96,6 +96,10 @@ class TestAedat2:
         events = Events(np.array([2**32 - 1, 2**32 + 5, 2**32 + 3]), *np.zeros((3, 3), np.int64))
         found = read_aedat(written(tmp_path, "a.aedat", aedat2_bytes(events)))
         assert (found.t - found.t[0]).tolist() == [0, 6, 4]
+
+    def test_a_set_polarity_bit_is_off(self, tmp_path):
+        events = read_aedat(written(tmp_path, "a.aedat", AEDAT2 + struct.pack(">II", 0x0507, 42)))
+        assert events.p.tolist() == [0]
 
     def test_external_events_are_left_out(self, tmp_path):
         content = AEDAT2 + struct.pack(">IIII", 0x8000, 1, 0x0102, 2)
@@ -179,6 +183,14 @@ class TestArrays:
             ({"a": np.array([[0, 0, 0, np.nan]])}, "column p .* finite"),
             ({"t": np.zeros(3), "x": np.zeros(3), "y": np.zeros(3), "p": np.zeros(2)}, "expected one"),
             ({"a": np.array([[0, -1, 0, 1]])}, "x from -1 to -1"),
+            (
+                {"a": np.array([[0.0, 0, 0, 1], [0.73, 0, 0, 1]])},
+                "t holds 0.73; .* times are in microseconds",
+            ),
+            ({"a": np.array([[0, 0.9, 0, 1]])}, "x holds 0.9; expected whole numbers"),
+            ({"a": np.array([[0, 0, 0, 0.6]])}, "p holds 0.6; expected whole numbers"),
+            ({"a": np.array([[2**63 + 5, 0, 0, 1]], np.uint64)}, "t ranges from 9223372036854775813"),
+            ({"a": np.array([[1e30, 0, 0, 1]])}, "t ranges from 1e"),
             ({"a": np.array([{}], dtype=object)}, "it cannot be read: .*pickle"),
         ],
     )
@@ -223,6 +235,15 @@ class TestBadFiles:
         (tmp_path / "folder.bin").mkdir()
         with pytest.raises(DataError, match=r"folder.bin: it cannot be read"):
             Reader()(Recording(tmp_path / "folder.bin"))
+
+    def test_columns_in_another_order_are_no_giant_sensor(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.array([[3, 4, 100_000, 1], [5, 6, 100_010, 0]]))
+        with pytest.raises(
+            DataError, match=r"a.npy: .* y = 100010, .* t, x, y, p in this order; data.sensor"
+        ):
+            Reader()(Recording(tmp_path / "a.npy"))
+        with pytest.raises(DataError, match="outside the sensor of 34 x 34"):
+            Reader((34, 34))(Recording(tmp_path / "a.npy"))
 
     @pytest.mark.parametrize("cut", range(1, 60, 7))
     def test_a_numpy_file_cut_anywhere_is_refused(self, cut, tmp_path):

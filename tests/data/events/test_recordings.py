@@ -1,6 +1,8 @@
 """Recordings on disk: what is written is read, half a file is none, and memory stays bounded."""
 
+import copy
 import os
+import pickle
 import threading
 import tracemalloc
 from pathlib import Path
@@ -11,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisnn_pyro.data.events import cache as cache_module
+from bisnn_pyro.data.events.bin_file import read_bin
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.cache import bin_recordings, cache_key
 from bisnn_pyro.data.events.folders import find_classes
-from bisnn_pyro.data.events.reader import Reader
+from bisnn_pyro.data.events.reader import READERS, Reader
 from bisnn_pyro.data.events.recordings import Recordings
 from bisnn_pyro.data.events.spike_file import SpikeFile, write_spikes
 from bisnn_pyro.errors import DataError
@@ -103,6 +106,29 @@ class TestSpikeFile:
             with pytest.raises(DataError, match="no whole file of spikes"):
                 SpikeFile((tmp_path / "b").open("rb"), "b")
 
+    @pytest.mark.parametrize("part", ["header", "offsets"])
+    def test_any_damage_of_header_and_offsets_is_found(self, part, dense, tmp_path):
+        content = save(tmp_path / "a", dense, steps=5).read_bytes()
+        begin = content.index(b'{"steps"')
+        end = content.index(b"}", begin) + 1
+        for at in range(begin, end) if part == "header" else range(end, end + 8 * (N + 1)):
+            damaged = bytearray(content)
+            damaged[at] ^= 0x01
+            (tmp_path / "b").write_bytes(damaged)
+            with pytest.raises(DataError, match="no whole file of spikes"):
+                SpikeFile((tmp_path / "b").open("rb"), "b")
+
+    def test_copies_and_pickles_read_the_same_file(self, dense, tmp_path):
+        file = SpikeFile.at(save(tmp_path / "a", dense))
+        recordings = Recordings(file, np.arange(N)[::2], T, INPUTS)
+        for other in (copy.deepcopy(recordings), pickle.loads(pickle.dumps(recordings))):
+            assert np.array_equal(other[:], dense[::2])
+        assert copy.deepcopy(file) is file
+        unnamed = SpikeFile((tmp_path / "a").open("rb"), "the temporary file")
+        assert copy.deepcopy(unnamed) is unnamed
+        with pytest.raises(DataError, match=r"data.cache = true"):
+            pickle.dumps(unnamed)
+
     def test_damage_is_found(self, dense, tmp_path):
         content = bytearray(save(tmp_path / "a", dense).read_bytes())
         content[5] ^= 0xFF
@@ -152,6 +178,19 @@ class TestCache:
         path.unlink()
         keys.add(cache_key(find_classes(layout.root, sensor=(34, 34)), BINNING))
         assert len(keys) == 5
+
+    def test_a_copy_in_another_place_is_another_set(self, tmp_path):
+        """The same names, sizes and times of change, as unpacking archives may leave them."""
+        keys = set()
+        for k, place in enumerate(("v1", "v2")):
+            root = write_class_folders(tmp_path / place / "rec", n=1)
+            for file in sorted(root.rglob("*.bin")):
+                write_bin(file, make_events(50, seed=k))
+                os.utime(file, (10**9, 10**9))
+            keys.add(cache_key(find_classes(root, sensor=(34, 34)), BINNING))
+        (tmp_path / "link").symlink_to(tmp_path / "v1")
+        keys.add(cache_key(find_classes(tmp_path / "link" / "rec", sensor=(34, 34)), BINNING))
+        assert len(keys) == 2
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
     def test_an_interrupted_run_leaves_nothing_to_be_read(self, layout, user_cache, monkeypatch, error):
@@ -236,6 +275,29 @@ class TestRefused:
         assert bin_recordings("set", broken, BINNING, on_error="skip").refused == binned.refused
         with pytest.raises(DataError, match=r"00001.bin"):
             bin_recordings("set", broken, BINNING)
+
+    @pytest.mark.parametrize("measured", [False, True])
+    def test_what_the_system_could_not_read_is_tried_anew(self, layout, measured, monkeypatch):
+        if measured:
+            layout = find_classes(layout.root)
+
+        def fails(path):
+            if path == layout.recordings[0].path:
+                raise OSError(5, "Input/output error")
+            return read_bin(path)
+
+        with monkeypatch.context() as patch:
+            patch.setitem(READERS, ".bin", fails)
+            binned = bin_recordings("set", layout, BINNING, on_error="skip")
+            assert binned.refused == (f"{layout.recordings[0]}: it cannot be read: Input/output error",)
+        count = reads(monkeypatch)
+        assert bin_recordings("set", layout, BINNING, on_error="skip").refused == ()
+        assert bin_recordings("set", layout, BINNING).rows.tolist() == list(range(12))
+        assert len(count) == (24 if measured else 12)
+
+    def test_measuring_says_how_to_skip(self, broken):
+        with pytest.raises(DataError, match=r"00001.bin: 3 bytes .*data.on_error = 'skip'"):
+            bin_recordings("set", find_classes(broken.root), BINNING)
 
     def test_nothing_readable(self, layout):
         for recording in layout.recordings:

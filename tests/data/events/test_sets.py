@@ -10,27 +10,8 @@ from bisnn_pyro.data.events.array_file import read_array
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.shares import Shares
 from bisnn_pyro.errors import DataError
-from tests.data.events.writers import (
-    make_events,
-    write_bin,
-    write_class_folders,
-    write_gestures,
-    write_mnist_dvs,
-    write_shd,
-)
+from tests.data.events.writers import EVENT_SETS, make_events, write_bin, write_class_folders, write_set
 from tests.real_data import DATA, needs
-
-SETS = ("nmnist", "poker-dvs", "mnist-dvs", "dvs-gesture", "shd", "events")
-
-
-def write_poker(root):
-    for part in ("train", "test"):
-        for k, suit in enumerate(("cl", "di", "he", "sp")):
-            folder = root / f"pips_{part}" / suit
-            folder.mkdir(parents=True)
-            for i in range(3):
-                e = make_events(60, (35, 35), 20_000, seed=10 * k + i, region=(8 * k, 0, 8, 35))
-                np.save(folder / f"{i}.npy", np.stack([e.t, e.x, e.y, e.p], 1).astype(np.uint64))
 
 
 @pytest.fixture
@@ -38,23 +19,15 @@ def folder(tmp_path):
     """Write a small copy of a set in its real format."""
 
     def write(name):
-        root = tmp_path / "data"
         if name == "shd":
             pytest.importorskip("h5py")
-            write_shd(root / "shd_train.h5", [0, 3] * 6)
-            write_shd(root / "shd_test.h5", [0, 3] * 2)
-        elif name == "dvs-gesture":
-            write_gestures(root, users=(1, 2, 3, 24))
-        else:
-            make = {"poker-dvs": write_poker, "mnist-dvs": write_mnist_dvs}.get(name, write_class_folders)
-            make(root)
-        return root
+        return write_set(name, tmp_path / "data")
 
     return write
 
 
 class TestEverySet:
-    @pytest.mark.parametrize("name", SETS)
+    @pytest.mark.parametrize("name", EVENT_SETS)
     def test_becomes_a_task_that_tells_its_classes_apart(self, folder, name):
         """The writers give each class a region of its own: nearest mean counts know every test recording."""
         task = load_task(name, path=folder(name), n_val=2)
@@ -70,13 +43,13 @@ class TestEverySet:
 
         assert encoded(torch.from_numpy(task.val.x[:])).shape == (task.n_steps, 2, task.n_features)
 
-    @pytest.mark.parametrize("name", SETS)
+    @pytest.mark.parametrize("name", EVENT_SETS)
     def test_has_folds_and_common_settings(self, name):
         assert has_folds(name)
         common = {"path", "time_step", "n_steps", "start", "downsample", "n_train", "n_val", "n_test"}
         assert common | {"seed", "on_error", "cache"} <= task_settings(name).keys()
 
-    @pytest.mark.parametrize("name", SETS)
+    @pytest.mark.parametrize("name", EVENT_SETS)
     def test_no_files(self, tmp_path, name):
         (tmp_path / "empty").mkdir()
         with pytest.raises(DataError, match=rf"{tmp_path / 'empty'} has no "):

@@ -33,10 +33,10 @@ def bin_bytes(events):
 
 
 def aedat2_bytes(events, header=AEDAT2):
-    """A DVS128 in AEDAT 2.0: 32-bit address and time, big-endian, the clock modulo 2^32."""
+    """A DVS128 in AEDAT 2.0: 32-bit address (bit 0: OFF) and time, big-endian, the clock modulo 2^32."""
     out = bytearray(header)
     for t, x, y, p in rows(events):
-        out += struct.pack(">II", y << 8 | x << 1 | p, t % (1 << 32))
+        out += struct.pack(">II", y << 8 | x << 1 | 1 - p, t % (1 << 32))
     return bytes(out)
 
 
@@ -76,6 +76,18 @@ def write_class_folders(root: Path, classes=("0", "1"), parts=("Train", "Test"),
                 band = (3 * k, 0, 3, 34)
                 events = make_events(n_events, seed=1000 * p + 100 * k + i, region=band)
                 write_bin(root / part / label / f"{i:05d}.bin", events)
+    return root
+
+
+def write_poker(root: Path, n=3) -> Path:
+    """POKER-DVS as tonic unpacks it: suit k's events lie in a band of rows of its own."""
+    for part in ("train", "test"):
+        for k, suit in enumerate(("cl", "di", "he", "sp")):
+            folder = root / f"pips_{part}" / suit
+            folder.mkdir(parents=True)
+            for i in range(n):
+                e = make_events(60, (35, 35), 20_000, seed=10 * k + i, region=(8 * k, 0, 8, 35))
+                np.save(folder / f"{i}.npy", np.stack([e.t, e.x, e.y, e.p], 1).astype(np.uint64))
     return root
 
 
@@ -138,3 +150,22 @@ def write_shd(path: Path, labels, seed=0) -> list[tuple[np.ndarray, np.ndarray]]
                 array[i] = row[k]
         file["labels"] = np.asarray(labels, np.uint16)
     return rows_
+
+
+EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs", "dvs-gesture", "shd", "events")
+
+
+def write_set(name: str, root: Path, scale=4) -> Path:
+    """A small copy of a set in its real format, whose classes can be told apart; SHD needs h5py."""
+    if name == "shd":
+        write_shd(root / "shd_train.h5", [0, 3] * 6)
+        write_shd(root / "shd_test.h5", [0, 3] * 2)
+    elif name == "dvs-gesture":
+        write_gestures(root, users=(1, 2, 3, 24))
+    elif name == "mnist-dvs":
+        write_mnist_dvs(root, scale=scale)
+    elif name == "poker-dvs":
+        write_poker(root)
+    else:
+        write_class_folders(root)
+    return root
