@@ -74,6 +74,11 @@ class Line:
         stored = group(load_idata(self.first.folder.idata_path), "posterior_predictive")
         return stored.sizes["draw"] > 1
 
+    def run_name(self, run: FinishedRun) -> str:
+        """Return how messages name one of its runs."""
+        fold = "" if run.config.fold is None else f" fold {run.config.fold}"
+        return f"{self.name}{fold} seed {run.config.seed}"
+
     def label(self, predictor: str) -> str:
         """Return the name of one of its predictors for a legend."""
         return self.name if predictor == "mode" else f"{self.name} {predictor}"
@@ -113,6 +118,10 @@ class Material:
         """Test points, over all folds."""
         return sum(len(run.predictions.y) for run in self.lines[0].of_seed(self.lines[0].seeds[0]))
 
+    def named_runs(self) -> dict[str, FinishedRun]:
+        """Return all runs by the name that messages give them."""
+        return {line.run_name(run): run for line in self.lines for run in line.runs}
+
     def each_seed(self) -> Iterator[tuple[Line, int]]:
         """Yield every line with each of its seeds."""
         for line in self.lines:
@@ -131,11 +140,6 @@ def gather(runs: Sequence[FinishedRun], data_dir: Any = None) -> Material:
         for key, own in groups.items()
     ]
     return Material(runs, lines, data_dir)
-
-
-def run_name(run: FinishedRun) -> str:
-    """Return how messages name a run: its folder's name."""
-    return run.folder.path.name
 
 
 def numbers(values: Iterable[int]) -> str:

@@ -13,7 +13,7 @@ from bisnn_pyro.experiments.selective import selective_scores
 ABOUT = (
     "accuracy@c is that of the most confident share c of the test points. aurc is the area under the curve, and "
     "excess_aurc what a perfect order of the same errors would leave of it: 0 where no error is more confident "
-    "than a right prediction. A temperature changes the order of points by little, so its lines are close."
+    "than a right prediction."
 )
 
 

@@ -54,7 +54,7 @@ def uncertainty(material: Material) -> Section | None:
     blocks.append(Table("Uncertainty of right and of wrong predictions, over seeds", table))
     points = [line.name for line in material.lines if line not in committees]
     if points:
-        blocks.append(Text(f"{', '.join(points)}: a single network votes, and there is nothing to take apart."))
+        blocks.append(Text(f"{', '.join(points)}: a single vote, which cannot be taken apart."))
     blocks.append(Text(ABOUT))
     return Section("uncertainty", "Uncertainty", blocks)
 
