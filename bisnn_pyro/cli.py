@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from bisnn_pyro.cli_data import data_app
+from bisnn_pyro.cli_reproduce import reproduce
 from bisnn_pyro.cli_study import study_app
 from bisnn_pyro.errors import BisnnError, ConfigError, InputError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app)
 app.add_typer(study_app)
+app.command()(reproduce)
 
 
 def _version(wanted: bool) -> None:
@@ -347,6 +349,27 @@ def compare(
         typer.echo(f"\n{result.differences.plain()}")
     if result.files:
         typer.echo(f"\nwritten: {', '.join(map(str, result.files))}")
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that hold them.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The page, .html.")],
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Method that the others are taken from; the first run's.", show_default=False),
+    ] = None,
+    n_resamples: Annotated[int, typer.Option("--n-boot", min=1, help="Bootstrap resamples.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Write one page about finished runs: tables, figures, warnings. It opens from disk."""
+    from bisnn_pyro.experiments.report.writing import report as write_report
+
+    path = write_report(runs, out, reference=reference, n_resamples=n_resamples, seed=seed, data_dir=data_dir)
+    typer.echo(f"written: {path} ({path.stat().st_size} bytes)")
 
 
 def _fail(message: str, status: int) -> NoReturn:

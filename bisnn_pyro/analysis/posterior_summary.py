@@ -33,11 +33,11 @@ class LayerPosterior:
         n_synapses: how many there are.
         edges: `[B + 1]` edges of the histogram, in units of lambda; the same for all layers.
         counts: `[B]` synapses between them; the outer bins hold what is beyond, infinite ones too.
-        undecided: share of synapses with |tanh(lambda)| below ``threshold``.
+        undecided: share of synapses with ``|tanh(lambda)|`` below ``threshold``.
         threshold: that threshold.
         kl: KL to the prior, nats, summed over the synapses.
         entropy: nats, summed over the synapses; at most ``n_synapses`` log 2.
-        mean_size: mean of |tanh(lambda)|: 0 for coins, 1 for fixed signs.
+        mean_size: mean of ``|tanh(lambda)|``: 0 for coins, 1 for fixed signs.
     """
 
     n_synapses: int

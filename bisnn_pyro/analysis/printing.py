@@ -76,6 +76,14 @@ class PrintedTable:
         text = ["| " + " | ".join(line) + " |" for line in (escaped[0], rule, *escaped[1:])]
         return "\n".join([*text, *(f"\n{note}" for note in self.notes)]) + "\n"
 
+    def __repr__(self) -> str:
+        """The table itself, at a prompt."""
+        return self.plain()
+
+    def _repr_markdown_(self) -> str:
+        """The table, which notebooks show."""
+        return self.markdown()
+
     def latex(self) -> str:
         """The table as a booktabs ``tabular``, the notes as comments above it."""
         columns = "".join("r" if right else "l" for right in self.right)

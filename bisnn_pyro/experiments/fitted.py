@@ -24,6 +24,7 @@ from bisnn_pyro.experiments.build import build_encoder, build_guide
 from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.network_config import ConvLayer, DenseLayer
 from bisnn_pyro.experiments.preprocessing import Preprocessing
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
@@ -59,6 +60,20 @@ class FittedRun:
     guide: SynapticGuide
     encoder: Encoder
     preprocessing: Preprocessing
+
+    def __repr__(self) -> str:
+        """What it is in a line a part; ``print(fitted.model)`` shows the network itself."""
+        config, sites = self.config, self.guide.mode()
+        inputs = self.encoder.n_inputs(self.preprocessing.n_features)
+        layers = " -> ".join([f"{inputs} inputs", *map(_units, config.network.hidden)])
+        kind = "binary" if self.guide.binary else "real"
+        synapses = f"{sum(w.numel() for w in sites.values()):,} {kind} synapses"
+        votes = [f"{name} of {n}" if (n := self.n_members(name)) > 1 else name for name in self.predictors]
+        return (
+            f"FittedRun({config.experiment}: {config.method}, seed {config.seed})\n"
+            f"  network: {layers}, {synapses}\n"
+            f"  predictors: {', '.join(votes)}"
+        )
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -234,6 +249,15 @@ class FittedRun:
         with atomic_path(folder.posterior_path) as temporary:
             save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
         folder.write_json("preprocessing.json", self.preprocessing.to_dict())
+
+
+def _units(layer: Any) -> str:
+    """Return a hidden layer in a word: units, or channels and kernel of a convolution."""
+    if isinstance(layer, ConvLayer):
+        return f"{layer.channels} maps ({layer.kernel} x {layer.kernel})"
+    if isinstance(layer, DenseLayer):
+        return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
+    return str(layer)
 
 
 def load_run(path: str | os.PathLike[str]) -> FittedRun:

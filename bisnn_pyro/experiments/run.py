@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from bisnn_pyro.analysis import results_table
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import (
     build_augmentation,
@@ -48,6 +49,13 @@ class RunResult:
 
     path: Path
     metrics: dict[str, Any] | None
+
+    def __repr__(self) -> str:
+        """The folder and the scores, for a notebook or a prompt; ``metrics`` has the rest."""
+        if self.metrics is None:
+            return f"RunResult({str(self.path)!r}, interrupted)"
+        rows = [{"predictor": name, **scores} for name, scores in self.metrics["predictors"].items()]
+        return f"RunResult({str(self.path)!r}, {self.metrics['n_test']} test points)\n{results_table(rows)}"
 
     @property
     def interrupted(self) -> bool:

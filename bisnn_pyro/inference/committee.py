@@ -35,6 +35,14 @@ class Prediction:
     noise_scale: float | None = None
     path: str = "dense"
 
+    def __repr__(self) -> str:
+        """Sizes, and the first points' vote: a committee's draws are too many to print."""
+        members, points = self.draws.shape[:2]
+        of = "means" if self.draws.ndim == 2 else f"probabilities of {self.draws.shape[2]} classes"
+        first = np.array2string(self.mean[:3], precision=3, suppress_small=True)
+        rest = "" if points <= 3 else f"\n ... of {points} points"
+        return f"Prediction({members} members, {points} points, {of}; {self.path})\nmean:\n{first}{rest}"
+
     @property
     def mean(self) -> np.ndarray:
         """The committee's vote: probabilities ``[N, C]`` or means ``[N]``, averaged over members."""

@@ -17,9 +17,10 @@ at most three reports of a thousand."""
 R_HAT = 1.1
 
 ABOUT = (
-    "r_hat compares the members' mean log-likelihood between seeds with that within: near 1, another seed would "
-    "have given another sample of the same committee; well above, one seed's committee is narrower than training "
-    "as a whole. distance is the largest difference of two seeds in standard errors, paired on the test points."
+    "r_hat compares the members' mean log-likelihood between seeds with that within: near 1, another seed "
+    "would have given another sample of the same committee; well above, one seed's committee is narrower "
+    "than training as a whole. distance is the largest difference of two seeds in standard errors, paired "
+    "on the test points."
 )
 
 
@@ -29,7 +30,10 @@ def agreement(material: Material) -> Section | None:
     if not lines:
         return None
     rows = [_row(line, material) for line in lines]
-    blocks: list[Block] = [Table("How far training seeds are apart", plain_table(rows, digits=2)), Text(ABOUT)]
+    blocks: list[Block] = [
+        Table("How far training seeds are apart", plain_table(rows, digits=2)),
+        Text(ABOUT),
+    ]
     return Section("seeds", "Agreement of seeds", blocks, _cautions(rows))
 
 
@@ -73,7 +77,9 @@ def _r_hat(line: Line) -> dict[str, float | None]:
     """Return R-hat, none for folds: networks of other folds are no chains of one posterior."""
     if len(line.runs) > len(line.seeds):
         return {"r_hat": None}
-    values = [group(load_idata(run.folder.idata_path), "posterior")["mean_log_likelihood"] for run in line.runs]
+    values = [
+        group(load_idata(run.folder.idata_path), "posterior")["mean_log_likelihood"] for run in line.runs
+    ]
     draws = [one.values[0] for one in values]
     if len({len(one) for one in draws}) > 1 or not np.isfinite(np.concatenate(draws)).all():
         return {"r_hat": None}
@@ -84,15 +90,19 @@ def _cautions(rows: list[dict[str, Any]]) -> list[Caution]:
     items = []
     for row in rows:
         far = {key: value for key, value in row.items() if key.startswith("distance") and value > FAR}
-        items += [f"{row['method']} {key.split()[1]}: {value:.1f} standard errors" for key, value in far.items()]
+        items += [
+            f"{row['method']} {key.split()[1]}: {value:.1f} standard errors" for key, value in far.items()
+        ]
     found = []
     if items:
         text = (
-            "Two seeds of one method differ on the same test points by more than chance: look at the spread over "
-            "seeds, not at one of them."
+            "Two seeds of one method differ on the same test points by more than chance: look at the spread "
+            "over seeds, not at one of them."
         )
         found.append(Caution("Seeds disagree", text, some(items)))
-    spread = [f"{r['method']}: {r['r_hat']:.2f}" for r in rows if r["r_hat"] is not None and r["r_hat"] > R_HAT]
+    spread = [
+        f"{r['method']}: {r['r_hat']:.2f}" for r in rows if r["r_hat"] is not None and r["r_hat"] > R_HAT
+    ]
     if spread:
         text = (
             "Members of different seeds differ by more than members of one seed (R-hat of their mean "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from bisnn_pyro.analysis import PrintedTable
 from bisnn_pyro.analysis.printing import MISSING
+from bisnn_pyro.analysis.tables import Digits
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,30 @@ class Section:
 
 
 def plain_table(
-    rows: Sequence[Mapping[str, Any]], *, digits: int = 4, notes: Iterable[str] = ()
+    rows: Sequence[Mapping[str, Any]], *, digits: Digits = 4, notes: Iterable[str] = ()
 ) -> PrintedTable:
-    """Return rows as they are, nothing averaged; numbers flush right, None and NaN as a dash."""
+    """Return rows as they are, nothing averaged; numbers flush right, None and NaN as a dash.
+
+    Args:
+        rows: a dict a line; the columns of all of them are shown.
+        digits: places after the point, for all columns or by column (4 where it is not named).
+        notes: lines below the table.
+    """
     header = list(dict.fromkeys(name for row in rows for name in row))
-    body = [[_cell(row.get(name), digits) for name in header] for row in rows]
+    places = {name: digits if isinstance(digits, int) else digits.get(name, 4) for name in header}
+    body = [[_cell(row.get(name), places[name]) for name in header] for row in rows]
     right = [all(_is_number(row.get(name)) for row in rows) for name in header]
     return PrintedTable(header, body, right, [*notes], list(rows))
+
+
+def without(table: PrintedTable, column: str) -> PrintedTable:
+    """Return the table less a column that says the same in every line; one that tells lines apart stays."""
+    place = table.header.index(column)
+    if len({line[place] for line in table.body}) > 1:
+        return table
+    header, right = ([*cells[:place], *cells[place + 1 :]] for cells in (table.header, table.right))
+    body = [[*cells[:place], *cells[place + 1 :]] for cells in table.body]
+    return replace(table, header=header, body=body, right=right)
 
 
 def some(items: Sequence[str], most: int = 12) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from bisnn_pyro.analysis import (
-    PrintedTable,
     calibration_metrics,
     plot_reliability,
     plot_reliability_seeds,
@@ -19,31 +18,48 @@ from bisnn_pyro.experiments.report.lines import Line, Material
 from bisnn_pyro.experiments.report.pictures import drawn
 
 BASELINE = ("ece_calibrated", "ece_calibrated_high")
+OTHERS = (
+    "ece_mass",
+    "smooth_ece",
+    "classwise_ece",
+    "classwise_ece_mass",
+    "debiased_l2",
+    "debiased_l2_marginal",
+)
+ERRORS = ("ece", *BASELINE, *OTHERS)
+NAMES = ("method", "predictor", "seed")
+BRIER = ("brier", "reliability", "resolution", "uncertainty", "miscalibration", "discrimination")
 
 ABOUT = (
-    "ece_calibrated is the ECE that a perfectly calibrated predictor with the same confidences would show on so "
-    "many points, ece_calibrated_high what 97.5 % of such predictors stay below: an ECE up to there is no sign "
-    "of miscalibration. ece and ece_mass look at the top label, in bins of equal width and of equal mass; "
-    "classwise forms at every class; smooth_ece has no bins; debiased_l2 is less its own bias. The Brier score "
-    "is reliability - resolution + uncertainty, or miscalibration - discrimination + uncertainty without bins."
+    "ece_calibrated is the ECE that a perfectly calibrated predictor with the same confidences would show "
+    "on so many points, ece_calibrated_high what 97.5 % of such predictors stay below: an ECE up to there "
+    "is no sign of miscalibration. ece and ece_mass look at the top label, in bins of equal width and of "
+    "equal mass; classwise forms at every class; smooth_ece has no bins; debiased_l2 is less its own bias. "
+    "The Brier score is reliability - resolution + uncertainty, or miscalibration - discrimination + "
+    "uncertainty without bins."
 )
 
 Row = dict[str, Any]
 
 
 def calibration(material: Material) -> Section:
-    """Return reliability diagrams and calibration errors of each method's own predictor, and at its temperature."""
+    """Return diagrams and errors of each method's own predictor, and of the same at its temperature."""
     rows, pooled = [], []
     for line in material.lines:
         for predictor in line.main:
             own = [_row(line, predictor, seed, material.bins) for seed in line.seeds]
             rows += own
             pooled.append(_pooled(line, predictor, material.bins, own[0]))
-    blocks: list[Block] = [*_pictures(material), Table(_caption(material), _means(rows))]
+    blocks: list[Block] = [
+        *_pictures(material),
+        Table(f"Calibration errors, {_where(material)}", printed_table(rows, ERRORS, digits=4)),
+        Table(f"Brier score and its parts, {_where(material)}", printed_table(rows, BRIER, digits=4)),
+    ]
     if len(rows) > len(pooled):
-        note = "pooled: every prediction of every seed counts once; they share test points, so no calibrated ECE"
+        each = [{key: row[key] for key in (*NAMES, *ERRORS)} for row in rows]
+        note = "every prediction of every seed counts once; they share test points: no ece_calibrated"
         blocks.append(Table("Calibration with the seeds pooled", plain_table(pooled, notes=[note])))
-        blocks.append(Table("Calibration of each seed", plain_table(rows), folded=True))
+        blocks.append(Table("Calibration of each seed", plain_table(each), folded=True))
     blocks.append(Text(ABOUT))
     return Section("calibration", "Calibration", blocks, too_few_points(rows, material.n_points))
 
@@ -67,50 +83,50 @@ def too_few_points(rows: Sequence[Row], n_points: int) -> list[Caution]:
     if not items:
         return []
     text = (
-        f"Half or more of these calibration errors is what a calibrated predictor would show on {n_points} test "
-        "points, too. Do not rank predictors by them; a smaller part of noise takes more test points, four times "
-        "as many for half of it."
+        f"Half or more of these calibration errors is what a calibrated predictor would show on {n_points} "
+        "test points, too. Do not rank predictors by them; a smaller part of noise takes more test points, "
+        "four times as many for half of it."
     )
     return [Caution("Too few test points for the ECE quoted", text, some(items))]
 
 
 def _row(line: Line, predictor: str, seed: int, bins: int) -> Row:
     probs, y = line.votes(predictor, seed)
-    return {"method": line.name, "predictor": predictor, "seed": seed, **calibration_metrics(probs, y, bins)}
+    return {"method": line.name, "predictor": predictor, "seed": seed, **_metrics(probs, y, bins)}
+
+
+def _metrics(probs: np.ndarray, y: np.ndarray, bins: int) -> dict[str, float]:
+    """Return the metrics in the order of the tables."""
+    found = calibration_metrics(probs, y, bins)
+    return {name: found[name] for name in (*ERRORS, *BRIER)}
 
 
 def _pooled(line: Line, predictor: str, bins: int, single: Row) -> Row:
     """Return the row of all seeds' predictions together; that of the one seed where there is but one."""
-    if len(line.seeds) == 1:
-        found = {key: value for key, value in single.items() if key not in ("method", "predictor", "seed")}
-    else:
+    found = single
+    if len(line.seeds) > 1:
         votes = [line.votes(predictor, seed) for seed in line.seeds]
         probs, y = (np.concatenate(parts) for parts in zip(*votes, strict=True))
-        found = {**calibration_metrics(probs, y, bins), **dict.fromkeys(BASELINE)}
-    return {"method": line.name, "predictor": predictor, "predictions": _count(line, predictor), **found}
+        found = _metrics(probs, y, bins)
+    scores = {name: found[name] for name in ERRORS if name not in BASELINE}
+    return {"method": line.name, "predictor": predictor, "predictions": _count(line, predictor), **scores}
 
 
 def _count(line: Line, predictor: str) -> int:
     return sum(len(run.predictions.votes[predictor]) for run in line.runs)
 
 
-def _means(rows: Sequence[Row]) -> PrintedTable:
-    return printed_table(rows, digits=4)
-
-
-def _caption(material: Material) -> str:
+def _where(material: Material) -> str:
     folds = ", folds pooled" if material.folds else ""
-    return f"Calibration on {material.n_points} test points{folds}, over seeds"
+    return f"over seeds, on {material.n_points} test points{folds}"
 
 
 def _pictures(material: Material) -> list[Block]:
-    firsts = {
-        line.label(p): line.votes(p, line.seeds[0]) for line in material.lines for p in line.main
-    }
+    firsts = {line.label(p): line.votes(p, line.seeds[0]) for line in material.lines for p in line.main}
     folds = " and its folds pooled" if material.folds else ""
     caption = (
-        f"Reliability of the first training seed{folds}: accuracy against confidence with Wilson intervals, grey "
-        "where 95 % of calibrated predictors would lie; below, how many points each bin holds."
+        f"Reliability of the first training seed{folds}: accuracy against confidence with Wilson intervals, "
+        "grey where 95 % of calibrated predictors would lie; below, how many points each bin holds."
     )
     blocks: list[Block] = [drawn(plot_reliability(firsts, material.bins), caption)]
     several = {

@@ -14,9 +14,9 @@ from bisnn_pyro.experiments.report.pictures import drawn
 from bisnn_pyro.experiments.temperatures import SCALED
 
 ABOUT = (
-    "Energies are an accounting, no measurement: operations and accesses to weights, each at a price for 45 nm "
-    "CMOS, with nothing for clocks, wires or input. The last lines of a method are the same network with 32-bit "
-    "weights, and one without spikes. bisnn energy takes other prices."
+    "Energies are an accounting, no measurement: operations and accesses to weights, each at a price for 45 "
+    "nm CMOS, with nothing for clocks, wires or input. The last lines of a method are the same network with "
+    "32-bit weights, and one without spikes. bisnn energy takes other prices."
 )
 
 
@@ -34,7 +34,7 @@ def costs(material: Material) -> Section:
             reasons[line.name] = str(error)
     blocks: list[Block] = []
     if tables:
-        caption = "Spikes, synaptic operations and bits of weights of each method's own predictor and its relatives."
+        caption = "Spikes, synaptic operations and bits of each method's own predictor and of its relatives."
         blocks.append(drawn(plot_cost_bars(_bars(tables)), caption))
         blocks.append(Table("Cost of one inference, first run of each method", _joined(tables)))
         blocks.append(Text(ABOUT))

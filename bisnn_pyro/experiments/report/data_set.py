@@ -26,8 +26,8 @@ def data_set(material: Material) -> Section:
     if material.folds:
         blocks.append(
             Text(
-                f"Test points are those of {material.folds} folds, pooled; training and validation points are "
-                "those of the first run."
+                f"Test points are those of {material.folds} folds, pooled; training and validation points "
+                "are those of the first run."
             )
         )
     if not material.regression:
@@ -35,7 +35,9 @@ def data_set(material: Material) -> Section:
     else:
         blocks.append(Text("Scores are in units of the target, rescaled to [0, 1] on the training set."))
     if not isinstance(task, Task):
-        blocks.append(Text(f"Only what the runs stored is shown, as the data could not be read again: {task}"))
+        blocks.append(
+            Text(f"Only what the runs stored is shown, as the data could not be read again: {task}")
+        )
     notes = dict.fromkeys(note for run in material.runs for note in run.metrics.get("notes", ()))
     caution = Caution("Notes on the data", "What the source said when it was read.", some(list(notes)))
     return Section("data", "Data", blocks, [caution] if notes else [])
@@ -68,7 +70,7 @@ def _classes(material: Material, preprocessing: dict[str, Any], task: Task | str
     labels = (preprocessing.get("labels") or {}).get("labels") or range(n_classes)
     line = material.lines[0]
     y = np.concatenate([run.predictions.y for run in line.of_seed(line.seeds[0])])
-    rows = [{"class": str(label)} for label in labels]
+    rows: list[dict[str, Any]] = [{"class": str(label)} for label in labels]
     parts = {"training": task.train.y, "validation": task.val.y} if isinstance(task, Task) else {}
     for name, targets in {**parts, "test": y}.items():
         counts = np.bincount(np.asarray(targets, dtype=np.int64), minlength=n_classes)

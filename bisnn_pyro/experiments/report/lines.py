@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,13 @@ class Line:
 
         Folds stand one after the other: a member of theirs is one network of each fold.
         """
-        parts = [group(load_idata(run.folder.idata_path), "posterior_predictive") for run in self.of_seed(seed)]
+        parts = [
+            group(load_idata(run.folder.idata_path), "posterior_predictive") for run in self.of_seed(seed)
+        ]
         draws = [part["y_prob"].transpose("chain", "draw", "point", "class").values[0] for part in parts]
         return np.concatenate(draws, axis=1), np.concatenate([r.predictions.y for r in self.of_seed(seed)])
 
-    @property
+    @cached_property
     def has_committee(self) -> bool:
         """Whether the first predictor has several members."""
         stored = group(load_idata(self.first.folder.idata_path), "posterior_predictive")
@@ -80,8 +83,9 @@ class Line:
         return f"{self.name}{fold} seed {run.config.seed}"
 
     def label(self, predictor: str) -> str:
-        """Return the name of one of its predictors for a legend."""
-        return self.name if predictor == "mode" else f"{self.name} {predictor}"
+        """Return the name of one of its predictors for a legend; a mode is the method itself."""
+        short = predictor.removeprefix("mode").lstrip("-")
+        return f"{self.name} {short}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ def overview(material: Material) -> Section:
     if differ:
         rows = [{"setting": key, **{name: own.get(key) for name, own in settings.items()}} for key in differ]
         blocks.append(Table("Settings in which they differ", plain_table(rows)))
-    shared = [{"setting": key, "value": settings[material.lines[0].name][key]} for key in keys if key not in differ]
+    shared = [
+        {"setting": key, "value": settings[material.lines[0].name][key]} for key in keys if key not in differ
+    ]
     blocks.append(Table("Settings that they share", plain_table(shared), folded=True))
     return Section("runs", "What was run", blocks, [*_repetitions(material), *_tempered(material)])
 
@@ -53,8 +55,8 @@ def _repetitions(material: Material) -> list[Caution]:
         found.append(
             Caution(
                 "One training seed",
-                "No interval over seeds can be given: what another seed would have scored is not known. Train "
-                "several, for example with --seeds 0-4.",
+                "No interval over seeds can be given: what another seed would have scored is not known. "
+                "Train several, for example with --seeds 0-4.",
                 some(single),
             )
         )
@@ -67,9 +69,9 @@ def _repetitions(material: Material) -> list[Caution]:
         found.append(
             Caution(
                 f"Cross-validation over {material.folds} folds",
-                "The test points of all folds are pooled, each predicted by the network that was not trained on "
-                "it. Training sets of folds overlap, so their scores are not independent and intervals over "
-                "folds are a guide, as a rule too short.",
+                "The test points of all folds are pooled, each predicted by the network that was not "
+                "trained on it. Training sets of folds overlap, so their scores are not independent and "
+                "intervals over folds are a guide, as a rule too short.",
             )
         )
     return found
@@ -77,7 +79,7 @@ def _repetitions(material: Material) -> list[Caution]:
 
 def _tempered(material: Material) -> list[Caution]:
     weights = {
-        f"{line.name}: {line.first.metrics['kl_weight']:g}"
+        f"{line.name}: weight {line.first.metrics['kl_weight']:g}"
         for line in material.lines
         if line.first.metrics.get("kl_weight") not in (None, 1.0)
         and line.first.config.guide.name not in ("straight-through", "full-precision")
@@ -85,7 +87,7 @@ def _tempered(material: Material) -> list[Caution]:
     if not weights:
         return []
     text = (
-        "The weight on the KL is not 1, so what was fitted is not the posterior of the model as written: below "
-        "1 it is narrower than Bayes' theorem has it."
+        "The weight on the KL is not 1, so what was fitted is not the posterior of the model as written: "
+        "below 1 it is narrower than Bayes' theorem has it."
     )
     return [Caution("Tempered posteriors", text, tuple(sorted(weights)))]

@@ -18,10 +18,10 @@ SATURATED = 0.01
 """Share of a layer's synapses from which their saturation is worth a word."""
 
 ABOUT = (
-    "A synapse is undecided while both signs have a probability of at least 1/4. mean_size is the mean |tanh| of "
-    "the natural parameter: 0 for coins, 1 for fixed signs. kl_per_synapse (nats) is at most 0.69 under a fair "
-    "prior, where every sign is fixed. saturated is the share so far out that their gradient is 0 in single "
-    "precision."
+    "A synapse is undecided while both signs have a probability of at least 1/4. mean_size is the mean "
+    "|tanh| of the natural parameter: 0 for coins, 1 for fixed signs. kl_per_synapse (nats) is at most 0.69 "
+    "under a fair prior, where every sign is fixed. saturated is the share whose tanh single precision "
+    "rounds to a whole sign."
 )
 
 
@@ -50,8 +50,9 @@ def posteriors(material: Material) -> Section | None:
     blocks.append(Text(ABOUT))
     blocks += [Text(f"{name} is not shown: {reason}.") for name, reason in reasons.items()]
     text = (
-        "These synapses have come to a natural parameter at which their gradient is 0: whatever the data say, "
-        "they cannot move back. A smaller learning rate, more weight on the KL or guide.clip keeps them off it."
+        "The signs of these synapses are certain as far as single precision goes, and what the data say "
+        "about them is lost in rounding. A smaller learning rate or more weight on the KL keeps them off "
+        "it."
     )
     caution = Caution("Saturated natural parameters", text, some(cautions))
     return Section("posterior", "Posterior", blocks, [caution] if cautions else [])
@@ -84,7 +85,7 @@ def _shares(fitted: FittedRun) -> dict[str, float]:
 
 def _saturated(rows: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{row['run']} {row['layer']}: {100 * row['saturated']:.1f} %"
+        f"{row['run']} {row['layer']}: {100 * row['saturated']:.1f}\N{NO-BREAK SPACE}%"
         for row in rows
         if row["saturated"] > SATURATED
     ]

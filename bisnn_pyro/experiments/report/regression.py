@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from bisnn_pyro.analysis import mixture_cdf, printed_table, wilson_interval
-from bisnn_pyro.experiments.report.blocks import Caution, Section, Table, Text, plain_table, some
+from bisnn_pyro.experiments.report.blocks import Block, Caution, Section, Table, Text, plain_table, some
 from bisnn_pyro.experiments.report.lines import Line, Material
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 ABOUT = (
-    "A central interval of the predictive distribution should hold the target as often as its level says; low and "
-    "high are the 95 % Wilson interval of the share, over test points. noise is the standard deviation that the "
-    "model gives the targets, spread that of the members' means (root mean square over points), error the root "
-    "mean square error."
+    "A central interval of the predictive distribution should hold the target as often as its level says; "
+    "low and high are the 95 % Wilson interval of the share, over test points. noise is the standard "
+    "deviation that the model gives the targets, spread that of the members' means (root mean square over "
+    "points), error the root mean square error."
 )
 
 
@@ -24,7 +24,7 @@ def regression(material: Material) -> Section:
     """Return coverage of the first predictor's intervals, and the two parts of its variance."""
     covered = [row for line, seed in material.each_seed() for row in _coverage(line, seed)]
     parts = [_parts(line, seed) for line, seed in material.each_seed()]
-    blocks = [
+    blocks: list[Block] = [
         Table("Coverage of central predictive intervals, each seed", plain_table(covered)),
         Table("What the predictive variance is made of, over seeds", printed_table(parts, digits=4)),
         Text(ABOUT),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from bisnn_pyro.experiments.compare import Comparison
-from bisnn_pyro.experiments.report.blocks import Block, Section, Table, Text
+from bisnn_pyro.experiments.report.blocks import Block, Section, Table, Text, without
 from bisnn_pyro.experiments.report.lines import Material
 
 
 def scores(material: Material, comparison: Comparison) -> Section:
     """Return both tables of a comparison."""
     over = "folds" if material.folds else "seeds"
-    blocks: list[Block] = [Table(f"Scores on the test points, over {over}", comparison.scores)]
+    blocks: list[Block] = [
+        Table(f"Scores on the test points, over {over}", without(comparison.scores, "experiment"))
+    ]
     if comparison.differences is None:
         blocks.append(Text("There is one predictor alone, and no difference to take."))
     else:

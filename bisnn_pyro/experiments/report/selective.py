@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from bisnn_pyro.analysis import plot_risk_coverage, printed_table, selective_accuracy, top_label
-from bisnn_pyro.experiments.report.blocks import Section, Table, Text
+from bisnn_pyro.analysis.figures.risk_coverage import LEAST_KEPT
+from bisnn_pyro.experiments.report.blocks import Block, Section, Table, Text
 from bisnn_pyro.experiments.report.lines import Material
 from bisnn_pyro.experiments.report.pictures import drawn
 from bisnn_pyro.experiments.selective import selective_scores
 
 ABOUT = (
-    "accuracy@c is that of the most confident share c of the test points. aurc is the area under the curve, and "
-    "excess_aurc what a perfect order of the same errors would leave of it: 0 where no error is more confident "
-    "than a right prediction."
+    "accuracy@c is that of the most confident share c of the test points. aurc is the area under the curve, "
+    "and excess_aurc what a perfect order of the same errors would leave of it: 0 where no error is more "
+    "confident than a right prediction."
 )
 
 
@@ -30,11 +31,9 @@ def selective(material: Material) -> Section:
                 if seed == line.seeds[0]:
                     top, correct = top_label(probs, y)
                     curves[line.label(predictor)] = (top, 1.0 - correct)
-    caption = "Share of errors among the points kept, most confident first; first training seed."
-    table = printed_table(rows, digits=4)
-    blocks = [
-        drawn(plot_risk_coverage(curves), caption),
-        Table("Selective prediction, over seeds", table),
-        Text(ABOUT),
-    ]
+    blocks: list[Block] = [Text(f"{material.n_points} test points are too few for a curve.")]
+    if material.n_points >= 2 * LEAST_KEPT:  # fewer are not drawn, and little of the curve would be left
+        caption = "Share of errors among the points kept, most confident first; first training seed."
+        blocks = [drawn(plot_risk_coverage(curves), caption)]
+    blocks += [Table("Selective prediction, over seeds", printed_table(rows, digits=4)), Text(ABOUT)]
     return Section("selective", "Risk and coverage", blocks)

@@ -14,7 +14,7 @@ from bisnn_pyro.experiments.report.pictures import drawn
 from bisnn_pyro.inference import History
 
 STILL_FALLING = 0.01
-"""Relative gain of the best validation NLL in the last quarter of training from which it counts as falling."""
+"""Relative gain of the best validation NLL in the last quarter of training that counts as falling."""
 
 
 def training(material: Material) -> Section:
@@ -23,17 +23,20 @@ def training(material: Material) -> Section:
     histories = {name: History.read_csv(run.folder.history_path) for name, run in runs.items()}
     firsts = {line.name: histories[line.run_name(line.first)] for line in material.lines}
     columns = {
-        name: {column: history.column(column) for column in history.columns} for name, history in firsts.items()
+        name: {column: history.column(column) for column in history.columns}
+        for name, history in firsts.items()
     }
     rows = [{"run": name, **_row(run, histories[name])} for name, run in runs.items()]
-    caption = "Training of each method's first run: data term of the loss, KL, and NLL of the validation points."
+    caption = (
+        "Training of each method's first run: data term of the loss, KL, and NLL of the validation points."
+    )
     about = (
         "late_gain is how much of the best validation NLL of the first three quarters the last quarter of "
         "training took off."
     )
     blocks: list[Block] = [
         drawn(plot_training_curves(columns), caption),
-        Table("How each run ended", plain_table(rows)),
+        Table("How each run ended", plain_table(rows, digits={"train_seconds": 1})),
         Text(about),
     ]
     return Section("training", "Training", blocks, _cautions(rows))
@@ -66,24 +69,28 @@ def _row(run: FinishedRun, history: History) -> dict[str, Any]:
         "last is best": ("yes" if last else "no") if len(validated) else "not validated",
         "val_nll": run.metrics.get("val_nll"),
         "late_gain": late_gain(val),
-        "train_seconds": round(run.metrics["train_seconds"], 1),
+        "train_seconds": float(run.metrics["train_seconds"]),
     }
 
 
 def _cautions(rows: list[dict[str, Any]]) -> list[Caution]:
     last = [row["run"] for row in rows if row["last is best"] == "yes"]
-    falling = [f"{r['run']}: {100 * r['late_gain']:.1f} %" for r in rows if r["late_gain"] > STILL_FALLING]
+    falling = [
+        f"{r['run']}: {100 * r['late_gain']:.1f}\N{NO-BREAK SPACE}%"
+        for r in rows
+        if r["late_gain"] > STILL_FALLING
+    ]
     found = []
     if last:
         text = (
-            "The best epoch is the last that was validated, so more epochs might score better, unless a schedule "
-            "had brought the learning to rest."
+            "The best epoch is the last that was validated, so more epochs might score better, unless a "
+            "schedule had brought the learning to rest."
         )
         found.append(Caution("Validation chose the last epoch", text, some(last)))
     if falling:
         text = (
-            f"In the last quarter of training the best validation NLL fell by more than {100 * STILL_FALLING:g} "
-            "%: these runs may not have converged."
+            "In the last quarter of training the best validation NLL fell by more than "
+            f"{100 * STILL_FALLING:g} %: these runs may not have converged."
         )
         found.append(Caution("The validation NLL was still falling", text, some(falling)))
     never = [row["run"] for row in rows if row["last is best"] == "not validated"]

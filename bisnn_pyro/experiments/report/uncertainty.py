@@ -29,10 +29,11 @@ MEASURES = {
 }
 
 ABOUT = (
-    "The entropy of the vote (predictive_entropy, nats) is the mean entropy of the members (expected_entropy) "
-    "and the mutual information of prediction and weights, which is 0 where all members agree. vote_variance is "
-    "that of the top class over members; disagreement the share of members with another top class. auroc_error "
-    "says how often a wrong prediction has more of it than a right one: 0.5 is chance."
+    "The entropy of the vote (predictive_entropy, nats) is the mean entropy of the members "
+    "(expected_entropy) and the mutual information of prediction and weights, which is 0 where all members "
+    "agree. vote_variance is that of the top class over members; disagreement the share of members with "
+    "another top class. auroc_error says how often a wrong prediction has more of it than a right one: 0.5 "
+    "is chance."
 )
 
 

@@ -42,8 +42,8 @@ def report(
 ) -> Path:
     """Write one page about finished runs that loads nothing: pictures are inside of it.
 
-    The same runs and data give the same bytes.  Sizes of the data and costs of an inference are counted on the
-    data themselves; where these cannot be read, or are no longer those of the runs, the page says so.
+    The same runs and data give the same bytes.  Sizes of the data and costs of an inference are counted on
+    the data themselves; where these cannot be read, or are no longer those of the runs, the page says so.
 
     Args:
         paths: run folders, or folders that hold them, on the same test points.

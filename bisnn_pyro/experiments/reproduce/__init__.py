@@ -1,0 +1,1 @@
+"""A paper's comparison from data to a folder of figures and LaTeX tables."""

@@ -1,0 +1,81 @@
+"""The API reference: a page a package, written anew from its public names at each build.
+
+Public is what ``__all__`` lists; names that a package imports at their first use are looked up as a user's
+code would, so a name that is exported and cannot be imported ends the build.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+PACKAGES = {
+    "bisnn_pyro": "The short path",
+    "bisnn_pyro.models": "Models",
+    "bisnn_pyro.inference": "Inference",
+    "bisnn_pyro.distributions": "Distributions",
+    "bisnn_pyro.data": "Data",
+    "bisnn_pyro.analysis": "Analysis: metrics, tables and files",
+    "bisnn_pyro.analysis.figures": "Analysis: figures",
+    "bisnn_pyro.testing": "Contract suites",
+}
+#: Returned by the short path, and so public although no package lists them.
+RETURNED = ("bisnn_pyro.experiments.run.RunResult", "bisnn_pyro.experiments.fitted.FittedRun")
+
+#: A module without its names, which have entries of their own.
+BARE = ("   :no-members:", "   :no-index:", "")
+ABBREVIATIONS = ("corp", "ece", "elpd", "roc")
+FIGURES = "bisnn_pyro.analysis.figures"
+
+
+def write_api_pages(folder: Path) -> None:
+    """Write the page of every package, ``<package>.rst``."""
+    for package, title in PACKAGES.items():
+        (folder / f"{package}.rst").write_text("\n".join(_page(package, title)), encoding="utf-8")
+
+
+def _page(package: str, title: str) -> list[str]:
+    public = "bisnn_pyro.analysis" if package == FIGURES else package
+    lines = [title, "=" * len(title), ""]
+    by_home: dict[str, list[str]] = {}
+    for name in import_module(public).__all__:
+        home = getattr(getattr(import_module(public), name), "__module__", public)
+        if public != "bisnn_pyro.analysis" or home.startswith(FIGURES) == (package == FIGURES):
+            by_home.setdefault(home, []).append(name)
+    if package != FIGURES:
+        lines += [f".. automodule:: {public}", *BARE]
+    for home in sorted(by_home):
+        lines += _section(public, home, by_home[home])
+    if package == "bisnn_pyro":
+        for name in RETURNED:
+            lines += _entry(name, getattr(import_module(name.rpartition(".")[0]), name.rpartition(".")[2]))
+    return lines
+
+
+def _section(package: str, home: str, names: list[str]) -> list[str]:
+    """The names that one module holds, under the module's own docstring."""
+    package_object, lines = import_module(package), []
+    if package == "bisnn_pyro.analysis":
+        title = _heading(home.removeprefix(f"{package}.").removeprefix("figures."))
+        lines += [title, "-" * len(title), "", f".. automodule:: {home}", *BARE]
+    for name in sorted(names, key=lambda n: (not inspect.isclass(getattr(package_object, n)), n.lower())):
+        lines += _entry(f"{package}.{name}", getattr(package_object, name))
+    return lines
+
+
+def _heading(module: str) -> str:
+    words = module.replace("_", " ").split()
+    words = [word.upper() if word in ABBREVIATIONS else word for word in words]
+    return " ".join([words[0] if words[0].isupper() else words[0].capitalize(), *words[1:]])
+
+
+def _entry(path: str, value: Any) -> list[str]:
+    if inspect.isclass(value):
+        return [f".. autoclass:: {path}", "   :members:", ""]
+    if callable(value):
+        examples = [f".. minigallery:: {path}", ""] if path.rpartition(".")[2].startswith("plot_") else []
+        return [f".. autofunction:: {path}", "", *examples]
+    text = f"Keys: {', '.join(map(repr, value))}." if isinstance(value, dict) else repr(value)
+    return [f".. py:data:: {path}", "", f"   {text}", ""]

@@ -1,0 +1,300 @@
+"""Sections by themselves: cautions from hand-made numbers, folds, single seeds, names that need escaping."""
+
+import json
+import shutil
+import tomllib
+
+import numpy as np
+import pytest
+import tomli_w
+
+from bisnn_pyro.analysis import PrintedTable
+from bisnn_pyro.experiments.comparable import check_comparable, finished_runs
+from bisnn_pyro.experiments.report import maps as maps_module
+from bisnn_pyro.experiments.report.agreement import agreement, distance
+from bisnn_pyro.experiments.report.blocks import (
+    Caution,
+    Picture,
+    Section,
+    Table,
+    Text,
+    plain_table,
+    some,
+    without,
+)
+from bisnn_pyro.experiments.report.calibration import calibration, too_few_points
+from bisnn_pyro.experiments.report.costs import costs
+from bisnn_pyro.experiments.report.data_set import data_set
+from bisnn_pyro.experiments.report.lines import gather, numbers
+from bisnn_pyro.experiments.report.overview import overview
+from bisnn_pyro.experiments.report.posteriors import posteriors, saturated_share
+from bisnn_pyro.experiments.report.surroundings import surroundings
+from bisnn_pyro.experiments.report.training import late_gain, training
+from bisnn_pyro.experiments.report.uncertainty import uncertainty
+from bisnn_pyro.experiments.report.writing import render
+
+from .reading import Page
+
+NASTY = """<script>alert("x")</script> & 'co'"""
+
+
+def material_of(*paths, data_dir=None):
+    runs = finished_runs(paths)
+    check_comparable(runs)
+    return gather(runs, data_dir)
+
+
+def change_config(folder, **tables):
+    path = folder / "config.toml"
+    config = tomllib.loads(path.read_text())
+    for name, value in tables.items():
+        config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    path.write_text(tomli_w.dumps(config))
+
+
+def change_json(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def cautions(section):
+    return {caution.title: caution for caution in section.cautions}
+
+
+def tables(section):
+    return {block.caption: block.table for block in section.blocks if isinstance(block, Table)}
+
+
+def words(section):
+    return " ".join(block.text for block in section.blocks if isinstance(block, Text))
+
+
+def test_every_text_is_escaped():
+    table = PrintedTable([NASTY], [[NASTY]], [False], [NASTY], [])
+    blocks = [Text(NASTY), Table(NASTY, table), Table(NASTY, table, folded=True), Picture(NASTY, "data:,", 9)]
+    text = render([Section("one", NASTY, blocks, [Caution(NASTY, NASTY, (NASTY,))])], NASTY)
+    assert "<script" not in text
+    page = Page(text)
+    assert page.tables[NASTY] == [[NASTY], [NASTY]]
+    assert next(a["alt"] for tag, a in page.tags if tag == "img") == NASTY
+    assert page.headings.count(NASTY) == 5
+
+
+def test_no_warnings_are_said_to_be_none():
+    assert "None: nothing was noticed" in Page(render([Section("one", "One", [])], "x")).text
+
+
+def test_class_and_method_names_are_escaped(runs):
+    for k in (0, 1):
+        change_config(runs / f"bayes-seed{k}", method=NASTY)
+        change_json(runs / f"bayes-seed{k}" / "preprocessing.json", labels={"labels": ["<b>", "a&b"]})
+    material = material_of(runs)
+    text = render([overview(material), data_set(material)], "x")
+    assert "<script" not in text
+    assert "<b>" not in text
+    page = Page(text)
+    assert [line[0] for line in page.tables["Points of each class"]] == ["class", "<b>", "a&b"]
+    assert page.tables["Settings in which they differ"][0] == ["setting", NASTY, "straight-through"]
+
+
+def test_one_seed_has_no_interval_and_says_so(finished):
+    material = material_of(finished / "bayes-seed0")
+    assert cautions(overview(material))["One training seed"].items == ("bayes",)
+    assert agreement(material) is None
+    section = calibration(material)
+    assert not any("±" in cell for t in tables(section).values() for line in t.body for cell in line)
+    assert not any("pooled" in caption for caption in tables(section))
+
+
+def test_other_numbers_of_seeds(finished):
+    paths = [finished / "bayes-seed0", finished / "bayes-seed1", finished / "straight-through-seed0"]
+    found = cautions(overview(material_of(*paths)))
+    assert found["Methods have other numbers of seeds"].items == ("bayes: 2", "straight-through: 1")
+    assert found["One training seed"].items == ("straight-through",)
+
+
+def test_tempered_posteriors_are_named(runs):
+    for k in (0, 1):
+        change_json(runs / f"bayes-seed{k}" / "metrics.json", kl_weight=0.1)
+        change_json(runs / f"straight-through-seed{k}" / "metrics.json", kl_weight=0.1)
+    found = cautions(overview(material_of(runs)))
+    assert found["Tempered posteriors"].items == ("bayes: weight 0.1",)
+
+
+def test_folds_are_pooled(runs):
+    shutil.rmtree(runs / "straight-through-seed0")
+    shutil.rmtree(runs / "straight-through-seed1")
+    for k in (0, 1):
+        change_config(runs / f"bayes-seed{k}", data={"fold": k, "n_folds": 2}, seed=0)
+    material = material_of(runs)
+    assert (material.folds, material.n_points) == (2, 60)
+    assert "Cross-validation over 2 folds" in cautions(overview(material))
+    (line,) = material.lines
+    probs, y = line.votes("committee", 0)
+    draws, labels = line.members(0)
+    assert probs.shape == (60, 2)
+    np.testing.assert_allclose(probs, draws.mean(0), atol=1e-6)
+    np.testing.assert_array_equal(y, labels)
+    parts = [run.predictions.y for run in line.of_seed(0)]
+    np.testing.assert_array_equal(y, np.concatenate(parts))
+    section = calibration(material)
+    assert any("on 60 test points, folds pooled" in caption for caption in tables(section))
+    # Posteriors of the folds are repetitions.
+    assert tables(posteriors(material))["Posterior of each layer, over folds and seeds"].body[0][2] == "2"
+
+
+def test_an_ece_of_few_points_is_called_one():
+    row = {
+        "method": "a",
+        "predictor": "mode",
+        "ece": 0.05,
+        "ece_calibrated": 0.04,
+        "ece_calibrated_high": 0.08,
+    }
+    (caution,) = too_few_points([row, {**row, "ece": 0.07}], 20)
+    assert caution.items == (
+        "a mode: ECE 0.0600; calibrated 0.0400, up to 0.0800, no sign of miscalibration",
+    )
+    assert "on 20 test points" in caution.text
+    (caution,) = too_few_points([{**row, "ece_calibrated_high": 0.045}], 20)
+    assert caution.items == ("a mode: ECE 0.0500; calibrated 0.0400, up to 0.0450",)
+    assert too_few_points([{**row, "ece": 0.2}], 20) == []
+
+
+def test_late_gain():
+    falling = np.array([2.0, 1.6, 1.5, 1.0, 1.0, 1.0, 0.9, 0.8])
+    assert late_gain(falling) == pytest.approx(0.2)
+    assert late_gain(falling[::-1]) == 0.0
+    sparse = np.full(8, np.nan)
+    assert np.isnan(late_gain(sparse))
+    sparse[[1, 7]] = 1.0, 0.5
+    assert late_gain(sparse) == 0.5
+    assert np.isnan(late_gain(np.array([1.0, 0.5])))
+
+
+def test_training_says_where_it_stopped(runs):
+    header = "epoch,loss,nll,kl,val_nll\n"
+    lines = [f"{k},{9 - k},{9 - k},1,{9 - k}\n" for k in range(1, 9)]
+    (runs / "bayes-seed0" / "history.csv").write_text(header + "".join(lines))
+    change_json(runs / "bayes-seed0" / "metrics.json", best_epoch=8, epochs=8)
+    (runs / "bayes-seed1" / "history.csv").write_text("epoch,loss,nll,kl\n1,3,2,1\n")
+    found = cautions(training(material_of(runs / "bayes-seed0", runs / "bayes-seed1")))
+    assert found["Validation chose the last epoch"].items == ("bayes seed 0",)
+    assert found["The validation NLL was still falling"].items == ("bayes seed 0: 66.7\N{NO-BREAK SPACE}%",)
+    assert found["Runs without validation"].items == ("bayes seed 1",)
+
+
+def test_distance_of_seeds():
+    rng = np.random.default_rng(0)
+    a, noise = rng.normal(size=200), rng.normal(size=200)
+    d = 0.5 + noise
+    expected = d.mean() / (d.std(ddof=1) / np.sqrt(200))
+    assert distance(np.stack([a, a, a + d])) == pytest.approx(expected)
+    assert distance(np.stack([a, a])) == 0.0
+    assert distance(np.stack([np.zeros(5), np.ones(5)])) == np.inf
+    spoiled = a.copy()
+    spoiled[0] = np.inf
+    assert np.isfinite(distance(np.stack([spoiled, a + d])))
+    assert np.isnan(distance(np.array([[np.inf, 1.0], [0.0, 2.0]])))
+
+
+def test_seeds_that_disagree(runs):
+    with np.load(runs / "straight-through-seed1" / "predictions.npz") as file:
+        arrays = dict(file)
+    arrays["mode"] = np.log(np.where(np.eye(2)[arrays["y"]] > 0, 0.01, 0.99)).astype(np.float32)  # all wrong
+    np.savez(runs / "straight-through-seed1" / "predictions.npz", **arrays)
+    items = cautions(agreement(material_of(runs)))["Seeds disagree"].items
+    assert any(item.startswith("straight-through accuracy: ") for item in items)
+
+
+def test_saturated_synapses(runs):
+    assert saturated_share(np.array([0.0, 3.0, -20.0, np.inf])) == 0.5
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    path = runs / "bayes-seed0" / "posterior.safetensors"
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    key = next(key for key in tensors if key.startswith("guide.") and tensors[key].shape == (8, 8))
+    tensors[key] = np.full_like(tensors[key], 30.0)
+    save_file(tensors, path, metadata)
+    material = material_of(runs)
+    section = posteriors(material)
+    (item,) = cautions(section)["Saturated natural parameters"].items
+    assert item.startswith("bayes seed 0 layers.")
+    assert item.endswith("100.0\N{NO-BREAK SPACE}%")
+    assert "straight-through is not shown: the posterior" in words(section)
+
+
+def test_points_alone_have_neither_committee_nor_posterior(finished):
+    material = material_of(finished / "straight-through-seed0")
+    assert uncertainty(material) is None
+    assert posteriors(material) is None
+
+
+def test_uncertainty_adds_up(finished):
+    (table,) = tables(uncertainty(material_of(finished / "bayes-seed0"))).values()
+    means = {row["measure"]: row["all"] for row in table.numbers}
+    assert means["predictive_entropy"] == pytest.approx(
+        means["expected_entropy"] + means["mutual_information"]
+    )
+
+
+def test_data_that_changed_are_no_obstacle(runs):
+    change_json(runs / "bayes-seed0" / "preprocessing.json", n_steps=7)
+    material = material_of(runs / "bayes-seed0")
+    section = data_set(material)
+    assert "the data could not be read again: the data of" in words(section)
+    assert tables(section)["Data set 'two-moons'"].header == ["kind", "features", "classes", "test"]
+    assert words(costs(material)).startswith("bayes was not counted: the data of")
+
+
+def test_notes_of_the_source_are_warnings(runs):
+    change_json(runs / "bayes-seed0" / "metrics.json", notes=["3 recordings left out"])
+    found = cautions(data_set(material_of(runs)))
+    assert found["Notes on the data"].items == ("3 recordings left out",)
+
+
+def test_environments_that_differ(runs):
+    change_json(runs / "bayes-seed1" / "environment.json", python="3.99", command="bisnn run tiny")
+    section = surroundings(material_of(runs))
+    (table,) = tables(section).values()
+    assert table.header == ["", "environment 1", "environment 2"]
+    rows = {line[0]: line[1:] for line in table.body}
+    assert rows["python"][1] == "3.99"
+    assert rows["command"] == ["–", "bisnn run tiny"]
+    assert "environment 2: bayes seed 1" in words(section)
+    assert cautions(section)["Runs were made in different environments"].items == ("python", "command")
+    for folder in runs.iterdir():
+        (folder / "environment.json").unlink()
+    assert "recorded no environment" in words(surroundings(material_of(runs)))
+
+
+def test_pictures_of_the_runs_are_taken_in(runs):
+    material = material_of(runs)
+    assert maps_module.maps(material) is None
+    (runs / "bayes-seed0" / "figures").mkdir()
+    (runs / "bayes-seed0" / "figures" / "predictive.png").write_bytes(b"picture")
+    (picture,) = maps_module.maps(material).blocks
+    assert picture.source == "data:image/png;base64,cGljdHVyZQ=="
+    assert picture.caption == "bayes seed 0: its predictions over the inputs."
+
+
+def test_two_experiments_are_told_apart(finished, runs):
+    for folder in runs.iterdir():
+        change_config(folder, experiment="other")
+    material = material_of(finished, runs)
+    assert [line.name for line in material.lines][::2] == ["tiny bayes", "other bayes"]
+    assert len(material.named_runs()) == 8
+
+
+def test_tables_of_plain_rows():
+    table = plain_table([{"a": 1, "b": 0.5}, {"a": None, "c": "x"}, {"b": np.nan}], digits={"b": 1})
+    assert table.header == ["a", "b", "c"]
+    assert table.body == [["1", "0.5", "–"], ["–", "–", "x"], ["–", "–", "–"]]
+    assert table.right == [True, True, False]
+    same = PrintedTable(["e", "m"], [["x", "1"], ["x", "2"]], [False, True], [], [])
+    assert (without(same, "e").header, without(same, "e").body) == (["m"], [["1"], ["2"]])
+    assert without(same, "m") is same
+    assert some(["a", "b", "c"], 2) == ("a", "b", "and 1 more")
+    assert numbers([4, 0, 1, 2, 7]) == "0-2, 4, 7"
