@@ -31,7 +31,7 @@ default_role = "code"
 nitpicky = True
 #: Types of other packages, and names that are not public.
 nitpick_ignore_regex = [
-    ("py:(class|data|obj)", ".*"),
+    ("py:(class|data|obj|mod)", ".*"),
     ("py:func", r"(as_mixture|check_suffix)"),
     ("py:func", r"bisnn_pyro\.(data\.(filters|location|events)|models\.recurrence)\..*"),
     ("py:meth", r"(share_within|log_prob)"),
@@ -75,6 +75,7 @@ html_css_files = ["bisnn.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": [],

@@ -9,7 +9,7 @@ from bisnn_pyro.data import Binning, FeatureScaler, LabelMap, Standardiser, Targ
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.data.events.record import Sensor
 
-LATER = ("binning", "sensor", "fingerprints")
+LATER = ("image_shape", "binning", "sensor", "fingerprints")
 """Keys that runs of earlier releases lack."""
 
 

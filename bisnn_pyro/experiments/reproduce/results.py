@@ -127,7 +127,7 @@ def predictive_map(runs: Sequence[FinishedRun], place: Place) -> None:
 
 
 def shown(line: Line) -> list[str]:
-    """Return the predictors that figures have room for: the method's own, the same scaled, a committee's mode.
+    """Return the predictors that figures have room for: the method's own, at its temperature, a mode.
 
     Real weights are there for reference, as they are.
     """
