@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         reliability_bins,
         wilson_interval,
     )
-    from bisnn_pyro.analysis.calibration_metrics import calibration_metrics
+    from bisnn_pyro.analysis.calibration_scores import calibration_metrics
     from bisnn_pyro.analysis.classwise import classwise_calibration_error
     from bisnn_pyro.analysis.committee_size import committee_size_scores
     from bisnn_pyro.analysis.conformal import SetCoverage, conformal_sets, conformal_threshold, set_coverage
@@ -137,7 +137,7 @@ _NAMES = {
         "BrierDecomposition",
         "brier_decomposition",
     ),
-    "calibration_metrics": ("calibration_metrics",),
+    "calibration_scores": ("calibration_metrics",),
     "classwise": ("classwise_calibration_error",),
     "committee_size": ("committee_size_scores",),
     "conformal": (

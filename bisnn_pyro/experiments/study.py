@@ -115,7 +115,8 @@ def main_lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         if row["predictor"].removesuffix(SCALED) == first[row["experiment"], row["method"]]:
             name = f"{row['experiment']} {row['method']}" if several else row["method"]
-            name = name if row["predictor"] == "mode" else f"{name} ({row['predictor']})"
+            short = row["predictor"].removeprefix("mode").lstrip("-")  # a mode is the method itself
+            name = f"{name} {short}".rstrip()
             lines.setdefault(name, []).append(row)
     return lines
 

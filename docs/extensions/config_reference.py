@@ -68,7 +68,9 @@ def _table(name: str, model: type[BaseModel], meanings: dict[str, Any]) -> str:
     fields = {key: f for key, f in model.model_fields.items() if not (name == "top" and _is_table(key))}
     fields.pop("kind", None)
     if own.keys() != fields.keys():
-        raise ValueError(f"{MEANINGS.name}, [{name}]: other keys than the config's: {own.keys() ^ fields.keys()}")
+        raise ValueError(
+            f"{MEANINGS.name}, [{name}]: other keys than the config's: {own.keys() ^ fields.keys()}"
+        )
     rows = [
         f"| `{key}` | {_cell(_type_of(field))} | {_cell(_default(field))} | {_cell(own[key])} |"
         for key, field in fields.items()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sphinx.application import Sphinx
-
 from api_reference import write_api_pages
 from command_reference import command_page
 from config_reference import config_page
+from sphinx.application import Sphinx
 
 
 def write_pages(app: Sphinx) -> None:

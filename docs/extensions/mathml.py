@@ -37,7 +37,7 @@ def _mathml(node: nodes.math | nodes.math_block, *, as_block: bool) -> str:
 
 
 def _place_indices(element: ElementTree.Element) -> None:
-    """Put the index of a barred letter beside it, and the name of a brace below: docutils does the reverse."""
+    """Put the index of a barred letter beside it, a bar over all of a sum, the name of a brace below it."""
     tag, parts = element.tag.removeprefix(f"{{{_NAMESPACE}}}"), list(element)
     if tag == "munderover" and (parts[2].text or "").strip() in _BARS:
         barred = ElementTree.Element(f"{{{_NAMESPACE}}}mover")
@@ -45,6 +45,10 @@ def _place_indices(element: ElementTree.Element) -> None:
         barred.extend([parts[0], parts[2]])
         element.tag = f"{{{_NAMESPACE}}}msub"
         element[:] = [barred, parts[1]]
+    elif tag == "mover" and len(parts[0]) > 1 and (parts[1].text or "").strip() in _BARS:
+        element.tag = f"{{{_NAMESPACE}}}mrow"  # a bar over several letters wants a font that can stretch it
+        element.set("class", "overline")
+        element[:] = [parts[0]]
     elif tag == "msub" and len(parts[0]) == 2 and (parts[0][1].text or "").strip() == _BRACE:
         parts[0][1].set("stretchy", "true")
         element.tag = f"{{{_NAMESPACE}}}munder"

@@ -118,8 +118,8 @@ def test_table_over_seeds_and_files(moons, tmp_path):
         assert table["auroc"][k] == pytest.approx(every["auroc"][own].mean())
     curves = read_csv(tmp_path / "outside-noise-roc.csv")
     names = set(curves["score"])
-    assert {"bayes (committee): entropy", "bayes (committee): information"} <= names
-    assert {"straight-through: entropy", "straight-through (mode-scaled): entropy"} <= names
+    assert {"bayes committee: entropy", "bayes committee: information"} <= names
+    assert {"straight-through: entropy", "straight-through scaled: entropy"} <= names
     assert "30 test points inside, 30 outside: noise" in study.table.plain()
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.fitted import load_run
+from bisnn_pyro.experiments.fitted import _units, load_run
+from bisnn_pyro.experiments.network_config import ConvLayer, DenseLayer
 from bisnn_pyro.experiments.run import RunResult, run
 from bisnn_pyro.inference import Prediction
 
@@ -52,3 +53,9 @@ def test_prediction_shows_sizes_and_first_votes():
     assert "1000 points" in shown.splitlines()[-1]
     assert len(shown) < 300
     assert "1 members, 2 points, means" in repr(Prediction(np.zeros((1, 2)), noise_scale=0.1))
+
+
+def test_layers_in_a_word():
+    assert _units(64) == "64"
+    assert _units(DenseLayer(kind="dense", units=8, recurrent=True)) == "8 recurrent"
+    assert _units(ConvLayer(kind="conv", channels=16, kernel=5)) == "16 maps (5 x 5)"

@@ -60,7 +60,7 @@ def test_table_over_seeds_and_files(moons, tmp_path):
         for column in ("aurc", "accuracy@0.8", "lac_coverage", "aps_size"):
             assert table[column][k] == pytest.approx(every[column][own].mean())
     curves = read_csv(tmp_path / "selective-risk.csv")
-    first = (curves["predictor"] == "bayes (committee)") & (curves["coverage"] == 1.0)
+    first = (curves["predictor"] == "bayes committee") & (curves["coverage"] == 1.0)
     own = (every["predictor"] == "committee") & (every["seed"] == 0)
     assert 1 - curves["risk"][first] == pytest.approx(every["accuracy@1"][own])
     assert {p.name for p in tmp_path.iterdir()} == {path.name for path in study.files}
@@ -71,7 +71,7 @@ def test_two_experiments_are_told_apart(moons, tmp_path):
     others = moons_runs(tmp_path, ["bayes"], overrides=["experiment=other"])
     selective_study([moons[0], *others], out=tmp_path / "out")
     names = set(read_csv(tmp_path / "out" / "selective-risk.csv")["predictor"])
-    assert {"tiny bayes (committee)", "other bayes (committee)"} <= names
+    assert {"tiny bayes committee", "other bayes committee"} <= names
 
 
 def test_studies_that_cannot_be(moons, tmp_path):

@@ -180,9 +180,9 @@ def test_table_and_files(moons, tmp_path):
     assert list(dict.fromkeys(drawn["method"])) == [
         f"{method}{end}"
         for method, ends in (
-            ("bayes", (" (committee)", " (committee-scaled)")),
-            ("straight-through", ("", " (mode-scaled)")),
-            ("full-precision", ("", " (mode-scaled)")),
+            ("bayes", (" committee", " committee-scaled")),
+            ("straight-through", ("", " scaled")),
+            ("full-precision", ("", " scaled")),
         )
         for end in ends
     ]

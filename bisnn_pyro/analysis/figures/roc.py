@@ -33,7 +33,7 @@ def plot_roc(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, ax: Axes | No
     if not scores:
         raise DataError("The figure has nothing to show; give at least one score.")
     tables: dict[str, dict[str, np.ndarray]] = {}
-    with canvas(ax, (1, 1), (SINGLE_WIDTH, 3.2)) as page:
+    with canvas(ax, (1, 1), (SINGLE_WIDTH, 2.9 + 0.15 * len(scores))) as page:
         (ax,) = page.axes
         ax.plot([0, 1], [0, 1], color="0.45", linestyle=":", linewidth=0.8, zorder=1)
         for index, (name, pair) in enumerate(scores.items()):

@@ -146,6 +146,13 @@ def long_table(parts: Mapping[str, Mapping[str, Any]], key: str) -> Table:
 
 
 def outside_legend(figure: Figure, axes: Axes, columns: int) -> None:
-    """One legend for the whole figure above the panels, from the curves of one of them."""
+    """One legend for the whole figure above the panels, from the curves of one of them.
+
+    It takes fewer columns than asked for where the names would not fit the page.
+    """
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=columns, handlelength=2.8)
+    for fewer in range(columns, 0, -1):
+        legend = figure.legend(handles, names, loc="outside upper center", ncols=fewer, handlelength=2.8)
+        if fewer == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()

@@ -57,3 +57,17 @@ def test_notebooks_and_png(tmp_path):
     path = plot.save_png(tmp_path / "roc.png", dpi=50)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_legend_takes_fewer_columns_where_names_are_long():
+    for name, columns in (("short", 2), ("straight-through at its temperature", 1)):
+        figure = style.new_figure(3.4, 2.5)
+        axes = figure.add_subplot()
+        for k in range(4):
+            axes.plot([0, 1], label=f"{name} {k}")
+        style.outside_legend(figure, axes, 2)
+        (legend,) = figure.legends
+        figure.draw_without_rendering()
+        lefts = {round(text.get_window_extent().x0) for text in legend.get_texts()}
+        assert len(lefts) == columns
+        assert legend.get_window_extent().width <= figure.bbox.width
