@@ -28,7 +28,8 @@ def calibration_metrics(
         * ``ece`` and ``ece_mass`` (top label, equal width and equal mass), ``ece_calibrated`` and
           ``ece_calibrated_high`` (mean and 97.5 % quantile of ``ece`` under calibration),
         * ``classwise_ece`` and ``classwise_ece_mass``, ``smooth_ece``,
-        * ``debiased_l2`` (top label) and ``debiased_l2_marginal``, both with equal mass,
+        * ``debiased_l2_square`` (top label) and ``debiased_l2_marginal_square``, both with equal
+          mass: squares, which are unbiased and may be averaged over seeds; roots may not,
         * ``brier`` with Murphy's ``reliability``, ``resolution`` (generalised by the within-bin parts) and
           ``uncertainty``, and CORP's ``miscalibration`` and ``discrimination``, all summed over classes.
 
@@ -46,8 +47,8 @@ def calibration_metrics(
         "classwise_ece": classwise_calibration_error(*pair, n_bins),
         "classwise_ece_mass": classwise_calibration_error(*pair, n_bins, "mass"),
         "smooth_ece": smooth_calibration_error(*pair),
-        "debiased_l2": debiased_calibration_error(*pair, n_bins),
-        "debiased_l2_marginal": debiased_calibration_error(*pair, n_bins, form="marginal"),
+        "debiased_l2_square": debiased_calibration_error(*pair, n_bins, root=False),
+        "debiased_l2_marginal_square": debiased_calibration_error(*pair, n_bins, form="marginal", root=False),
         "brier": murphy.score,
         "reliability": murphy.reliability,
         "resolution": murphy.generalised_resolution,

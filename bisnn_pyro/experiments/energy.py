@@ -7,7 +7,7 @@ and what is left out, says :mod:`bisnn_pyro.analysis.energy`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from bisnn_pyro.analysis.energy import (
     spiking_inference,
 )
 from bisnn_pyro.analysis.printing import check_suffix
-from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.errors import ConfigError, InputError
 from bisnn_pyro.experiments.activity import check_countable, layer_activity
 from bisnn_pyro.experiments.comparable import FinishedRun, finished_runs
 from bisnn_pyro.experiments.costs import MAX_POINTS, for_some_networks, some_points, weight_bits
@@ -56,6 +56,7 @@ def energy(
     """
     target = None if out is None else check_suffix(out)
     runs = finished_runs(paths)
+    _check_networks(runs)
     rows = [row for run in runs for row in _rows(run, energies, data_dir)]
     if len({run.config.experiment for run in runs}) == 1:
         rows = [{name: value for name, value in row.items() if name != "experiment"} for row in rows]
@@ -67,6 +68,19 @@ def energy(
     if target is not None:
         table.write(target)
     return table
+
+
+def _check_networks(runs: Sequence[FinishedRun]) -> None:
+    """Refuse to average seeds over different networks."""
+    first: dict[tuple[str, str], FinishedRun] = {}
+    for run in runs:
+        other = first.setdefault((run.config.experiment, run.config.method), run)
+        for name in ("network", "encoder", "prior", "predict"):
+            if getattr(run.config, name) != getattr(other.config, name):
+                raise InputError(
+                    f"[{name}] of {run.folder.path} differs from that of {other.folder.path}, of the same "
+                    "experiment and method, so that no line can stand for both; count them one at a time"
+                )
 
 
 def parse_energies(texts: Iterable[str]) -> OperationEnergies:

@@ -101,9 +101,15 @@ def outside_study(
 
 
 def uncertainties(prediction: Prediction) -> dict[str, np.ndarray]:
-    """Return each score ``[N]`` of a prediction, higher for what looks further outside."""
+    """Return each score ``[N]`` of a prediction, higher for what looks further outside.
+
+    ``probability`` is that of all classes but the top one: 1 less the top one would round to ties at 0 where
+    a network is sure.
+    """
     draws = prediction.draws
-    scores = {"probability": -prediction.mean.max(-1), "entropy": predictive_entropy(draws)}
+    others = prediction.mean.copy()
+    np.put_along_axis(others, others.argmax(-1)[:, None], 0.0, axis=-1)
+    scores = {"probability": others.sum(-1), "entropy": predictive_entropy(draws)}
     if len(draws) > 1:
         scores |= {"information": mutual_information(draws), "variance": vote_variance(draws)}
     return scores

@@ -18,7 +18,7 @@ def test_each_is_the_score_of_its_name(predictor):
     assert scores["classwise_ece"] == analysis.classwise_calibration_error(probs, labels, 10)
     assert scores["classwise_ece_mass"] == analysis.classwise_calibration_error(probs, labels, 10, "mass")
     assert scores["smooth_ece"] == analysis.smooth_calibration_error(probs, labels)
-    assert scores["debiased_l2"] == analysis.debiased_calibration_error(probs, labels, 10)
+    assert scores["debiased_l2_square"] == analysis.debiased_calibration_error(probs, labels, 10, root=False)
     assert scores["brier"] == pytest.approx(plain["brier"])
     for parts in (("reliability", "resolution"), ("miscalibration", "discrimination")):
         total = scores[parts[0]] - scores[parts[1]] + scores["uncertainty"]

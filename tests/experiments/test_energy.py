@@ -7,7 +7,7 @@ import torch
 import bisnn_pyro
 from bisnn_pyro.analysis.energy import LATERAL, OperationEnergies, spiking_inference
 from bisnn_pyro.data import load_task
-from bisnn_pyro.errors import ModelError
+from bisnn_pyro.errors import InputError, ModelError
 from bisnn_pyro.experiments.activity import check_countable, layer_activity
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.energy import NON_SPIKING, WIDE, energy, inference_work
@@ -195,3 +195,12 @@ def test_analytic_predictors_are_left_out(tmp_path):
     assert rows["mode"]["synaptic_ops"] == 64 * 12 + 12 * 10
     assert rows["committee"]["energy_nj"] == pytest.approx(2 * rows["mode"]["energy_nj"])
     assert np.isfinite(rows["mode"]["energy_nj"])
+
+
+def test_seeds_of_different_networks_are_not_averaged(tmp_path):
+    for seed, units in enumerate((4, 5)):
+        changes = [f"network.hidden=[{units}]", f"seed={seed}", "data.n_train=40", "data.n_test=20"]
+        run_tiny("two-moons", tmp_path / str(seed), "straight-through", *changes)
+    runs = [tmp_path / "0", tmp_path / "1"]
+    with pytest.raises(InputError, match=r"\[network\] of .* differs"):
+        energy(runs)

@@ -6,9 +6,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import InputError
-from bisnn_pyro.experiments.outside import outside_study
+from bisnn_pyro.experiments.outside import outside_study, uncertainties
 from bisnn_pyro.experiments.outside_inputs import outside, rescaled
 from bisnn_pyro.experiments.reopen import reopen
+from bisnn_pyro.inference import Prediction
 
 from .spikes import write_spikes
 from .study_runs import contents, digits_run, moons_runs, read_csv, spikes_run
@@ -56,7 +57,8 @@ def test_scores_by_hand(digits):
         entropy = -(vote * np.log(np.where(vote > 0, vote, 1))).sum(-1)
         members = -(draws * np.log(np.where(draws > 0, draws, 1))).sum(-1).mean(0)
         top = draws[:, np.arange(2 * n), vote.argmax(-1)]
-        by_hand = {"probability": -vote.max(-1), "entropy": entropy}
+        others = np.where(np.arange(vote.shape[1]) == vote.argmax(-1)[:, None], 0.0, vote)
+        by_hand = {"probability": others.sum(-1), "entropy": entropy}
         if predictor == "committee":
             by_hand |= {"information": np.maximum(entropy - members, 0), "variance": top.var(0)}
         found = {row["score"]: row for row in rows if row["predictor"] == predictor}
@@ -151,3 +153,9 @@ def test_outsides_that_cannot_be(moons, digits, tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             outside_study(paths, against)
+
+
+def test_sure_votes_are_still_ranked():
+    sure = np.array([[1.0 - 2e-17, 1e-17, 1e-17], [1.0 - 2e-20, 1e-20, 1e-20], [0.4, 0.6, 0.0]])
+    scores = uncertainties(Prediction(sure[None]))
+    np.testing.assert_allclose(scores["probability"], [2e-17, 2e-20, 0.4], rtol=1e-12)

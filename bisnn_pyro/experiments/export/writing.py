@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import bisnn_pyro
-from bisnn_pyro.errors import RunFolderError
+from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.export.description import (
     check_parts,
     describe_layer,
@@ -51,10 +51,13 @@ def export(
         The file, which :func:`bisnn_pyro.read_export` reads.
 
     Raises:
+        ConfigError: if ``out`` is a folder.
         RunFolderError: if the run cannot be read, has real weights, has no such member, or has parts of the
             user's own, of which the format knows nothing.
     """
     folder, name = Path(path), "mode" if member is None else f"member-{member}"
+    if out is not None and Path(out).is_dir():
+        raise ConfigError(f"--out {out} is a folder; name a file, {Path(out) / (name + SUFFIX)} for example")
     fitted = load_run(folder)
     weights = _network(fitted, member, folder)
     check_parts(fitted.model, str(folder))

@@ -18,14 +18,8 @@ from bisnn_pyro.experiments.report.lines import Line, Material
 from bisnn_pyro.experiments.report.pictures import drawn
 
 BASELINE = ("ece_calibrated", "ece_calibrated_high")
-OTHERS = (
-    "ece_mass",
-    "smooth_ece",
-    "classwise_ece",
-    "classwise_ece_mass",
-    "debiased_l2",
-    "debiased_l2_marginal",
-)
+DEBIASED = ("debiased_l2_square", "debiased_l2_marginal_square")
+OTHERS = ("ece_mass", "smooth_ece", "classwise_ece", "classwise_ece_mass", *DEBIASED)
 ERRORS = ("ece", *BASELINE, *OTHERS)
 NAMES = ("method", "predictor", "seed")
 BRIER = ("brier", "reliability", "resolution", "uncertainty", "miscalibration", "discrimination")
@@ -34,9 +28,11 @@ ABOUT = (
     "ece_calibrated is the ECE that a perfectly calibrated predictor with the same confidences would show "
     "on so many points, ece_calibrated_high what 97.5 % of such predictors stay below: an ECE up to there "
     "is no sign of miscalibration. ece and ece_mass look at the top label, in bins of equal width and of "
-    "equal mass; classwise forms at every class; smooth_ece has no bins; debiased_l2 is less its own bias. "
+    "equal mass; classwise forms at every class; smooth_ece has no bins; debiased "
+    "squares are less their own bias, and may be below 0. "
     "The Brier score is reliability - resolution + uncertainty, or miscalibration - discrimination + "
-    "uncertainty without bins."
+    "uncertainty without bins; resolution is the generalised one, with the parts "
+    "within bins."
 )
 
 Row = dict[str, Any]
@@ -57,7 +53,10 @@ def calibration(material: Material) -> Section:
     ]
     if len(rows) > len(pooled):
         each = [{key: row[key] for key in (*NAMES, *ERRORS)} for row in rows]
-        note = "every prediction of every seed counts once; they share test points: no ece_calibrated"
+        note = (
+            "every prediction of every seed counts once; they share test points, for which neither "
+            "ece_calibrated nor the debiased squares allow"
+        )
         blocks.append(Table("Calibration with the seeds pooled", plain_table(pooled, notes=[note])))
         blocks.append(Table("Calibration of each seed", plain_table(each), folded=True))
     blocks.append(Text(ABOUT))
@@ -108,7 +107,7 @@ def _pooled(line: Line, predictor: str, bins: int, single: Row) -> Row:
         votes = [line.votes(predictor, seed) for seed in line.seeds]
         probs, y = (np.concatenate(parts) for parts in zip(*votes, strict=True))
         found = _metrics(probs, y, bins)
-    scores = {name: found[name] for name in ERRORS if name not in BASELINE}
+    scores = {name: found[name] for name in ERRORS if name not in (*BASELINE, *DEBIASED)}
     return {"method": line.name, "predictor": predictor, "predictions": _count(line, predictor), **scores}
 
 

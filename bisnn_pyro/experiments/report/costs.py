@@ -14,9 +14,9 @@ from bisnn_pyro.experiments.report.pictures import drawn
 from bisnn_pyro.experiments.temperatures import SCALED
 
 ABOUT = (
-    "Energies are an accounting, no measurement: operations and accesses to weights, each at a price for 45 "
-    "nm CMOS, with nothing for clocks, wires or input. The last lines of a method are the same network with "
-    "32-bit weights, and one without spikes. bisnn energy takes other prices."
+    "Energies are an accounting, no measurement: operations and accesses to weights, state and inputs, each "
+    "at a price for 45 nm CMOS, with nothing for encoding, control, routing or leakage. The last lines of a "
+    "method are the same network with 32-bit weights, and one without spikes. For other prices, bisnn energy."
 )
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bisnn_pyro.errors import DataError
+from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.export.format import read_file, write_file
+from bisnn_pyro.experiments.export.writing import export
 
 signs = hnp.arrays(
     np.int8, st.tuples(st.integers(0, 5), st.integers(1, 19)), elements=st.sampled_from([-1, 1])
@@ -111,3 +112,8 @@ def test_what_is_not_there_or_no_sign(tmp_path):
     with pytest.raises(DataError, match=r"\+1 and -1"):
         write_file(tmp_path / "a.bisnn", {}, {"w": np.array([1.0, 0.5])}, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        export(tmp_path / "run", tmp_path)
