@@ -50,7 +50,10 @@ def outside(
     runs: Runs,
     against: Annotated[
         str,
-        typer.Option(help="noise, rotated, shuffled, upside-down, or a data set: NAME or NAME:path."),
+        typer.Option(
+            help="noise, rotated, shuffled, upside-down, unseen-classes (left out by data.classes), "
+            "or a data set: NAME or NAME:path."
+        ),
     ],
     out: Out = None,
     seed: Seed = 0,
@@ -75,6 +78,18 @@ def selective(
     from bisnn_pyro.experiments.selective import selective_study
 
     _print(selective_study(runs, level=level, out=out, seed=seed, data_dir=data_dir))
+
+
+@study_app.command()
+def sweep(
+    runs: Runs,
+    key: Annotated[str, typer.Option(help="The setting in which the runs differ: train.kl_weight.")],
+    out: Out = None,
+) -> None:
+    """Show the scores of finished runs against one setting: an experiment a value, seeds for intervals."""
+    from bisnn_pyro.experiments.sweep import sweep_study
+
+    _print(sweep_study(runs, key, out=out))
 
 
 def _numbers(option: str, text: str) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from bisnn_pyro.data.idx import read_idx
 from bisnn_pyro.data.labels import LabelMap
 from bisnn_pyro.data.location import PublishedSet, locate
 from bisnn_pyro.data.scaling import FeatureScaler
-from bisnn_pyro.data.splitting import at_most, choose
+from bisnn_pyro.data.splitting import at_most, choose, kept_classes, of_classes
 from bisnn_pyro.data.task import Split, Task
 from bisnn_pyro.errors import DataError
 
@@ -56,6 +57,7 @@ def mnist(
     n_val: int = 5000,
     n_test: int | None = None,
     seed: int = 0,
+    classes: Sequence[int] | None = None,
 ) -> Task:
     """MNIST, handwritten digits (LeCun, Cortes and Burges; CC BY-SA 3.0).
 
@@ -72,14 +74,16 @@ def mnist(
         n_test: At most so many test images, classes in proportion, for quick trials: scores are then
             not those of the whole test set.  None for all.
         seed: Seed of the split; keep it while training seeds change.
+        classes: Classes to learn, at least two, for example ``[0, 1, 2, 3, 4]``; images of the others
+            are left out of all three parts, whose sizes shrink with them.  None for all.
 
     Returns:
-        A classification task with 784 features, 10 classes and image shape (1, 28, 28).
+        A classification task with 784 features, 10 classes (or those chosen) and image shape (1, 28, 28).
 
     Raises:
         DataError: If the files cannot be found or are not those of this set, or a number is out of range.
     """
-    return _image_task(MNIST, path, n_train, n_val, n_test, seed)
+    return _image_task(MNIST, path, n_train, n_val, n_test, seed, classes)
 
 
 def fashion_mnist(
@@ -88,6 +92,7 @@ def fashion_mnist(
     n_val: int = 5000,
     n_test: int | None = None,
     seed: int = 0,
+    classes: Sequence[int] | None = None,
 ) -> Task:
     """Fashion-MNIST, articles of clothing (Xiao, Rasul and Vollgraf, arXiv 1708.07747; MIT licence).
 
@@ -100,14 +105,15 @@ def fashion_mnist(
         n_val: Number of validation images, out of the training images.
         n_test: At most so many test images, for quick trials.
         seed: Seed of the split.
+        classes: Classes to learn; None for all.
 
     Returns:
-        A classification task with 784 features, 10 classes and image shape (1, 28, 28).
+        A classification task with 784 features, 10 classes (or those chosen) and image shape (1, 28, 28).
 
     Raises:
         DataError: If the files cannot be found or are not those of this set, or a number is out of range.
     """
-    return _image_task(FASHION_MNIST, path, n_train, n_val, n_test, seed)
+    return _image_task(FASHION_MNIST, path, n_train, n_val, n_test, seed, classes)
 
 
 def _image_task(
@@ -117,17 +123,20 @@ def _image_task(
     n_val: int,
     n_test: int | None,
     seed: int,
+    classes: Sequence[int] | None,
 ) -> Task:
     files = locate(published, path)
     images, y = _read_pair(files, "train")
     _check_set(published, files, y)
     test_images, y_test = _read_pair(files, "t10k")
-    train, val = _split(y, n_train, n_val, seed)
+    kept = kept_classes(classes, N_CLASSES)
+    train, val = _split(y, n_train, n_val, kept, seed)
     if n_test is not None:
         check_count("data.n_test", n_test)
-    test = at_most(n_test, len(y_test), seed + 2, y_test)
+    test = of_classes(np.arange(len(y_test)), y_test, kept)
+    test = test[at_most(n_test, len(test), seed + 2, y_test[test])]
     scaler = FeatureScaler(np.zeros(SIDE * SIDE), np.full(SIDE * SIDE, BRIGHTEST))
-    labels = LabelMap(tuple(range(N_CLASSES)))
+    labels = LabelMap(kept)
 
     def part(x: np.ndarray, t: np.ndarray, rows: np.ndarray) -> Split:
         # Chosen as bytes: the full set is never held as floats beside its parts.
@@ -173,13 +182,16 @@ def _check_set(published: PublishedSet, files: dict[str, Path], y: np.ndarray) -
             )
 
 
-def _split(y: np.ndarray, n_train: int | None, n_val: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the training and of the validation images."""
+def _split(
+    y: np.ndarray, n_train: int | None, n_val: int, kept: Sequence[int], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the training and of the validation images; classes are left out after the split."""
     if check_count("data.n_val", n_val) >= len(y):
         raise DataError(
             f"data.n_val is {n_val}, but there are {len(y)} training images; set it lower, so that some are "
             "left to train on"
         )
     val = choose(len(y), n_val, seed, y)
-    rest = np.flatnonzero(~val)
-    return rest[at_most(n_train, len(rest), seed + 1, y[rest])], np.flatnonzero(val)
+    rest = of_classes(np.flatnonzero(~val), y, kept)
+    train = rest[at_most(n_train, len(rest), seed + 1, y[rest])]
+    return train, of_classes(np.flatnonzero(val), y, kept)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bisnn_pyro.data.checks import check_count
@@ -57,6 +59,35 @@ def at_most(n_max: int | None, n: int, seed: int, labels: np.ndarray | None = No
     if n_max is None or check_count("n_train", n_max) >= n:
         return np.ones(n, dtype=bool)
     return choose(n, n_max, seed, labels)
+
+
+def kept_classes(classes: Sequence[int] | None, n_classes: int) -> tuple[int, ...]:
+    """Which classes of a set to learn; the others are left out of training, validation and test.
+
+    Args:
+        classes: ``data.classes``; None for all.
+        n_classes: Number of classes of the whole set.
+
+    Returns:
+        The classes, ascending.
+
+    Raises:
+        DataError: If they are not at least two different whole numbers in 0..n_classes - 1.
+    """
+    if classes is None:
+        return tuple(range(n_classes))
+    found = [] if isinstance(classes, str | int) else [check_count("data.classes", c, 0) for c in classes]
+    if len(found) < 2 or len(set(found)) < len(found) or max(found) >= n_classes:
+        raise DataError(
+            f"data.classes is {classes!r}; expected a list of at least two different classes out of "
+            f"0 to {n_classes - 1}"
+        )
+    return tuple(sorted(found))
+
+
+def of_classes(rows: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Return those of ``rows``, indices of examples ``[n]``, whose label is among the classes."""
+    return rows[np.isin(labels[rows], classes)]
 
 
 def contiguous_folds(n: int, n_folds: int) -> np.ndarray:

@@ -166,7 +166,7 @@ def _check_settings(own: Mapping[tuple[int | None, int], FinishedRun], run: Fini
     if key in own:
         _refuse(own[key], run, "both are the same experiment, method and seed", NAME)
     for other in list(own.values())[:1]:
-        changed = sorted({name for name, _ in _settings(other.config) ^ _settings(run.config)})
+        changed = sorted({name for name, _ in settings_of(other.config) ^ settings_of(run.config)})
         if changed:
             what = f"the same experiment and method with other settings ({', '.join(changed)})"
             _refuse(other, run, what, NAME)
@@ -189,6 +189,7 @@ def _refuse(a: FinishedRun, b: FinishedRun, why: str, way_out: str = "compare th
     raise RunFolderError(f"{a.folder.path} and {b.folder.path} cannot stand in one table: {why}; {way_out}")
 
 
-def _settings(config: Config) -> set[tuple[str, str]]:
+def settings_of(config: Config) -> set[tuple[str, str]]:
+    """Return the settings, dotted keys with values, in which the seeds of a line are alike."""
     tables = {k: v for k, v in config.to_dict().items() if k not in ("analysis", "tune")}
     return {pair for pair in flat_keys(tables) if pair[0] not in BESIDE}

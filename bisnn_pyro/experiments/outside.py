@@ -21,7 +21,7 @@ from bisnn_pyro.analysis.intervals import MeanInterval
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.comparable import FinishedRun
 from bisnn_pyro.experiments.outside_inputs import Outside, outside
-from bisnn_pyro.experiments.reopen import reopen
+from bisnn_pyro.experiments.reopen import moved, reopen
 from bisnn_pyro.experiments.study import (
     Row,
     Study,
@@ -83,7 +83,7 @@ def outside_study(
     if seed < 0 or n_resamples < 1:
         raise ConfigError("--seed must be 0 or more and --n-boot at least 1")
     runs = study_runs(paths)
-    other = outside(against, runs[0].config, seed)
+    other = outside(against, moved(runs[0].config, data_dir), seed)
     rows: list[Row] = []
     scored: list[Pair] = []
     for run in runs:

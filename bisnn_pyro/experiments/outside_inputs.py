@@ -19,6 +19,8 @@ from bisnn_pyro.experiments.config import Config
 LOOK = ("time_step", "n_steps", "start", "crop", "downsample", "polarity", "n_test")
 """Keys of ``[data]`` that another set takes over: how events become spikes, and how many points there are."""
 
+UNSEEN = "unseen-classes"
+
 
 @dataclass(frozen=True)
 class Outside:
@@ -38,8 +40,9 @@ def outside(against: str, config: Config, seed: int = 0) -> Outside:
 
     Args:
         against: ``noise`` (uniform features, or each recording's spikes strewn over its bins), ``rotated``
-            (test points by 90 degrees), ``shuffled`` (their pixels in one other order), ``upside-down``; or a
-            data set by name, whose test points it is, with ``NAME:path`` for files that are elsewhere.
+            (test points by 90 degrees), ``shuffled`` (their pixels in one other order), ``upside-down``;
+            ``unseen-classes``, the test points of the classes that ``data.classes`` leaves out; or a data
+            set by name, whose test points it is, with ``NAME:path`` for files that are elsewhere.
         config: of the run; another set of events is binned as the run's own.
         seed: of ``noise`` and ``shuffled``.
 
@@ -47,11 +50,14 @@ def outside(against: str, config: Config, seed: int = 0) -> Outside:
         DataError: if there is no such outside, or its data cannot be read.
     """
     name, _, path = against.partition(":")
-    check_choice("--against", name, [*MADE, *TASKS])
+    check_choice("--against", name, [*MADE, UNSEEN, *TASKS])
+    if path and name in (*MADE, UNSEEN):
+        raise DataError(f"--against {against}: {name} is made of the run's own data and takes no path")
     if name in MADE:
-        if path:
-            raise DataError(f"--against {against}: {name} is made of the test points and takes no path")
         return Outside(name, lambda task: MADE[name](task, seed))
+    if name == UNSEEN:
+        unseen = _unseen(config)
+        return Outside(name, lambda _: unseen)
     own = {} if not path else {"path": str(Path(path).expanduser().absolute())}
     like = {k: v for k, v in config.data.settings.items() if k in LOOK and k in task_settings(name)}
     other = load_task(name, **like, **own)
@@ -81,6 +87,23 @@ def _same(a: FeatureScaler | None, b: FeatureScaler | None) -> bool:
     if a is None or b is None:
         return a is b
     return bool(np.array_equal(a.low, b.low) and np.array_equal(a.high, b.high))
+
+
+def _unseen(config: Config) -> Any:
+    """Return the test points of the classes that a run leaves out, scaled as its own."""
+    settings = dict(config.data.settings)
+    seen = settings.pop("classes", None)
+    if seen is None:
+        raise DataError(
+            f"--against {UNSEEN}: {config.experiment} knows all classes of {config.data.name}; leave some "
+            "out, as in bisnn run digits --set 'data.classes=[0,1,2,3,4,5,6,7]'"
+        )
+    whole = load_task(config.data.name, **{**settings, "n_train": 1})  # its test points alone are wanted
+    assert whole.labels is not None  # as only tasks with classes to leave out come here
+    unseen = ~np.isin(whole.labels.decode(whole.test.y), seen)
+    if not unseen.any():
+        raise DataError(f"--against {UNSEEN}: data.classes of {config.experiment} leaves no class out")
+    return whole.test.x[unseen]
 
 
 def _changed(task: Task, change: Change) -> ChangedRows:

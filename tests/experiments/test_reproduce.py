@@ -184,7 +184,7 @@ def test_an_interrupted_run_ends_the_reproduction_and_is_resumable(tiny_plan, tm
 def test_the_plan_without_data_needs_none(tmp_path):
     found = planned("bisnn-2021", Settings(), tmp_path / "out")
     skipped = {one.stage.name for one in found if isinstance(one.state, str)}
-    assert skipped == {"mnist", "events", "mnist-shift", "mnist-outside", "mnist-fashion"}
+    assert skipped == {"mnist", "events", "mnist-shift", "mnist-outside", "mnist-unseen", "mnist-fashion"}
     assert not (tmp_path / "out").exists()
     counts = {one.stage.name: one.state.n_runs for one in found if one.stage.name not in skipped}
     assert counts["two-moons"] == 5 * 3

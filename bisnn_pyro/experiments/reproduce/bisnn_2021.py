@@ -3,8 +3,9 @@
 Two moons and real data are the paper's: full precision, straight-through, and the Bayesian rule's most
 probable network and committee.  Beside them stand the single-step network (S2NN, arXiv 2201.10879) and
 expectation backpropagation (EBP, arXiv 1503.03562).  Scarce data, shift and inputs from outside ask where the
-committee is better than a straight-through net with temperature scaling.  All settings are the presets' own;
-EBP, which has no learning rate, takes those for MNIST to the digits, where S2NN's would train too little.
+committee is better than a straight-through net with temperature scaling; two sweeps, how far from Bayes' rule
+the settings are.  All settings are the presets' own; EBP, which has no learning rate, takes those for MNIST
+to the digits, where S2NN's would train too little.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ SCARCE = (50, 100, 200)
 SHIFTS = ("noise", "rotation", "stuck")
 MADE_UP = ("noise", "rotated", "shuffled")
 """Inputs from outside that need no other data set."""
+SEEN = "data.classes=[0,1,2,3,4,5,6,7]"
+"""The digits that are learned where 8 and 9 are the unseen classes."""
+FEW_IMAGES = "data.n_train=10000"
+"""MNIST's part for unseen classes: their nets are trained for this alone."""
+SWEEPS = {
+    "train.kl_weight": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
+    "guide.temperature": (0.1, 0.2, 0.5, 1, 2),
+}
+"""Settings of the posterior that are swept, all others staying as they were tuned."""
 
 _QUICK = ("predict.draws=10", "train.validation_draws=3", "analysis.figures=false", "analysis.resolution=30")
 _IMAGES = ("data.n_train=1000", "data.n_val=200", "data.n_test=200", "network.hidden=[64]", "train.epochs=3")
@@ -44,6 +54,7 @@ QUICK = {
 """What a quick reproduction overrides."""
 
 USUAL, SCARCELY, SHIFTED, OUTSIDE = "data as trained on", "scarce data", "shift", "inputs from outside"
+UNSEEN = "unseen classes"
 """Where Bayes may earn its keep."""
 ALL = (Output("table"), Output("reliability"), Output("forest"), Output("committee-size"))
 
@@ -78,15 +89,18 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         ),
         *_open_questions("digits", digits, ()),
         *_open_questions("mnist", mnist, ("mnist",)),
+        _unseen("digits", (SEEN,), settings),
+        _unseen("mnist", (SEEN, *(() if settings.quick else (FEW_IMAGES,))), settings, "mnist"),
         Stage(
             "mnist-fashion",
             "unseen classes: Fashion-MNIST",
-            OUTSIDE,
+            UNSEEN,
             (mnist,),
             (fashion,),
             ("mnist", "fashion-mnist"),
             prefix="mnist",
         ),
+        *(_sweep(f"{moons}-scarce", key, settings) for key in SWEEPS),
     ]
 
 
@@ -138,3 +152,23 @@ def _open_questions(name: str, batch: Batch, needs: tuple[str, ...]) -> tuple[St
             prefix=name,
         ),
     )
+
+
+def _unseen(name: str, changes: tuple[str, ...], settings: Settings, data: str = "") -> Stage:
+    """Return the stage of nets that learn some classes of a set and are shown the others."""
+    own = _batch(name, settings, data)
+    batch = Batch(f"{name}-unseen", own.source, (*own.overrides, *changes))
+    outputs = (Output("table"), Output("outside", ("unseen-classes",)))
+    title = "unseen classes: 8 and 9, to nets that learned 0 to 7"
+    return Stage(f"{name}-unseen", title, UNSEEN, (batch,), outputs, (data,) if data else ())
+
+
+def _sweep(preset: str, key: str, settings: Settings) -> Stage:
+    """Return the stage of a setting of the Bayesian rule."""
+    own = _batch(preset, settings)
+    name = key.rpartition(".")[2].replace("_", "-")
+    batches = tuple(
+        Batch(f"{preset}-{name}-{value:g}", preset, (*own.overrides, f"{key}={value}"), methods=("bayes",))
+        for value in SWEEPS[key][:: 3 if settings.quick else 1]
+    )
+    return Stage(name, f"{preset}: scores against {key}", USUAL, batches, (Output("sweep", (key,)),))

@@ -29,7 +29,7 @@ OUTPUTS: dict[str, Callable[[Sequence[FinishedRun], Place], None]] = {
     "sizes": results.sizes,
     "map": results.predictive_map,
 }
-"""What is made of runs as they are; ``shift`` and ``outside`` are studies, which test them anew."""
+"""What is made of runs as they are; ``shift``, ``outside`` and ``sweep`` are studies of them."""
 
 Report = Callable[[Config, RunResult], None]
 
@@ -78,5 +78,8 @@ def _make(output: Output, runs: Sequence[FinishedRun], place: Place, settings: S
         return studies.shift(runs, place, output.of)
     if output.kind == "outside":
         return studies.outside(runs, place, output.of, settings.data_dir)
+    if output.kind == "sweep":
+        studies.sweep(runs, place, output.of)
+        return []
     OUTPUTS[output.kind](runs, place)
     return run_contrasts(runs) if output.kind in ("table", "tables") else []

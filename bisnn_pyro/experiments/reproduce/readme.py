@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -76,8 +77,9 @@ def _run_command(batch: Batch, settings: Settings) -> str:
     """Return the command that makes the same runs by itself."""
     seeds = settings.seeds[:1] if batch.n_folds else settings.seeds
     parts = [f"bisnn run {batch.source}", f"--seeds {numbers(seeds).replace(', ', ',')}"]
+    parts += [f"-m {method}" for method in batch.methods]
     parts += [f"--folds {batch.n_folds}"] if batch.n_folds else []
-    parts += [f"--set {change}" for change in batch.changes]
+    parts += [f"--set {shlex.quote(change)}" for change in batch.changes]
     return " ".join(parts)
 
 

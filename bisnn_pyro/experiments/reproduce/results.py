@@ -12,7 +12,6 @@ from bisnn_pyro.analysis import (
     plot_forest,
     plot_predictive_map,
     plot_reliability,
-    plot_sweep,
 )
 from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.experiments.build import build_task
@@ -21,9 +20,11 @@ from bisnn_pyro.experiments.compare import compare
 from bisnn_pyro.experiments.fitted import load_run
 from bisnn_pyro.experiments.report.lines import Line, gather
 from bisnn_pyro.experiments.reproduce.place import Place
+from bisnn_pyro.experiments.sweep import sweep_plots, sweep_rows
 from bisnn_pyro.inference.process import steady_process
 
 REFERENCE = "full-precision"
+N_TRAIN = "data.n_train"
 SWEPT = {"accuracy": "accuracy", "nll": "NLL (nats)", "ece": "ECE"}
 
 
@@ -80,20 +81,10 @@ def committee_size(runs: Sequence[FinishedRun], place: Place) -> None:
 
 def sizes(runs: Sequence[FinishedRun], place: Place) -> None:
     """Draw scores against the number of training examples, an experiment each."""
-    lines: dict[str, dict[int, Line]] = {}
-    for line in gather(runs).lines:
-        lines.setdefault(line.first.config.method, {})[len(build_task(line.first.config).train)] = line
-    values = sorted({n for own in lines.values() for n in own})
-    for score, label in SWEPT.items():
-        curves = {
-            _label(own[values[0]], predictor, method): np.stack(
-                [by_seed(own[n], predictor, score) for n in values], 1
-            )
-            for method, own in lines.items()
-            for predictor in shown(own[values[0]])
-        }
-        plot = plot_sweep(values, curves, value_name="training examples", score_name=label, reference=None)
-        _name_ticks(plot, values)
+    sizes = {id(run): len(build_task(run.config).train) for run in runs}
+    plots = sweep_plots(sweep_rows(runs, N_TRAIN, sizes), N_TRAIN)
+    for score, plot in plots.items():
+        _name_ticks(plot, sorted(set(sizes.values())))
         place.figure(f"sizes-{score}", plot)
 
 

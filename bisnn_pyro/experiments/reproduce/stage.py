@@ -19,12 +19,14 @@ class Batch:
         source: a preset, or a TOML file.
         overrides: ``table.key=value`` strings.
         n_folds: K, to cross-validate with the first of the seeds.
+        methods: those to run; all that the source lists where there are none.
     """
 
     experiment: str
     source: str
     overrides: tuple[str, ...] = ()
     n_folds: int | None = None
+    methods: tuple[str, ...] = ()
 
     @property
     def changes(self) -> list[str]:
@@ -32,12 +34,13 @@ class Batch:
         return [f"experiment={self.experiment}", "analysis.temperature_scaling=true", *self.overrides]
 
     def configs(self, seeds: Sequence[int]) -> list[Config]:
-        """Return the configs of all methods that the source lists.
+        """Return the configs of all its methods.
 
         Raises:
             ConfigError: if a config cannot be used.
         """
-        return plan(self.source, (), seeds[:1] if self.n_folds else seeds, self.changes, self.n_folds)
+        own = seeds[:1] if self.n_folds else seeds
+        return plan(self.source, self.methods, own, self.changes, self.n_folds)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Output:
 
     Attributes:
         kind: a key of :data:`bisnn_pyro.experiments.reproduce.making.OUTPUTS`.
-        of: what it is made for: kinds of shift, sets to be told apart.
+        of: what it is made for: kinds of shift, sets to be told apart, a setting that is swept.
     """
 
     kind: str

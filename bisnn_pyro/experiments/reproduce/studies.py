@@ -13,6 +13,7 @@ from bisnn_pyro.experiments.reproduce.place import Place
 from bisnn_pyro.experiments.reproduce.presence import PUBLISHED
 from bisnn_pyro.experiments.shift import shift_study
 from bisnn_pyro.experiments.study import Row, Study
+from bisnn_pyro.experiments.sweep import sweep_study
 
 SCORE = "entropy"
 """The score of inputs from outside that all predictors have, and by which they are compared."""
@@ -41,6 +42,17 @@ def outside(
         by_score = (row for row in study.rows if row["score"] == SCORE)
         found += contrasts(by_score, partial(_against, other))
     return found
+
+
+def sweep(runs: Sequence[FinishedRun], place: Place, keys: Sequence[str]) -> None:
+    """Draw the scores of runs against the settings in which they differ."""
+    paths = [run.folder.path for run in runs]
+    for key in keys:
+        place.study(f"sweep-{key}", partial(_sweep, paths, key))
+
+
+def _sweep(paths: Sequence[Path], key: str, folder: Path) -> Study:
+    return sweep_study(paths, key, out=folder)
 
 
 def _shift(paths: Sequence[Path], kind: str, folder: Path) -> Study:

@@ -1,0 +1,119 @@
+"""Scores against one setting: values and seeds in their places, and runs that are no sweep."""
+
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bisnn_pyro.cli import app
+from bisnn_pyro.errors import InputError
+from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.sweep import sweep_study
+
+from .study_runs import moons_runs, read_csv
+
+KEY = "train.kl_weight"
+WEIGHTS = (2, 0.01)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two weights of the KL, two seeds and two methods each, not in order."""
+    found = []
+    for weight in WEIGHTS:
+        changes = [f"{KEY}={weight}", f"experiment=w{weight:g}"]
+        folder = tmp_path_factory.mktemp(f"w{weight:g}")
+        found += moons_runs(folder, ["bayes", "full-precision"], (0, 1), changes)
+    return found
+
+
+def _copies(runs, tmp_path):
+    return [shutil.copytree(path, tmp_path / f"{path.name}-{k}") for k, path in enumerate(runs)]
+
+
+def _change(path, **tables):
+    folder = RunFolder(path)
+    config = folder.read_config()
+    for table, values in tables.items():
+        config = config.model_copy(update={table: getattr(config, table).model_copy(update=values)})
+    folder.write_config(config)
+
+
+@pytest.fixture(scope="module")
+def written(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out")
+    return folder, sweep_study(runs, KEY, out=folder)
+
+
+def test_means_are_those_of_the_stored_scores(runs, written):
+    folder, study = written
+    table = read_csv(folder / f"sweep-{KEY}.csv")
+    assert set(table["n"]) == {2}
+    for k, weight in enumerate(table[KEY]):
+        found = map(RunFolder, runs)
+        own = [run for run in found if run.read_config().train.kl_weight == weight]
+        scores = [
+            run.read_json("metrics.json")["predictors"][table["predictor"][k]]
+            for run in own
+            if run.read_config().method == table["method"][k]
+        ]
+        assert table["nll"][k] == pytest.approx(np.mean([score["nll"] for score in scores]), rel=1e-4)
+    for method in ("bayes", "full-precision"):
+        np.testing.assert_array_equal(np.unique(table[KEY][table["method"] == method]), sorted(WEIGHTS))
+    assert len(study.rows) == len(read_csv(folder / f"sweep-{KEY}-runs.csv")["nll"])
+
+
+def test_figures_have_a_curve_a_method(written):
+    folder = written[0]
+    table = read_csv(folder / f"sweep-{KEY}.csv")
+    for score in ("accuracy", "nll", "ece"):
+        curves = read_csv(folder / f"sweep-{KEY}-{score}.csv")
+        assert {"bayes committee", "bayes committee-scaled", "full-precision"} <= set(curves["predictor"])
+        own = curves["predictor"] == "bayes committee"
+        np.testing.assert_array_equal(curves["x"][own], sorted(WEIGHTS))
+        lines = (table["method"] == "bayes") & (table["predictor"] == "committee")
+        expected = [table[score][lines & (table[KEY] == x)][0] for x in sorted(WEIGHTS)]
+        np.testing.assert_allclose(curves["mean"][own], expected, rtol=1e-4)
+        assert (folder / f"sweep-{KEY}-{score}.pdf").is_file()
+
+
+def test_other_settings_must_stay(runs, tmp_path):
+    copies = _copies(runs, tmp_path)
+    _change(copies[-1], rule={"lr": 0.5})
+    _change(copies[-3], rule={"lr": 0.5})
+    with pytest.raises(InputError, match=r"differ in rule\.lr beside train\.kl_weight"):
+        sweep_study(copies, KEY)
+
+
+def test_a_seed_that_one_value_lacks(runs, tmp_path):
+    with pytest.raises(InputError, match=r"no run of seed 1 at train\.kl_weight = 0\.01"):
+        sweep_study(runs[:-1], KEY, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("train.nothing", r"train\.nothing is not set in"),
+        ("train", r"train is {"),
+        ("rule.name", r"rule\.name is 'auto'"),
+        ("train.restore_best", r"train\.restore_best is True"),
+        ("train.kl_warmup", r"train\.kl_warmup is 0\.0"),
+        ("train.epochs.x", r"train\.epochs\.x is not set"),
+    ],
+)
+def test_what_cannot_be_drawn(runs, key, message, tmp_path):
+    alike = [path for path in runs if RunFolder(path).read_config().train.kl_weight == 2]
+    bayes = [path for path in alike if RunFolder(path).read_config().method == "bayes"]
+    with pytest.raises(InputError, match=message):
+        sweep_study(bayes, key, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command(runs, tmp_path):
+    command = ["study", "sweep", *map(str, runs), "--key", KEY, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0
+    assert f"written: {tmp_path / 'out' / f'sweep-{KEY}.csv'}" in done.stdout
+    assert "30 test points a run" in done.stdout
