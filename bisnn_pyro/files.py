@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bisnn_pyro.errors import BisnnError
+
 PREFIX = ".writing-"
 """What the names of temporary folders begin with."""
+FULL = 1 << 16
+"""Bytes free below which a disk is full for whoever fails to write to it."""
 
 
 @contextmanager
@@ -24,11 +30,26 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Yields:
         The temporary name, in the same folder and with the same suffix.
+
+    Raises:
+        OSError: with `path` in it, where the block raises one that names no file, or any error of a library
+            on a full disk.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A folder, not a file: mkstemp would fix the mode at 0600, the writer's own open() respects umask.
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
         temporary = Path(folder) / target.name
-        yield temporary
+        try:
+            yield temporary
+        except BisnnError:
+            raise
+        except Exception as error:
+            # Writers that meet a full disk raise what they like: a RuntimeError, an AttributeError.
+            number = getattr(error, "errno", None)
+            if number is None and shutil.disk_usage(folder).free < FULL:
+                number = errno.ENOSPC
+            if number is None or getattr(error, "filename", None) is not None:
+                raise
+            raise OSError(number, os.strerror(number), str(target)) from error
         os.replace(temporary, target)
