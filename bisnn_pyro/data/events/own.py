@@ -11,11 +11,11 @@ from bisnn_pyro.data.checks import check_count
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.folders import find_classes, find_flat
 from bisnn_pyro.data.events.layout import visible
-from bisnn_pyro.data.events.place import user_folder
 from bisnn_pyro.data.events.settings import describe_settings
 from bisnn_pyro.data.events.shares import Shares
 from bisnn_pyro.data.events.tasks import event_task
 from bisnn_pyro.data.task import Task
+from bisnn_pyro.data.user_folders import user_folder
 from bisnn_pyro.errors import DataError
 
 
