@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bisnn_pyro.data.download import cache_folder, download
+from bisnn_pyro.data.user_folders import FOLDER_VARIABLE, shared_folder, user_folder
 from bisnn_pyro.errors import DataError
-
-FOLDER_VARIABLE = "BISNN_DATA"
-"""Environment variable: a folder that holds one folder a data set."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +52,14 @@ def locate(published: PublishedSet, path: str | os.PathLike[str] | None = None) 
         DataError: If a folder or a file is missing, or there is no folder and the download fails.
     """
     if path is not None:
-        return _below(published, _folder(path))
-    variable = os.environ.get(FOLDER_VARIABLE)
-    if not variable:
+        return _below(published, user_folder(path))
+    root = shared_folder(published.folders[0])
+    if root is None:
         return _downloaded(published, f"data.path and {FOLDER_VARIABLE} are not set")
-    root = Path(variable).expanduser().absolute()
-    if not root.is_dir():
-        raise DataError(
-            f"the environment variable {FOLDER_VARIABLE} is {variable!r}, which is no folder; expected a "
-            f"folder that holds one folder a data set, for example {root / published.folders[0]}"
-        )
     found = _first(published, (root / name for name in published.folders))
     if found is None:
         return _downloaded(published, f"{FOLDER_VARIABLE} = {root} has no files of it")
     return _complete(published, *found)
-
-
-def _folder(path: str | os.PathLike[str]) -> Path:
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise DataError(f"data.path is {path!r}; expected a folder")
-    folder = Path(path).expanduser().absolute()
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"data.path = {folder} {what}; expected a folder (--data-dir DIR sets it)")
-    return folder
 
 
 def _below(published: PublishedSet, folder: Path) -> dict[str, Path]:

@@ -17,12 +17,11 @@ from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.architecture import Hidden, build_layers
 from bisnn_pyro.models.layers import DenseSynapses, RecurrentSynapses, Synapses, random_readout
 from bisnn_pyro.models.likelihoods import Likelihood, Window
-from bisnn_pyro.models.neurons import Neuron, NeuronState, ThresholdNeuron
+from bisnn_pyro.models.neurons import Neuron, ThresholdNeuron
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
-from bisnn_pyro.models.products import beside, matmul_over_time
-from bisnn_pyro.models.reference import moments_of
-from bisnn_pyro.models.simulation import LayerRun, NetworkState, Simulation
+from bisnn_pyro.models.reference import check_reference, compact, moments_of
+from bisnn_pyro.models.simulation import NetworkState, Simulation, run_network
 
 Credit = Literal["local", "end-to-end"]
 Readout = Literal["random", "trained"]
@@ -164,13 +163,7 @@ class SpikingGLM(PyroModule):
 
     def set_reference(self, spikes: Tensor | None) -> None:
         """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
-        if (
-            spikes is not None
-            and spikes.shape[0] > 1
-            and torch.equal(spikes[1:], spikes[:1].expand_as(spikes[1:]))
-        ):
-            spikes = spikes[:1].expand_as(spikes)  # a constant current, however it was stored
-        self.reference = spikes
+        self.reference = None if spikes is None else compact(spikes)
 
     def simulate(
         self,
@@ -202,42 +195,9 @@ class SpikingGLM(PyroModule):
             the reference batch, which the state alone includes.
         """
         self.check_inputs(spikes)
-        n_reference = 0
-        if self.normalise and not self.training and moments is None:
-            assert self.reference is not None
-            n_reference = self.reference.shape[-2]
-            spikes = beside(self.reference.to(spikes), spikes)
-        local = self.credit == "local"
-        if not local or self.normalise:
-            uncounted = 0  # later losses reach these steps, through traces or a layer's statistics
-        carry = carry or state is not None
-        x, states, fired, potentials, readouts = spikes, [], [], [], []
-        for k, pool in enumerate(self.pools):
-            layer = LayerRun(self.neuron, self.synapses[k], weights, k)
-            before = None if state is None else state.layers[k]
-            sums, synaptic = layer.sums(x, before and before.synaptic, carry=carry, uncounted=uncounted)
-            current = layer.synapses.finished(sums, moments[k] if moments else n_reference)
-            s, u, reset, lateral = layer.fire(current, before, through_time=not local, record=record)
-            if u is not None:
-                potentials.append(u)
-            if carry and synaptic is not None:
-                states.append(NeuronState(synaptic, reset, lateral))
-            fired.append(s)
-            x = s if pool is None else pool(s)
-            slot = k - (len(self.layers) - self._n_random)
-            if slot >= 0:
-                readouts.append(matmul_over_time(x, self.random_readout(slot)))
-            x = x.detach() if local else x
-        final = None
-        if self.readout is not None:
-            trace, final = self.neuron.trace(x, state.readout if state is not None else None)
-            readouts.append(self.readout.current(trace, weights["readout.weight"]))
-        if n_reference:
-            readouts, fired, potentials = (
-                [x[..., n_reference:, :] for x in part] for part in (readouts, fired, potentials)
-            )
-        after = NetworkState(tuple(states), final) if carry else None
-        return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))
+        return run_network(
+            self, weights, spikes, state, uncounted=uncounted, record=record, carry=carry, moments=moments
+        )
 
     @torch.no_grad()
     def reference_moments(self, weights: Mapping[str, Tensor], n_examples: int) -> list[Moments]:
@@ -264,17 +224,8 @@ class SpikingGLM(PyroModule):
             raise ModelError(
                 f"input spikes have shape {tuple(spikes.shape)}; expected [T, B, I] with I = {n_inputs}"
             )
-        if not self.normalise or self.training:
-            return
-        if self.reference is None:
-            raise ModelError(
-                "normalise = true needs a reference batch to predict: call model.set_reference(spikes) "
-                "with encoded training inputs [T, R, I]"
-            )
-        if self.reference.shape[0] != spikes.shape[0]:
-            raise ModelError(
-                f"the reference batch has {self.reference.shape[0]} steps, the input {spikes.shape[0]}"
-            )
+        if self.normalise and not self.training:
+            check_reference(self.reference, spikes.shape[0])
 
     # -- the Pyro model ---------------------------------------------------------------------------
 

@@ -104,13 +104,67 @@ class Neuron(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
 
 
-def _check_reset(reset: float) -> None:
-    if not (math.isfinite(reset) and reset >= 0):
-        raise ModelError(f"neuron reset must be a number >= 0, not {reset}")
+class SpikeResponseNeuron(Neuron):
+    """What neurons with synaptic traces and a reset share: ``s = 1[u + noise >= 0]``.
+
+    A subclass is a dataclass with the fields below, in an order of its own, and may add noise.
+    """
+
+    linear: ClassVar[bool] = True
+    recurrent: ClassVar[bool] = True
+    constants: TimeConstants
+    """The three time constants."""
+    reset: float
+    """Weight of the refractory trace in the potential."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.reset) and self.reset >= 0):
+            raise ModelError(f"neuron reset must be a number >= 0, not {self.reset}")
+
+    def _noise(self, current: Tensor) -> Tensor | None:
+        """Return what is added to the potentials of these currents, same shape; ``None`` for nothing."""
+        return None
+
+    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
+        """Return the synaptic traces, scaled to unit DC gain."""
+        return alpha_filter(spikes, self.constants, state)
+
+    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
+        """Return spikes, noise-free potentials and the end state."""
+        return threshold_scan(
+            current,
+            self.constants.decays[2],
+            self.surrogate,
+            reset=self.reset,
+            noise=self._noise(current),
+            state=state,
+        )
+
+    def fire_recurrent(
+        self,
+        current: Tensor,
+        weight: Tensor,
+        state: ResetState | None,
+        heard: FilterState | None,
+        *,
+        through_time: bool,
+    ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
+        """Return spikes, noise-free potentials and both end states."""
+        return recurrent_scan(
+            current,
+            weight,
+            self.constants,
+            self.surrogate,
+            reset=self.reset,
+            noise=self._noise(current),
+            state=state,
+            heard=heard,
+            through_time=through_time,
+        )
 
 
 @dataclass(frozen=True)
-class ThresholdNeuron(Neuron):
+class ThresholdNeuron(SpikeResponseNeuron):
     """Spike-response neuron with a hard threshold: ``s = 1[u >= 0]`` (arXiv 2012.08300, eq. 1-4).
 
     Deterministic given the weights and the input.  The gradient is the surrogate's; the reset carries
@@ -122,23 +176,9 @@ class ThresholdNeuron(Neuron):
         reset: weight of the refractory trace in the potential.
     """
 
-    linear: ClassVar[bool] = True
-    recurrent: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     surrogate: Surrogate = field(default_factory=Boxcar)
     reset: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_reset(self.reset)
-
-    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
-        """Return the synaptic traces, scaled to unit DC gain."""
-        return alpha_filter(spikes, self.constants, state)
-
-    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
-        """Return spikes, potentials and the end state."""
-        decay = self.constants.decays[2]
-        return threshold_scan(current, decay, self.surrogate, reset=self.reset, state=state)
 
     def spikes(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, ResetState]:
         """Return spikes and the end state; a boxcar's backward pass then keeps a byte per potential."""
@@ -148,30 +188,9 @@ class ThresholdNeuron(Neuron):
         )
         return s, end
 
-    def fire_recurrent(
-        self,
-        current: Tensor,
-        weight: Tensor,
-        state: ResetState | None,
-        heard: FilterState | None,
-        *,
-        through_time: bool,
-    ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
-        """Return spikes, potentials and both end states."""
-        return recurrent_scan(
-            current,
-            weight,
-            self.constants,
-            self.surrogate,
-            reset=self.reset,
-            state=state,
-            heard=heard,
-            through_time=through_time,
-        )
-
 
 @dataclass(frozen=True)
-class EscapeNeuron(Neuron):
+class EscapeNeuron(SpikeResponseNeuron):
     r"""Spiking GLM unit: fires with probability :math:`\sigma(u_t/\Delta)` given the past.
 
     The draw is :math:`s=1[u+\Delta\ell\ge 0]` with standard logistic noise :math:`\ell`, independent
@@ -195,14 +214,12 @@ class EscapeNeuron(Neuron):
     """
 
     stochastic: ClassVar[bool] = True
-    linear: ClassVar[bool] = True
-    recurrent: ClassVar[bool] = True
     constants: TimeConstants = field(default_factory=TimeConstants)
     delta: float = 0.25
     reset: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_reset(self.reset)
+        super().__post_init__()
         if not (math.isfinite(self.delta) and self.delta > 0):
             raise ModelError(f"neuron delta must be a positive number, not {self.delta}")
 
@@ -211,37 +228,7 @@ class EscapeNeuron(Neuron):
         """Derivative of the firing probability."""
         return Sigmoid(self.delta)
 
-    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
-        """Return the synaptic traces, scaled to unit DC gain."""
-        return alpha_filter(spikes, self.constants, state)
-
-    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
-        """Return drawn spikes, noise-free potentials and the end state."""
-        decay, noise = self.constants.decays[2], self._noise(current)
-        return threshold_scan(current, decay, self.surrogate, reset=self.reset, noise=noise, state=state)
-
-    def fire_recurrent(
-        self,
-        current: Tensor,
-        weight: Tensor,
-        state: ResetState | None,
-        heard: FilterState | None,
-        *,
-        through_time: bool,
-    ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
-        """Return drawn spikes, noise-free potentials and both end states."""
-        return recurrent_scan(
-            current,
-            weight,
-            self.constants,
-            self.surrogate,
-            reset=self.reset,
-            noise=self._noise(current),
-            state=state,
-            heard=heard,
-            through_time=through_time,
-        )
-
     def _noise(self, current: Tensor) -> Tensor:
+        """Return logistic noise of width delta, independent for each of the currents."""
         u = torch.rand_like(current)
         return self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)

@@ -1,4 +1,4 @@
-"""The statistics of a normalised network on its reference batch, layer after layer, in bounded memory."""
+"""The reference batch of a normalised network, and statistics on it, layer after layer, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,34 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.simulation import LayerRun
 
 if TYPE_CHECKING:
     from bisnn_pyro.models.network import SpikingGLM
+
+
+def compact(spikes: Tensor) -> Tensor:
+    """Return the same reference batch ``[T, R, I]``, a constant current in the memory of one step."""
+    if spikes.shape[0] > 1 and torch.equal(spikes[1:], spikes[:1].expand_as(spikes[1:])):
+        return spikes[:1].expand_as(spikes)
+    return spikes
+
+
+def check_reference(reference: Tensor | None, n_steps: int) -> None:
+    """Refuse to predict on so many steps without a reference batch of as many.
+
+    Raises:
+        ModelError: if there is no reference batch, or it has another number of steps.
+    """
+    if reference is None:
+        raise ModelError(
+            "normalise = true needs a reference batch to predict: call model.set_reference(spikes) "
+            "with encoded training inputs [T, R, I]"
+        )
+    if reference.shape[0] != n_steps:
+        raise ModelError(f"the reference batch has {reference.shape[0]} steps, the input {n_steps}")
 
 
 def moments_of(

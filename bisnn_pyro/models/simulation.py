@@ -1,16 +1,20 @@
-"""One run of a network: what it leaves behind, and each of its layers the cheapest way that is right."""
+"""One run of a network: layer after layer, each the cheapest way that is right, and what it leaves behind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from bisnn_pyro.models.kernels import FilterState, ResetState
 from bisnn_pyro.models.layers import RecurrentSynapses, Synapses
 from bisnn_pyro.models.neurons import Neuron, NeuronState
-from bisnn_pyro.models.products import filters_after, is_constant
+from bisnn_pyro.models.normalisation import Moments
+from bisnn_pyro.models.products import beside, filters_after, is_constant, matmul_over_time
+
+if TYPE_CHECKING:
+    from bisnn_pyro.models.network import SpikingGLM
 
 
 class NetworkState(NamedTuple):
@@ -94,3 +98,54 @@ class LayerRun(NamedTuple):
             return *self.neuron.fire(current, state), None
         spikes, reset = self.neuron.spikes(current, state)
         return spikes, None, reset, None
+
+
+def run_network(
+    model: SpikingGLM,
+    weights: Mapping[str, Tensor],
+    spikes: Tensor,
+    state: NetworkState | None,
+    *,
+    uncounted: int,
+    record: bool,
+    carry: bool,
+    moments: Sequence[Moments] | None,
+) -> Simulation:
+    """Run a network for given weights; arguments and result are those of :meth:`SpikingGLM.simulate`."""
+    n_reference = 0
+    if model.normalise and not model.training and moments is None:
+        assert model.reference is not None
+        n_reference = model.reference.shape[-2]
+        spikes = beside(model.reference.to(spikes), spikes)
+    local = model.credit == "local"
+    if not local or model.normalise:
+        uncounted = 0  # later losses reach these steps, through traces or a layer's statistics
+    carry = carry or state is not None
+    n_random = len(model.likelihoods) - (model.readout is not None)
+    x, states, fired, potentials, readouts = spikes, [], [], [], []
+    for k, pool in enumerate(model.pools):
+        layer = LayerRun(model.neuron, model.synapses[k], weights, k)
+        before = None if state is None else state.layers[k]
+        sums, synaptic = layer.sums(x, before and before.synaptic, carry=carry, uncounted=uncounted)
+        current = layer.synapses.finished(sums, moments[k] if moments else n_reference)
+        s, u, reset, lateral = layer.fire(current, before, through_time=not local, record=record)
+        if u is not None:
+            potentials.append(u)
+        if carry and synaptic is not None:
+            states.append(NeuronState(synaptic, reset, lateral))
+        fired.append(s)
+        x = s if pool is None else pool(s)
+        slot = k - (len(model.pools) - n_random)
+        if slot >= 0:
+            readouts.append(matmul_over_time(x, model.random_readout(slot)))
+        x = x.detach() if local else x
+    final = None
+    if model.readout is not None:
+        trace, final = model.neuron.trace(x, state.readout if state is not None else None)
+        readouts.append(model.readout.current(trace, weights["readout.weight"]))
+    if n_reference:
+        readouts, fired, potentials = (
+            [x[..., n_reference:, :] for x in part] for part in (readouts, fired, potentials)
+        )
+    after = NetworkState(tuple(states), final) if carry else None
+    return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))

@@ -26,6 +26,8 @@ RETURNED = ("bisnn_pyro.experiments.run.RunResult", "bisnn_pyro.experiments.fitt
 
 #: A module without its names, which have entries of their own.
 BARE = ("   :no-members:", "   :no-index:", "")
+#: What these classes hold is their bases', which have no entries.
+INHERITING = ("bisnn_pyro.testing.GuideContract",)
 ABBREVIATIONS = ("corp", "ece", "elpd", "roc")
 FIGURES = "bisnn_pyro.analysis.figures"
 
@@ -73,7 +75,8 @@ def _heading(module: str) -> str:
 
 def _entry(path: str, value: Any) -> list[str]:
     if inspect.isclass(value):
-        return [f".. autoclass:: {path}", "   :members:", ""]
+        inherited = ["   :inherited-members:"] if path in INHERITING else []
+        return [f".. autoclass:: {path}", "   :members:", *inherited, ""]
     if callable(value):
         examples = [f".. minigallery:: {path}", ""] if path.rpartition(".")[2].startswith("plot_") else []
         return [f".. autofunction:: {path}", "", *examples]

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from bisnn_pyro.data import nmnist
 from bisnn_pyro.data.registry import ENCODERS, TASKS, _find
 from bisnn_pyro.experiments.config import Config, Range
 from bisnn_pyro.experiments.network_config import ConvLayer, DenseLayer
@@ -144,8 +143,7 @@ def _settings(table: str, registry: dict[str, tuple[str, str]]) -> list[str]:
 
 def _described(function: Any) -> list[str]:
     text = inspect.getdoc(function) or ""
-    # Sets of recordings explain their common keys in one place.
-    meanings = _arguments(inspect.getdoc(nmnist) or "") | _arguments(text)
+    meanings = _arguments(text)
     rows = [
         f"| `{key}` | {_written_type(parameter.annotation)} | {_value(parameter.default)} "
         f"| {_cell(meanings[key])} |"

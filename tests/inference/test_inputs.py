@@ -21,8 +21,8 @@ from bisnn_pyro.inference import (
 )
 from bisnn_pyro.inference.inputs import EncodedBlocks, as_inputs, chosen_rows, count_examples, groups, rows
 from bisnn_pyro.models import EscapeNeuron
+from tests.inference.learner.fitting import assert_same, without_seconds
 from tests.inference.on_demand import OnDemand
-from tests.inference.test_learner import assert_same, without_seconds
 from tests.inference.tiny import encode_spikes, make_network
 
 T, WIDTH, N = 10, 4, 23

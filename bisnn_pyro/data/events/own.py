@@ -11,13 +11,25 @@ from bisnn_pyro.data.checks import check_count
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.folders import find_classes, find_flat
 from bisnn_pyro.data.events.layout import visible
-from bisnn_pyro.data.events.place import user_folder
+from bisnn_pyro.data.events.settings import describe_settings
 from bisnn_pyro.data.events.shares import Shares
 from bisnn_pyro.data.events.tasks import event_task
 from bisnn_pyro.data.task import Task
+from bisnn_pyro.data.user_folders import user_folder
 from bisnn_pyro.errors import DataError
 
 
+@describe_settings(
+    path="The folder.",
+    start="Where step 0 begins, in milliseconds after ``zero``.",
+    zero='What time counts from: each recording\'s ``"first-event"``, or the ``"clock"`` that its times were '
+    "written by, for recordings that begin with the stimulus.",
+    sensor="``[height, width]`` in pixels; None for what the files say, or else the smallest that holds all "
+    "events, for which all files are read once more.",
+    test_share="Share of the recordings that test, where there is neither a test folder nor folds.",
+    n_folds="K: all recordings, training and test together, are dealt to K folds, classes in proportion; "
+    "None for the test folder, or ``test_share`` where there is none.",
+)
 def event_folder(
     path: str | os.PathLike[str],
     time_step: float = 10.0,
@@ -42,30 +54,7 @@ def event_folder(
 
     The recordings are ``.aedat`` (2.0 of a DVS128, or 3.1), ``.bin`` as N-MNIST has them, or ``.npy`` and
     ``.npz`` arrays of t (microseconds), x, y and polarity; other files are passed over.  The task is named
-    after the folder, the classes after theirs.  Settings that are not explained here are so at
-    :func:`bisnn_pyro.data.events.sets.nmnist`.
-
-    Args:
-        path: The folder.
-        time_step: Length of a step in milliseconds.
-        n_steps: T.
-        start: Where step 0 begins, in milliseconds after ``zero``.
-        zero: What time counts from: each recording's ``"first-event"``, or the ``"clock"`` that its times
-            were written by, for recordings that begin with the stimulus.
-        sensor: ``[height, width]`` in pixels; None for what the files say, or else the smallest that holds
-            all events, for which all files are read once more.
-        crop: ``[top, left, height, width]`` of the pixels kept; None for all.
-        downsample: Side of the square of pixels that become one input.
-        polarity: ``"keep"``, ``"merge"`` or ``"on-only"``.
-        test_share: Share of the recordings that test, where there is neither a test folder nor folds.
-        n_train: At most so many training recordings.
-        n_val: Number of validation recordings.
-        n_test: At most so many test recordings.
-        n_folds: K, for a cross-validation.
-        fold: Which fold is the test set.
-        seed: Seed of these choices.
-        on_error: ``"raise"`` or ``"skip"``.
-        cache: Whether to keep the spikes for the next run.
+    after the folder, the classes after theirs.
     """
     root = user_folder(path)
     layout = find_classes(root)

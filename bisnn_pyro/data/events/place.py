@@ -11,7 +11,7 @@ from pathlib import Path
 from bisnn_pyro.data.download import cache_folder
 from bisnn_pyro.data.events.archives import fetch
 from bisnn_pyro.data.events.layout import Layout, visible
-from bisnn_pyro.data.location import FOLDER_VARIABLE
+from bisnn_pyro.data.user_folders import FOLDER_VARIABLE, shared_folder, user_folder
 from bisnn_pyro.errors import DataError
 
 
@@ -57,41 +57,18 @@ def locate_recordings(wanted: EventSet, path: str | os.PathLike[str] | None = No
         DataError: If there are none, and they cannot be downloaded; the message says where to get them.
     """
     if path is not None:
-        root = user_folder(path)
-        found = _search(wanted, root)
+        folder = user_folder(path)
+        found = _search(wanted, folder)
         if found is None:
             raise DataError(
-                f"{root} has no recordings of {wanted.name}: looked for {wanted.holds}, there and in its "
-                f"folders named like the set; it holds {_listing(root)}. {wanted.source}"
+                f"{folder} has no recordings of {wanted.name}: looked for {wanted.holds}, there and in its "
+                f"folders named like the set; it holds {_listing(folder)}. {wanted.source}"
             )
         return found
-    variable = os.environ.get(FOLDER_VARIABLE)
-    if not variable:
+    root = shared_folder(wanted.name)
+    if root is None:
         return _downloaded(wanted, f"data.path and {FOLDER_VARIABLE} are not set")
-    root = Path(variable).expanduser().absolute()
-    if not root.is_dir():
-        raise DataError(
-            f"the environment variable {FOLDER_VARIABLE} is {variable!r}, which is no folder; expected a "
-            f"folder that holds one folder a data set, for example {root / wanted.name}"
-        )
     return _search(wanted, root) or _downloaded(wanted, f"{FOLDER_VARIABLE} = {root} has none")
-
-
-def user_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the folder that ``data.path`` names, absolute; a :class:`DataError` where there is none."""
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise DataError(f"data.path is {path!r}; expected a folder")
-    folder = plain_path(path)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"data.path = {folder} {what}; expected a folder (--data-dir DIR sets it)")
-    return folder
-
-
-def plain_path(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path without ``..``, whose last part is the folder's own name."""
-    absolute = Path(path).expanduser().absolute()
-    return absolute.resolve() if ".." in absolute.parts else absolute
 
 
 def _search(wanted: EventSet, root: Path) -> Layout | None:

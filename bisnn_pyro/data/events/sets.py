@@ -11,12 +11,16 @@ from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.mnist_dvs import SCALES, find_mnist_dvs
 from bisnn_pyro.data.events.place import locate_recordings
 from bisnn_pyro.data.events.published import DVS_GESTURE, MNIST_DVS, NMNIST, POKER_DVS, SHD
+from bisnn_pyro.data.events.settings import describe_settings
 from bisnn_pyro.data.events.shares import Shares
 from bisnn_pyro.data.events.tasks import event_task
 from bisnn_pyro.data.task import Task
 from bisnn_pyro.errors import DataError
 
+NO_DOWNLOAD = "The set's own folder or its parent; None for ``$BISNN_DATA``: there is no download."
 
+
+@describe_settings()
 def nmnist(
     path: str | os.PathLike[str] | None = None,
     time_step: float = 10.0,
@@ -40,38 +44,13 @@ def nmnist(
     ``path``, ``$BISNN_DATA`` or the publisher (:func:`bisnn_pyro.data.events.place.locate_recordings`); any
     part of the set will do.  They are binned once and stay on disk
     (:func:`bisnn_pyro.data.events.cache.bin_recordings`), so that the set may be larger than the memory.
-
-    Args:
-        path: The set's own folder or its parent; None for the other two places.
-        time_step: Length of a step in milliseconds.
-        n_steps: T; later events are cut off, and a shorter recording ends in silence.
-        start: Where step 0 begins, in milliseconds after the recording's zero.
-        crop: ``[top, left, height, width]`` of the pixels kept; None for all.
-        downsample: Side of the square of pixels that become one input, which spikes if any of them does.
-        polarity: ``"keep"`` OFF and ON events in channels 0 and 1, ``"merge"`` them into one, or
-            ``"on-only"``, which drops OFF events.
-        n_train: At most so many training recordings, classes in proportion; None for all that are left.
-        n_val: Number of validation recordings; None for a tenth of those outside the test set.
-        n_test: At most so many test recordings, for quick trials; None for all.
-        n_folds: K: all recordings, training and test together, are dealt to K folds, classes in
-            proportion; None for the set's own test recordings.
-        fold: Which of the K folds, 0..K-1, is the test set.
-        seed: Seed of these choices; not the training seed.
-        on_error: ``"raise"``, or ``"skip"`` for leaving out recordings that cannot be read;
-            ``Task.notes`` then counts and names them.
-        cache: Whether to keep the spikes in the user's cache for the next run.
-
-    Returns:
-        A classification task of ready spikes, whose inputs are images (P, H, W).
-
-    Raises:
-        DataError: If there are no recordings, one cannot be read, or a setting is out of range.
     """
     binning = Binning(time_step, n_steps, start, crop, downsample, polarity)
     shares = Shares(n_train, n_val, n_test, n_folds, fold, seed)
     return event_task("nmnist", locate_recordings(NMNIST, path), binning, shares, on_error, cache)
 
 
+@describe_settings()
 def poker_dvs(
     path: str | os.PathLike[str] | None = None,
     time_step: float = 1.0,
@@ -92,13 +71,20 @@ def poker_dvs(
     """POKER-DVS: the four suits on cards browsed before a camera, 35 x 35 pixels, 5 to 30 ms.
 
     Serrano-Gotarredona and Linares-Barranco, Frontiers in Neuroscience 9:481 (2015), as tonic cut it: 48
-    training and 20 test recordings.  The settings are those of :func:`nmnist`.
+    training and 20 test recordings.
     """
     binning = Binning(time_step, n_steps, start, crop, downsample, polarity)
     shares = Shares(n_train, n_val, n_test, n_folds, fold, seed)
     return event_task("poker-dvs", locate_recordings(POKER_DVS, path), binning, shares, on_error, cache)
 
 
+@describe_settings(
+    path=NO_DOWNLOAD,
+    scale="Size of the digits on the screen: 4, 8 or 16.",
+    start="Where step 0 begins, in milliseconds after the first event.",
+    test_share="Share of the recordings that test, without folds.",
+    n_folds="K: all recordings are dealt to K folds, classes in proportion; None for ``test_share``.",
+)
 def mnist_dvs(
     path: str | os.PathLike[str] | None = None,
     scale: int = 4,
@@ -123,26 +109,7 @@ def mnist_dvs(
     Serrano-Gotarredona and Linares-Barranco, Frontiers in Neuroscience 9:481 (2015).  Time counts from a
     recording's first event.  The set has no test part: ``test_share`` of the recordings test, classes in
     proportion.  The BiSNN paper's inputs (arXiv 2012.08300) are ``scale = 4``, ``crop = [48, 54, 26, 26]``,
-    ``downsample = 1``, 400 steps of 5 ms.  All other settings are those of :func:`nmnist`.
-
-    Args:
-        path: The set's own folder or its parent; None for ``$BISNN_DATA``: there is no download.
-        scale: Size of the digits on the screen: 4, 8 or 16.
-        time_step: Length of a step in milliseconds.
-        n_steps: T.
-        start: Where step 0 begins, in milliseconds after the first event.
-        crop: ``[top, left, height, width]`` of the pixels kept; None for all.
-        downsample: Side of the square of pixels that become one input.
-        polarity: ``"keep"``, ``"merge"`` or ``"on-only"``.
-        test_share: Share of the recordings that test, without folds.
-        n_train: At most so many training recordings.
-        n_val: Number of validation recordings.
-        n_test: At most so many test recordings.
-        n_folds: K, for a cross-validation.
-        fold: Which fold is the test set.
-        seed: Seed of these choices.
-        on_error: ``"raise"`` or ``"skip"``.
-        cache: Whether to keep the spikes for the next run.
+    ``downsample = 1``, 400 steps of 5 ms.
     """
     if scale not in SCALES:
         raise DataError(f"data.scale is {scale!r}; expected one of {', '.join(map(str, SCALES))}")
@@ -152,6 +119,10 @@ def mnist_dvs(
     return event_task("mnist-dvs", locate_recordings(wanted, path), binning, shares, on_error, cache)
 
 
+@describe_settings(
+    path=NO_DOWNLOAD,
+    start="Where step 0 begins, in milliseconds after the gesture's beginning.",
+)
 def dvs_gesture(
     path: str | os.PathLike[str] | None = None,
     time_step: float = 25.0,
@@ -173,14 +144,16 @@ def dvs_gesture(
 
     Amir et al., CVPR 2017.  A gesture is the span that the table beside a recording gives it, and time
     counts from its start; with the defaults the network sees its first 1.5 s.  Subjects 24 to 29 test.
-    Classes are the published numbers 1 to 11.  The settings are those of :func:`nmnist`; there is no
-    download.
+    Classes are the published numbers 1 to 11.
     """
     binning = Binning(time_step, n_steps, start, crop, downsample, polarity)
     shares = Shares(n_train, n_val, n_test, n_folds, fold, seed)
     return event_task("dvs-gesture", locate_recordings(DVS_GESTURE, path), binning, shares, on_error, cache)
 
 
+@describe_settings(
+    downsample="Number of neighbouring units that become one input, which spikes if any of them does."
+)
 def shd(
     path: str | os.PathLike[str] | None = None,
     time_step: float = 10.0,
@@ -200,7 +173,7 @@ def shd(
 
     Cramer, Stradmann, Schemmel and Zenke, IEEE TNNLS 33 (2022).  Classes are the published numbers 0 to 19;
     inputs are the units, ``downsample`` neighbours at a time, as an image (1, 1, units).  The files need
-    h5py (the extra ``[events]``).  All other settings are those of :func:`nmnist`.
+    h5py (the extra ``[events]``).
     """
     binning = Binning(time_step, n_steps, start, downsample=downsample, polarity="merge")
     shares = Shares(n_train, n_val, n_test, n_folds, fold, seed)
