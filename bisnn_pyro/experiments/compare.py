@@ -48,7 +48,7 @@ class Comparison:
     def __repr__(self) -> str:
         """Both tables, the differences below the scores."""
         tables = [self.scores] if self.differences is None else [self.scores, self.differences]
-        return "\n\n".join([f"Comparison({len(self.scores.body)} lines)", *(t.plain() for t in tables)])
+        return "\n\n".join(table.plain() for table in tables)
 
 
 def compare(

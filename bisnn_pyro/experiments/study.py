@@ -37,8 +37,8 @@ class Study:
     files: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
-        """The table, and where the rest is."""
-        return "\n".join([f"Study({len(self.rows)} rows)", self.table.plain(), *where(self.files)])
+        """The table, and where its files are; ``rows`` has the numbers of every run."""
+        return "\n".join([self.table.plain(), *where(self.files)])
 
 
 def where(files: Sequence[Path]) -> list[str]:

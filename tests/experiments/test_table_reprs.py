@@ -15,16 +15,16 @@ PLAIN = ["method  nll", "------  ---", "bayes   0.3", "a note"]
 
 def test_study_shows_its_table_and_where_the_files_are():
     rows = [{"nll": value} for value in np.linspace(0, 1, 1000)]
-    assert repr(Study(TABLE, rows)).splitlines() == ["Study(1000 rows)", *PLAIN]
+    assert repr(Study(TABLE, rows)).splitlines() == PLAIN
     files = (Path("out/shift.csv"), Path("out/figures/shift-nll.pdf"))
-    assert repr(Study(TABLE, rows, files)).splitlines() == ["Study(1000 rows)", *PLAIN, "2 files in out"]
+    assert repr(Study(TABLE, rows, files)).splitlines() == [*PLAIN, "2 files in out"]
     assert repr(Study(TABLE, rows, files[:1])).splitlines()[-1] == "1 file in out"
 
 
 def test_comparison_shows_both_tables():
-    assert repr(Comparison(TABLE, None, ())).splitlines() == ["Comparison(1 lines)", "", *PLAIN]
+    assert repr(Comparison(TABLE, None, ())).splitlines() == PLAIN
     both = repr(Comparison(TABLE, TABLE, ())).splitlines()
-    assert both == ["Comparison(1 lines)", "", *PLAIN, "", *PLAIN]
+    assert both == [*PLAIN, "", *PLAIN]
 
 
 def test_exported_network_shows_sizes_and_no_weights():
