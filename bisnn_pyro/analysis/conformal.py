@@ -3,7 +3,8 @@ r"""Split conformal prediction: sets of classes that hold the label as often as 
 Of n calibration points that no training saw, each gets a score, higher the worse its label fits; the
 threshold is the score of rank :math:`\lceil (n + 1)\, level \rceil`, and a new point's set holds the classes
 whose score is within it.  Where calibration and new points are exchangeable, the label is in the set with
-probability at least `level`, whatever the predictor (Vovk, Gammerman and Shafer 2005; Papadopoulos 2002).
+probability at least `level`, whatever the predictor (Vovk, Gammerman and Shafer 2005; Papadopoulos et
+al. 2002).
 
 * ``"lac"``, least ambiguous sets (Sadinle, Lei and Wasserman 2019): the score is 1 less the class's
   probability.  The smallest sets on average; hard points get too few classes, or none.

@@ -2,7 +2,7 @@ r"""CORP: the Brier score as miscalibration less discrimination plus uncertainty
 
 With S the score as it is, S_C after isotonic recalibration on the same points and S_R of the constant
 share of events, :math:`S = (S - S_C) - (S_R - S_C) + S_R` (Dimitriadis, Gneiting and Jordan 2021, "Stable
-reliability diagrams for probabilistic classifiers", eq. 4).
+reliability diagrams for probabilistic classifiers", PNAS 118, eq. 3).
 """
 
 from __future__ import annotations

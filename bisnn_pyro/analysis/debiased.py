@@ -2,7 +2,7 @@ r"""The calibration error in the quadratic mean, less what the noise of the labe
 
 Of a bin with n points, mean probability s and share of events a, the square :math:`(s - a)^2` exceeds that
 of the bin's true share by the variance of a on average.  Kumar, Liang and Ma (2019, "Verified uncertainty
-calibration", section 4) take its unbiased estimate :math:`a (1 - a) / (n - 1)` off.
+calibration", NeurIPS) take its unbiased estimate :math:`a (1 - a) / (n - 1)` off.
 """
 
 from __future__ import annotations

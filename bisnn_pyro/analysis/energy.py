@@ -17,9 +17,12 @@ The accounting, so that it can be judged:
   most of it (Dampfhoffer et al., IEEE TETCI 7, 2023; Yan et al., arXiv 2409.08290): take ratios between nets
   with the same left out, never an absolute figure.
 
-Energies are Horowitz's for a 45 nm process at 0.9 V (ISSCC 2014, fig. 1.1.9); a memory access is one of a
-small on-chip memory (8 kB), 10 pJ for 64 bits.  A larger one costs more, and one off the chip over a hundred
-times as much: where the weights do not fit, give ``memory_bit`` accordingly.
+Energies are the rough ones that Horowitz tabulates for a 45 nm process at 0.9 V ("Computing's energy problem
+(and what we can do about it)", ISSCC 2014, fig. 1.1.9): 0.1 pJ for an addition of 32-bit integers, 0.9 pJ for
+one of floats, 3.7 pJ for a product of floats.  A memory access is one of his 8 kB cache, 10 pJ for 64 bits;
+32 kB take 20 pJ, 1 MB takes 100 pJ, and a DRAM off the chip 1.3 to 2.6 nJ, 130 to 260 times the smallest:
+where the weights do not fit, give ``memory_bit`` accordingly.  A cache's price includes its look-up, which a
+plain memory has not.
 """
 
 from __future__ import annotations

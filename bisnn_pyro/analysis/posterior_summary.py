@@ -69,8 +69,8 @@ def summarise_posterior(
 ) -> dict[str, LayerPosterior]:
     r"""Summarise the natural parameters of each layer.
 
-    The KL is that of two Bernoullis, :math:`q\log(q/p) + (1-q)\log((1-q)/(1-p))`, as the ELBO has it (arXiv
-    2012.08300, section III), in float64; of an infinite parameter, a point estimate's, it is minus the log
+    The KL is that of two Bernoullis, :math:`q\log(q/p) + (1-q)\log((1-q)/(1-p))`, as the ELBO has it
+    (BiSNN, arXiv 2012.08300), in float64; of an infinite parameter, a point estimate's, it is minus the log
     of the prior of its sign.
 
     *Assumes* a mean-field posterior of signs: a layer's KL is then a sum over synapses, and layers add up.

@@ -1,4 +1,4 @@
-r"""Smooth ECE: the calibration error without bins (Blasiok and Nakkiran 2023).
+r"""Smooth ECE: the calibration error without bins (Blasiok and Nakkiran, arXiv 2309.12236; ICLR 2024).
 
 The residuals :math:`f_i - y_i` are smoothed along the confidence with the Gaussian kernel reflected at 0
 and 1, and the smoothed curve's absolute value is integrated:

@@ -20,7 +20,7 @@ class RelaxedSign(torch.autograd.Function):
 
     Autograd through ``tanh`` forms ``1 - w**2`` from the rounded ``w`` and returns 0 (float32) from
     ``z = 9`` on, while the natural gradient divides by a number as small; here the derivative is
-    :math:`\operatorname{sech}^2(z)/\tau`, right to the type's rounding (arXiv 2012.08300, eq. 12-14).
+    :math:`\operatorname{sech}^2(z)/\tau`, right to the type's rounding.
     """
 
     @staticmethod
@@ -54,7 +54,7 @@ class RelaxedSignBernoulli(TorchDistribution):
     r"""The concrete (Gumbel-softmax) relaxation of :class:`SignBernoulli` to (-1, 1).
 
     :math:`w=\tanh((\lambda+\delta)/\tau)`, :math:`\delta=\tfrac12\log\frac{u}{1-u}`, :math:`u\sim U(0,1)`
-    (arXiv 2012.08300, eq. 12).  ``log_prob`` is the density of that draw.
+    (as BiSNN draws, arXiv 2012.08300).  ``log_prob`` is the density of that draw.
 
     .. warning::
         With a :class:`SignBernoulli` prior the registered KL is the *discrete* one between the two

@@ -31,7 +31,7 @@ class SignBernoulli(TorchDistribution):
     r"""A Bernoulli on {-1, +1}: :math:`p(w) = e^{\lambda w} / (2\cosh\lambda)`.
 
     The natural parameter is :math:`\lambda = \tfrac12\log\frac{p}{1-p}` with :math:`p=P(w=+1)`; the
-    Bernoulli's logits are :math:`2\lambda` (BiSNN, arXiv 2012.08300, section III-B).
+    Bernoulli's logits are :math:`2\lambda` (BiSNN, arXiv 2012.08300).
 
     ``log_prob`` extends the log-mass linearly to [-1, 1], so that a relaxed draw of a guide can be
     scored.  Between the two ends that is not a log-density of anything: only the values at -1 and +1

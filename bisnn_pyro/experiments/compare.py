@@ -45,6 +45,11 @@ class Comparison:
     differences: PrintedTable | None
     files: tuple[Path, ...]
 
+    def __repr__(self) -> str:
+        """Both tables, the differences below the scores."""
+        tables = [self.scores] if self.differences is None else [self.scores, self.differences]
+        return "\n\n".join(table.plain() for table in tables)
+
 
 def compare(
     paths: Iterable[str | os.PathLike[str]],

@@ -36,6 +36,18 @@ class Study:
     rows: Sequence[Row]
     files: tuple[Path, ...] = ()
 
+    def __repr__(self) -> str:
+        """The table, and where its files are; ``rows`` has the numbers of every run."""
+        return "\n".join([self.table.plain(), *where(self.files)])
+
+
+def where(files: Sequence[Path]) -> list[str]:
+    """Return a line on the files that were written, none if there are none."""
+    if not files:
+        return []
+    folder = os.path.commonpath([file.parent for file in files])
+    return [f"{len(files)} {'file' if len(files) == 1 else 'files'} in {folder}"]
+
 
 def study_runs(paths: Iterable[str | os.PathLike[str]], *, classification: bool = True) -> list[FinishedRun]:
     """Read finished runs that have their test points in common.

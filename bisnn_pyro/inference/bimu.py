@@ -14,7 +14,7 @@ from bisnn_pyro.inference.rules import LARGEST_NATURAL, NaturalRule
 
 
 class BiMU(NaturalRule):
-    r"""Binary metaplasticity from uncertainty (arXiv 2605.30198): learning that also forgets.
+    r"""BiMU, metaplastic binary synapses (Cottart et al., arXiv 2605.30198): learning that also forgets.
 
     .. math:: \lambda \leftarrow \lambda - \frac{\eta\,g + (\lambda-\lambda_0)\,h/N}
         {h + 2g\tanh\lambda + 2|g| + 1/\eta_{max}}, \qquad

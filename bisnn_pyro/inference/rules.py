@@ -43,7 +43,7 @@ class BayesianLearningRule(NaturalRule):
         \frac{\partial F/\partial\lambda}{\operatorname{sech}^2\lambda}
 
     where F is the whole free energy, KL included.  With the relaxed draw of this package that *is* the
-    paper's rule (arXiv 2012.08300, eq. 15), written there as
+    paper's rule (BiSNN, arXiv 2012.08300), written there as
     :math:`\lambda\leftarrow(1-\eta\rho)\lambda-\eta[s\,\partial L/\partial w-\rho\lambda_0]`,
     :math:`s=(1-w^2)/(\tau\operatorname{sech}^2\lambda)`: the KL's own gradient gives both the shrinking
     and the prior's term, so nothing else may shrink the parameters (``weight_decay`` does not exist here).

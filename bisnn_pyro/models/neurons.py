@@ -165,7 +165,7 @@ class SpikeResponseNeuron(Neuron):
 
 @dataclass(frozen=True)
 class ThresholdNeuron(SpikeResponseNeuron):
-    """Spike-response neuron with a hard threshold: ``s = 1[u >= 0]`` (arXiv 2012.08300, eq. 1-4).
+    """Spike-response neuron with a hard threshold: ``s = 1[u >= 0]`` (BiSNN, arXiv 2012.08300).
 
     Deterministic given the weights and the input.  The gradient is the surrogate's; the reset carries
     none.

@@ -35,7 +35,7 @@ class _Threshold(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class SingleStepNeuron(Neuron):
-    r"""Neuron without time: :math:`s = 1[I \ge u_{th}]` (S2NN, arXiv 2201.10879).
+    r"""Neuron without time: :math:`s = 1[I \ge u_{th}]` (S2NN, arXiv 2201.10879v1; S3NN in v2).
 
     No synaptic trace, no reset, no state: the trace of a spike is the spike.  Meant for one step (a constant
     current, ``encoder.n_steps = 1``), where a network of it is one forward pass.  Several steps are as

@@ -117,7 +117,7 @@ class Arctan(Surrogate):
 
 @dataclass(frozen=True)
 class SingleStep(Surrogate):
-    r"""The single-step network's surrogate (S2NN, arXiv 2201.10879), reduced from a multi-step one.
+    r"""The single-step network's surrogate (S2NN, arXiv 2201.10879v1), reduced from a multi-step one.
 
     .. math:: \frac{ds}{du} = \alpha\,\sigma(\alpha u)(1-\sigma(\alpha u)) \; (u<0), \qquad
         \frac{\beta}{u+1} \; (u\ge 0)

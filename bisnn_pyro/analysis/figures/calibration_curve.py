@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.consistency import ConsistencyBand, isotonic_consistency
 from bisnn_pyro.analysis.figures.canvas import canvas
-from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, SINGLE_WIDTH, Plot, color, grid_shape, long_table
+from bisnn_pyro.analysis.figures.style import (
+    DOUBLE_WIDTH,
+    SINGLE_WIDTH,
+    Plot,
+    color,
+    grid_shape,
+    long_table,
+    wrapped,
+)
 from bisnn_pyro.analysis.forecasts import top_label
 from bisnn_pyro.analysis.isotonic import IsotonicCurve, isotonic_curve
 from bisnn_pyro.analysis.validation import FloatArray
@@ -64,7 +72,8 @@ def plot_calibration_curve(
         for k, (name, curve) in enumerate(curves.items()):
             ax = page.axes[k]
             _draw(ax, curve, bands[name], floor)
-            ax.set_title(f"{name}\nn = {int(curve.count.sum())}")
+            title = wrapped(name, width / columns - 0.4)
+            ax.set_title(f"{title}\nn = {int(curve.count.sum())}")
             ax.set_xlabel("confidence (top label)")
             if k % columns == 0:
                 ax.set_ylabel("accuracy")

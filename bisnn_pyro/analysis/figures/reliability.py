@@ -18,6 +18,7 @@ from bisnn_pyro.analysis.figures.style import (
     color,
     grid_shape,
     long_table,
+    wrapped,
 )
 from bisnn_pyro.analysis.forecasts import top_label
 
@@ -76,7 +77,8 @@ def plot_reliability(
             top, bottom = page.axes[first], page.axes[first + columns]
             _draw_diagram(top, part, boxes[name])
             _draw_counts(bottom, part, most)
-            top.set_title(f"{name}\nECE {part.ece:.3f}, n = {int(part.count.sum())}")
+            title = wrapped(name, width / columns - 0.4)
+            top.set_title(f"{title}\nECE {part.ece:.3f}, n = {int(part.count.sum())}")
             for ax in (top, bottom):
                 ax.set_xlim(floor - 0.02, 1.02)
             top.tick_params(labelbottom=False)

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.calibration import ReliabilityBins, bin_confidences
 from bisnn_pyro.analysis.figures.canvas import canvas
-from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, SINGLE_WIDTH, Plot, color, grid_shape, long_table
+from bisnn_pyro.analysis.figures.style import (
+    DOUBLE_WIDTH,
+    SINGLE_WIDTH,
+    Plot,
+    color,
+    grid_shape,
+    long_table,
+    wrapped,
+)
 from bisnn_pyro.analysis.forecasts import top_label
 from bisnn_pyro.errors import DataError
 
@@ -56,7 +64,8 @@ def plot_reliability_seeds(
             ax = page.axes[k]
             _draw(ax, parts)
             errors = np.array([part.ece for seed, part in parts.items() if seed != "pooled"])
-            ax.set_title(f"{name}, {len(errors)} seeds\nECE {errors.min():.3f} to {errors.max():.3f}")
+            title = wrapped(f"{name}, {len(errors)} seeds", width / columns - 0.4)
+            ax.set_title(f"{title}\nECE {errors.min():.3f} to {errors.max():.3f}")
             ax.set(xlabel="confidence (top label)", xlim=(floor - 0.02, 1.02), ylim=(-0.03, 1.03))
             if k % columns == 0:
                 ax.set_ylabel("accuracy")

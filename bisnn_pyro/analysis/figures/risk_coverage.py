@@ -16,7 +16,7 @@ from bisnn_pyro.errors import DataError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Fewer points kept than this are not drawn: their risk is mostly chance.
+#: Fewer points kept than this, or than a third of all, are not drawn: their risk is mostly chance.
 LEAST_KEPT = 30
 
 
@@ -28,7 +28,8 @@ def plot_risk_coverage(
 ) -> Plot:
     """Risk against coverage, or accuracy against the share rejected, one curve a predictor.
 
-    The legend gives the area under the risk-coverage curve (AURC), lower is better.
+    The legend gives the area under the risk-coverage curve (AURC), lower is better.  Curves begin with 30
+    points kept, or a third of them where that is fewer: what is before is mostly chance.
 
     Args:
         predictors: name -> (confidence `[N]`, loss `[N]`), as :func:`~bisnn_pyro.analysis.risk_coverage`
@@ -51,7 +52,7 @@ def plot_risk_coverage(
     with canvas(ax, (1, 1), (SINGLE_WIDTH, 2.5)) as page:
         (ax,) = page.axes
         for index, (name, curve) in enumerate(curves.items()):
-            first = min(LEAST_KEPT, len(curve.risk)) - 1
+            first = max(min(LEAST_KEPT, len(curve.risk) // 3), 1) - 1
             risk = show == "risk"
             x, y = (curve.coverage, curve.risk) if risk else (curve.rejection, curve.accuracy)
             shown = slice(first, None) if risk else slice(None, first - 1 if first else None, -1)

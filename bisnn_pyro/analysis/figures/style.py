@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -31,6 +32,9 @@ MARKERS = ("o", "s", "^", "D", "v", "x")
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 PROBABILITY_MAP = "cividis"
 UNCERTAINTY_MAP = "Greys"
+
+#: Of a title in the style's 8 points, on the safe side.
+_CHARACTERS_PER_INCH = 15.0
 
 Table = dict[str, np.ndarray]
 
@@ -99,6 +103,12 @@ def grid_shape(n_panels: int, max_columns: int) -> tuple[int, int]:
         raise DataError("The figure has nothing to show; give at least one predictor.")
     rows = -(-n_panels // max_columns)
     return rows, -(-n_panels // rows)
+
+
+def wrapped(name: str, width: float) -> str:
+    """Break a title at spaces and hyphens into lines of at most so many inches, in the style's type."""
+    characters = max(int(width * _CHARACTERS_PER_INCH), 8)
+    return textwrap.fill(name, characters, break_long_words=True)
 
 
 def line_style(index: int) -> dict[str, Any]:

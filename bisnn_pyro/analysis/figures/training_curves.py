@@ -64,7 +64,7 @@ def plot_training_curves(
         for ax, (column, label) in zip(page.axes, shown.items(), strict=True):
             _draw(ax, column, tables)
             ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
             ax.set_ylabel(label)
         if len(tables) > 1:
             named = [len(ax.get_legend_handles_labels()[1]) for ax in page.axes]

@@ -58,6 +58,20 @@ class ExportedNetwork:
     weights: Mapping[str, NDArray[np.int8]]
     constants: Mapping[str, Floats]
 
+    def __repr__(self) -> str:
+        """What it is in a line a part; ``header`` has the rest."""
+        about = self.header
+        units = [f"{about['n_inputs']} inputs", *(str(layer["n_units"]) for layer in about["layers"])]
+        signs = sum(w.size for w in self.weights.values())
+        origin = [
+            f"{key} {about[key]}" for key in ("experiment", "method", "seed", "network") if key in about
+        ]
+        return (
+            f"ExportedNetwork({', '.join(origin)})\n"
+            f"  network: {' -> '.join(units)}, {about['neuron']['kind']} neurons\n"
+            f"  weights: {signs:,} signs, {self.n_bytes:,} bytes with constants"
+        )
+
     @property
     def n_bytes(self) -> int:
         """Bytes of the payload: packed weights and constants."""

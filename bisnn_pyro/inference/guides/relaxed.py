@@ -15,7 +15,7 @@ from bisnn_pyro.inference.guides.base import SynapticGuide
 
 
 class AutoRelaxedSign(SynapticGuide):
-    r"""Mean-field Bernoulli posterior with natural parameters as its own (arXiv 2012.08300, section III).
+    r"""Mean-field Bernoulli posterior with natural parameters as its own (BiSNN, arXiv 2012.08300).
 
     In ``train()`` a draw is :math:`\tanh((\lambda+\delta)/\tau)`, or its sign with the same derivative
     if ``hard``; in ``eval()`` it is +-1.

@@ -2,7 +2,7 @@ r"""Synaptic and refractory traces: causal linear filters over time.
 
 .. math:: P_t = a P_{t-1} + Q_{t-1}, \quad Q_t = b Q_{t-1} + s_t, \quad R_t = c R_{t-1} + s_{t-1}
 
-(arXiv 2012.08300, eq. 2-4).  The synaptic trace is divided by its response to a constant input, so it
+(BiSNN, arXiv 2012.08300).  The synaptic trace is divided by its response to a constant input, so it
 stays in [0, 1] whatever the time constants; the paper's own trace reaches 68 with its constants.
 """
 

@@ -22,7 +22,7 @@ class SpikeTrainDistribution(TorchDistribution):
 
     :math:`u_t = I_t - \rho R_t` where R is the refractory trace of the train itself, so that
     :math:`\log p(s)=\sum_{t,i}\log\mathrm{Bern}(s_{i,t}\mid\sigma(u_{i,t}/\Delta))`
-    (arXiv 2012.08300, eq. 5).  Scoring clamps the neurons and takes all steps at once; sampling runs
+    (BiSNN, arXiv 2012.08300).  Scoring clamps the neurons and takes all steps at once; sampling runs
     free, one step after the other.
 
     Args:

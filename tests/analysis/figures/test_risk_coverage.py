@@ -30,10 +30,10 @@ def test_drawn_from_thirty_points_on():
 
 
 @pytest.mark.parametrize("show", ["risk", "accuracy"])
-@pytest.mark.parametrize("n", [1, 2, 30])
-def test_few_points_show_the_last_at_least(show, n):
+@pytest.mark.parametrize(("n", "drawn"), [(1, 1), (2, 2), (20, 15), (59, 41), (90, 61), (100, 71)])
+def test_two_thirds_of_a_short_curve_are_drawn(show, n, drawn):
     plot = plot_risk_coverage({"a": (np.arange(n), np.zeros(n))}, show=show)
-    assert len(plot.ax.lines[0].get_xdata()) == 1
+    assert len(plot.ax.lines[0].get_xdata()) == drawn
 
 
 def test_wrong_input_is_named():
