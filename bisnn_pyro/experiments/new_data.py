@@ -33,7 +33,7 @@ def evaluate_data(
     Args:
         path: a run folder.
         data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
-            :func:`~bisnn_pyro.data.points.load_points`.
+            ``bisnn_pyro.data.points.load_points``.
         out: file for the table, .csv, .md or .tex.
 
     Returns:

@@ -22,7 +22,7 @@ def layer_posteriors(
 
     Args:
         fitted: the posterior, of binary synapses.
-        threshold: below which |tanh(lambda)| counts as undecided.
+        threshold: below which ``|tanh(lambda)|`` counts as undecided.
         edges: of the histogram; see :func:`bisnn_pyro.analysis.summarise_posterior`.
 
     Raises:

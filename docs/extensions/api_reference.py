@@ -23,11 +23,38 @@ PACKAGES = {
 }
 #: Returned by the short path, and so public although no package lists them.
 RETURNED = ("bisnn_pyro.experiments.run.RunResult", "bisnn_pyro.experiments.fitted.FittedRun")
+#: Functions on finished runs, what they return and what they write; each stands in a module of its own.
+FINISHED_RUNS = (
+    "compare.compare",
+    "compare.Comparison",
+    "elpd.compare_elpd",
+    "elpd.compare_loo",
+    "posterior.layer_posteriors",
+    "posterior.posterior_table",
+    "spike_checks.spike_checks",
+    "study.Study",
+    "shift.shift_study",
+    "shifted.with_stuck_synapses",
+    "outside.outside_study",
+    "outside_inputs.outside",
+    "outside_inputs.Outside",
+    "selective.selective_study",
+    "sweep.sweep_study",
+    "energy.energy",
+    "new_data.evaluate_data",
+    "export.writing.export",
+    "export.network.ExportedNetwork",
+    "report.writing.report",
+)
 
 #: A module without its names, which have entries of their own.
 BARE = ("   :no-members:", "   :no-index:", "")
 #: What these classes hold is their bases', which have no entries.
-INHERITING = ("bisnn_pyro.testing.GuideContract",)
+INHERITING = (
+    "bisnn_pyro.models.EscapeNeuron",
+    "bisnn_pyro.models.ThresholdNeuron",
+    "bisnn_pyro.testing.GuideContract",
+)
 ABBREVIATIONS = ("corp", "ece", "elpd", "roc")
 FIGURES = "bisnn_pyro.analysis.figures"
 
@@ -36,6 +63,7 @@ def write_api_pages(folder: Path) -> None:
     """Write the page of every package, ``<package>.rst``."""
     for package, title in PACKAGES.items():
         (folder / f"{package}.rst").write_text("\n".join(_page(package, title)), encoding="utf-8")
+    (folder / "bisnn_pyro.experiments.rst").write_text("\n".join(_finished_runs()), encoding="utf-8")
 
 
 def _page(package: str, title: str) -> list[str]:
@@ -53,6 +81,15 @@ def _page(package: str, title: str) -> list[str]:
     if package == "bisnn_pyro":
         for name in RETURNED:
             lines += _entry(name, getattr(import_module(name.rpartition(".")[0]), name.rpartition(".")[2]))
+    return lines
+
+
+def _finished_runs() -> list[str]:
+    title = "Finished runs"
+    lines = [title, "=" * len(title), ""]
+    for name in FINISHED_RUNS:
+        module, _, attribute = f"bisnn_pyro.experiments.{name}".rpartition(".")
+        lines += _entry(f"{module}.{attribute}", getattr(import_module(module), attribute))
     return lines
 
 
