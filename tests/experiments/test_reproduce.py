@@ -51,7 +51,14 @@ def tiny_plan(tmp_path_factory):
     def stages(_settings):
         return [
             Stage("moons", "a map", "as trained", (moons,), simple),
-            Stage("sizes", "two sizes", "as trained", (fewer, moons), (Output("tables"), Output("sizes"))),
+            Stage(
+                "sizes",
+                "two sizes",
+                "scarce",
+                (fewer, moons),
+                (Output("tables"), Output("sizes")),
+                beside=("moons",),
+            ),
             Stage(
                 "far", "noise", "far", (moons,), (Output("shift", ("noise",)), Output("outside", ("noise",)))
             ),
@@ -336,6 +343,14 @@ def _recordings(folder, classes):
         for label in range(classes):
             (folder / part / str(label)).mkdir(parents=True)
             (folder / part / str(label) / "00001.bin").write_bytes(b"\0" * 5)
+
+
+def test_what_stands_beside_is_no_part_of_the_answer(made):
+    records = {
+        name: json.loads((made[0] / "stages" / f"{name}.json").read_text()) for name in ("moons", "sizes")
+    }
+    conditions = {name: {row["condition"] for row in own["contrasts"]} for name, own in records.items()}
+    assert conditions == {"moons": {"moons"}, "sizes": {"moons-12"}}
 
 
 def test_records_are_json_that_anybody_reads(made):

@@ -86,6 +86,7 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
             SCARCELY,
             (*scarce, digits),
             (Output("tables"), Output("sizes")),
+            beside=("digits",),
         ),
         *_open_questions("digits", digits, ()),
         *_open_questions("mnist", mnist, ("mnist",)),

@@ -68,6 +68,7 @@ class Stage:
         outputs: what is made of them.
         needs: published data sets without which there is nothing to run.
         prefix: what its tables and figures begin with.
+        beside: experiments that stand beside for comparison, and are no part of the answer.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Stage:
     outputs: tuple[Output, ...]
     needs: tuple[str, ...] = ()
     prefix: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
