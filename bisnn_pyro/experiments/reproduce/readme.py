@@ -67,9 +67,14 @@ def write_readme(
 
 def command(out: Path, name: str, settings: Settings) -> str:
     """Return the command that makes this reproduction."""
-    parts = ["bisnn reproduce", name, f"--out {out}", f"--seeds {numbers(settings.seeds).replace(', ', ',')}"]
+    parts = [
+        "bisnn reproduce",
+        name,
+        f"--out {shlex.quote(str(out))}",
+        f"--seeds {numbers(settings.seeds).replace(', ', ',')}",
+    ]
     parts += ["--quick"] if settings.quick else []
-    parts += [f"--data-dir {settings.data_dir}"] if settings.data_dir is not None else []
+    parts += [f"--data-dir {shlex.quote(str(settings.data_dir))}"] if settings.data_dir is not None else []
     return " ".join(parts)
 
 
