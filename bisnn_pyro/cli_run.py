@@ -99,6 +99,8 @@ def _print_summary(summary: Summary) -> None:
     for std, table in summary.noise_tables.items():
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     typer.echo(f"\ntables and figures: {summary.path}")
+    if summary.early is not None:
+        typer.echo(f"  {summary.early} (scores over elapsed time)")
     for figure in summary.figures:
         typer.echo(f"  {figure}")
 
