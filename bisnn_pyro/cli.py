@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that ``bisnn --help`` and ``bisnn l
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Annotated, NoReturn
 
@@ -89,10 +90,11 @@ def main() -> NoReturn:
     ``BISNN_DEBUG=1`` lets the traceback through.
     """
     sys.path.insert(0, "")  # a user's own "package.module:Class" stands in the working directory
+    typed = shlex.join(["bisnn", *sys.argv[1:]])  # runs record it
     if os.environ.get("BISNN_DEBUG"):
-        app()
+        app(obj=typed)
     try:
-        app()
+        app(obj=typed)
     except InputError as error:
         _fail(str(error), 2)
     except BisnnError as error:

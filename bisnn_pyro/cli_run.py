@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     source: Source,
     method: Methods = None,
     overrides: Overrides = None,
@@ -57,6 +58,7 @@ def run(
         jobs=jobs,
         progress=not quiet and sys.stderr.isatty(),
         report=_report_run,
+        command=context.obj,
     )
     if result.summary is not None:
         _print_summary(result.summary)

@@ -1,9 +1,12 @@
 """A tiny experiment: every step of a real one in a second or two."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bisnn_pyro.cli import main
 from bisnn_pyro.experiments.batch import plan
 
 TINY = """
@@ -55,3 +58,28 @@ def source(tmp_path: Path) -> str:
 def config(source):
     """The tiny experiment's Bayes config, without figures."""
     return plan(source, ["bayes"], overrides=["analysis.figures=false"])[0]
+
+
+@pytest.fixture
+def bisnn(monkeypatch, capsys):
+    """The command line from a user's words to its status and output, without a process of its own.
+
+    A process takes seconds to import; those that need one (signals, what is imported when) are in test_cli.
+    """
+
+    def call(*arguments, cwd=None, **variables):
+        words = ["bisnn", *map(str, arguments)]
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", words)
+            patch.setattr(sys, "path", [*sys.path])
+            patch.delenv("BISNN_DATA", raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, str(value))
+            if cwd is not None:
+                patch.chdir(cwd)
+            with pytest.raises(SystemExit) as stopped:
+                main()
+        return subprocess.CompletedProcess(words, stopped.value.code, *capsys.readouterr())
+
+    return call

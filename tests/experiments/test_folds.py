@@ -1,8 +1,6 @@
 """`--folds K`: a run a fold, resumable, and tables whose intervals are over folds."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -157,11 +155,10 @@ def test_figures_side_by_side_pool_the_folds_or_name_the_one(source, settings, t
         assert [line[column] for line in last] == [line[column] for line in table]
 
 
-def test_the_command_line(source, words, tmp_path):
+def test_the_command_line(source, words, bisnn, tmp_path):
     flags = [flag for key in (*SMALL, "data.name=mat") for flag in ("--set", key)]
-    command = [sys.executable, "-m", "bisnn_pyro", "run", source, *flags, "--out", str(tmp_path / "out")]
-    both = ["-m", "bayes", "-m", "straight-through", "--data-dir", str(words.parent), "--folds", "2"]
-    done = subprocess.run([*command, *both], capture_output=True, text=True, timeout=300)
+    both = ["-m", "bayes", "-m", "straight-through", "--data-dir", words.parent, "--folds", "2"]
+    done = bisnn("run", source, *flags, *both, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     for text in ("0-1 of 2", "over n folds", "paired by fold", "bayes-fold1-seed0"):
         assert text in done.stdout

@@ -44,6 +44,7 @@ def test_the_folder_holds_what_was_promised(config, tmp_path):
     for scores in metrics["predictors"].values():
         assert set(scores) == {"accuracy", "nll", "brier", "ece", "ece_mass", "mce"}
     assert set(metrics["noise"]) == {"0.1"}
+    assert json.loads((result.path / "environment.json").read_text())["command"] is None
     history = History.read_csv(result.path / "history.csv")
     assert history.column("epoch") == [1.0, 2.0, 3.0]
     assert {"loss", "kl", "temperature", "val_nll", "val_accuracy"} <= set(history.columns)
