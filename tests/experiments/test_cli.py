@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.interrupting import interrupt_after
+
 
 def process(*arguments):
     command = [sys.executable, "-m", "bisnn_pyro", *map(str, arguments)]
@@ -46,14 +48,15 @@ def test_show_prints_a_preset_that_runs_as_a_file(bisnn, tmp_path):
 
 def test_a_run_its_table_and_its_evaluation(source, bisnn, tmp_path):
     out = tmp_path / "out"
-    done = process("run", source, "--out", out, "--seeds", "0-1", "--set", "analysis.figures=false")
+    flags = ["-m", "bayes", "-m", "straight-through", "--seeds", "0-1", "--set", "analysis.figures=false"]
+    done = process("run", source, "--out", out, *flags)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     for word in ("bayes", "committee", "straight-through", "accuracy", "nll", "brier", "ece", "±"):
         assert word in done.stdout
     assert "with input noise of standard deviation 0.1" in done.stdout
     recorded = json.loads((out / "bayes-seed1" / "environment.json").read_text())["command"]
-    assert recorded == f"bisnn run {source} --out {out} --seeds 0-1 --set analysis.figures=false"
+    assert recorded == f"bisnn run {source} --out {out} {' '.join(flags)}"
     again = bisnn("run", source, "--out", out)
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
@@ -95,29 +98,41 @@ def test_a_diverging_run_exits_with_1_and_leaves_nothing(source, bisnn, tmp_path
     assert not (tmp_path / "out" / "full-precision-seed0").exists()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_leaves_valid_folders_and_exits_with_130(source, bisnn, tmp_path, jobs):
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "bisnn_pyro", "run", source, "--out", str(out), "--jobs", str(jobs)]
-    flags = ["--set", "train.epochs=100000", "--set", "train.checkpoint_every=1"]
-    running = subprocess.Popen(
-        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    wanted = [out / f"{m}-seed0" / "checkpoint" / "state.pt" for m in ("bayes", "straight-through")[:jobs]]
-    give_up = time.monotonic() + 120
-    while not all(p.exists() for p in wanted) and running.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.1)
-    os.kill(running.pid, signal.SIGINT)
-    stdout, stderr = running.communicate(timeout=120)
-    assert running.returncode == 130, (stdout, stderr)
+def check_interrupted(status, stderr, folders, bisnn):
+    assert status == 130, stderr
     assert "--resume" in stderr
     assert "Traceback" not in stderr
-    for path in wanted:
-        folder = path.parents[1]
+    for folder in folders:
         assert (folder / "posterior.safetensors").exists()
         assert (folder / "history.csv").exists()
         assert not (folder / "metrics.json").exists()
         assert bisnn("evaluate", folder).returncode == 0
+
+
+def test_ctrl_c_leaves_a_valid_folder_and_exits_with_130(source, bisnn, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        done = bisnn("run", source, "--out", out, "--set", "train.checkpoint_every=1")
+    assert [path.name for path in out.iterdir()] == ["bayes-seed0"]  # the other methods are not begun
+    check_interrupted(done.returncode, done.stderr, [out / "bayes-seed0"], bisnn)
+
+
+def test_ctrl_c_is_passed_on_to_the_jobs(source, bisnn, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "bisnn_pyro", "run", source, "--out", str(out), "--jobs", "2"]
+    flags = ["--set", "train.epochs=100000", "--set", "train.checkpoint_every=1"]
+    running = subprocess.Popen(
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    folders = [out / f"{method}-seed0" for method in ("bayes", "straight-through")]
+    wanted = [folder / "checkpoint" / "state.pt" for folder in folders]
+    give_up = time.monotonic() + 120
+    while not all(p.exists() for p in wanted) and running.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.1)
+    os.kill(running.pid, signal.SIGINT)
+    _, stderr = running.communicate(timeout=120)
+    check_interrupted(running.returncode, stderr, folders, bisnn)
 
 
 def test_tune_saves_all_trials_and_a_config_that_runs(source, bisnn, tmp_path):

@@ -16,29 +16,11 @@ from bisnn_pyro.experiments.compare import compare
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictions import read_predictions
 
-from .conftest import TINY
 from .numbers import read_rows
 
 METHODS = ("bayes", "straight-through")
 PREDICTORS = [("bayes", "committee"), ("bayes", "mode"), ("bayes", "mean"), ("straight-through", "mode")]
 LINES = [(method, predictor + end) for method, predictor in PREDICTORS for end in ("", "-scaled")]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Two methods, two seeds, with temperatures; read only."""
-    folder = tmp_path_factory.mktemp("compare")
-    source = folder / "tiny.toml"
-    source.write_text(TINY)
-    changes = ["analysis.figures=false", "analysis.noise=[]", "analysis.temperature_scaling=true"]
-    run_experiment(plan(str(source), METHODS, [0, 1], changes), folder / "runs")
-    return folder / "runs"
-
-
-@pytest.fixture
-def runs(finished, tmp_path):
-    """A copy to spoil."""
-    return shutil.copytree(finished, tmp_path / "runs")
 
 
 def change_config(folder, **tables):

@@ -11,16 +11,11 @@ from bisnn_pyro.experiments.reopen import reopen
 from bisnn_pyro.experiments.run import run
 from bisnn_pyro.experiments.selective import selective_study
 
-from .study_runs import QUIET, contents, digits_run, moons_runs, read_csv
+from .study_runs import QUIET, contents, moons_runs, read_csv
 
 
-@pytest.fixture(scope="module")
-def moons(tmp_path_factory):
-    return moons_runs(tmp_path_factory.mktemp("moons"), ["bayes", "straight-through"], (0, 1))
-
-
-def test_scores_by_hand(tmp_path):
-    path = digits_run(tmp_path)
+def test_scores_by_hand(digits):
+    path = digits
     before = contents(path)
     rows = selective_study([path], level=0.8).rows
     fitted, task = reopen(path)
