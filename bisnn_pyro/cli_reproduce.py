@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bisnn_pyro.cli_options import INTERRUPTED, Jobs
+
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.config import Config
     from bisnn_pyro.experiments.run import RunResult
 
 QUICK_SEEDS = "0-1"
-INTERRUPTED = 130
 
 
 def reproduce(
@@ -29,7 +30,7 @@ def reproduce(
         Path | None,
         typer.Option("--data-dir", help="Folder with one folder a data set.", show_default=False),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each in a process on one thread.")] = 1,
+    jobs: Jobs = 1,
     seeds: Annotated[
         str | None, typer.Option(help="Training seeds: 0-4, or 0-1 with --quick.", show_default=False)
     ] = None,

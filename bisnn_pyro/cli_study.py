@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bisnn_pyro.cli_options import DataDir, Resamples, Runs
 from bisnn_pyro.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,12 +17,7 @@ study_app = typer.Typer(
     name="study", help="Look at what finished runs do with their uncertainty.", no_args_is_help=True
 )
 
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that hold them.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for tables and figures.", show_default=False)]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Folder of the data set's files: data.path.", show_default=False),
-]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of whatever is drawn at random.")]
 
 
@@ -57,7 +53,7 @@ def outside(
     ],
     out: Out = None,
     seed: Seed = 0,
-    n_resamples: Annotated[int, typer.Option("--n-boot", min=1, help="Bootstrap resamples.")] = 1000,
+    n_resamples: Resamples = 1000,
     data_dir: DataDir = None,
 ) -> None:
     """Score how well finished runs tell their test points from inputs of another kind."""

@@ -80,6 +80,7 @@ def run_experiment(
     jobs: int = 1,
     progress: bool = False,
     report: Callable[[Config, RunResult], None] | None = None,
+    command: str | None = None,
 ) -> BatchResult:
     """Run several configs into one folder and summarise them.
 
@@ -91,6 +92,7 @@ def run_experiment(
         jobs: processes; with more than one, each runs on one thread.
         progress: show progress bars (with one job).
         report: called after each run.
+        command: the command line that started this, for the runs' record.
 
     Raises:
         InputError: before anything is written, if a config or a folder cannot be used.
@@ -107,6 +109,7 @@ def run_experiment(
         resume=resume,
         progress=progress and jobs <= 1,
         n_threads=1 if jobs > 1 else None,
+        command=command,
     )
     runs: list[RunResult] = []
     failures: list[tuple[Config, BisnnError]] = []

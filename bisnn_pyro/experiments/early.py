@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,6 @@ from bisnn_pyro.analysis import (
     save_figure,
     scale_temperature,
 )
-from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.data import Task, task_settings
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.config import Config
@@ -122,27 +119,3 @@ def write_early_decisions(
             save_figure(plot.figure, folder.figures, name, plot.table)
         else:
             save_columns(folder.figures / f"{name}.csv", plot.table)
-
-
-def early_plots(folders: Mapping[str, RunFolder]) -> dict[str, Plot]:
-    """Return the figures that put methods side by side, each by its first predictor; none without the files.
-
-    Args:
-        folders: method -> its finished run.
-    """
-    plots = {}
-    for name, draw in ((SCORES, plot_early_decisions), (STOPPING, plot_early_stopping)):
-        paths = {method: folder.figures / f"{name}.csv" for method, folder in folders.items()}
-        if all(path.is_file() for path in paths.values()):
-            plots[name] = draw(dict(_first_curves(method, path) for method, path in paths.items()))
-    return plots
-
-
-def _first_curves(method: str, path: Path) -> tuple[str, dict[str, np.ndarray]]:
-    """Read the columns of the first predictor back, rather than predict once more."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    predictor = rows[0]["predictor"]
-    own = [row for row in rows if row["predictor"] == predictor]
-    columns = {name: np.array([float(row[name]) for row in own]) for name in own[0] if name != "predictor"}
-    return (method if predictor == "mode" else f"{method} ({predictor})"), columns

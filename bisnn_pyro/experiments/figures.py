@@ -19,7 +19,8 @@ from bisnn_pyro.analysis import (
 )
 from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.data import Task, curve_grid
-from bisnn_pyro.experiments.early import early_plots
+from bisnn_pyro.experiments.early import STOPPING
+from bisnn_pyro.experiments.early_summary import stopping_plot
 from bisnn_pyro.experiments.evaluate import Evaluation
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.folder import RunFolder
@@ -49,7 +50,7 @@ def draw_summary_figures(out: Path, runs: Mapping[str, Sequence[RunFolder]], tas
     """Draw the figures that put methods side by side, a seed each.
 
     In a cross-validation the reliability is that of all folds' test points together; what belongs to one
-    network (its training, its map, its early decisions) is that of the first fold, and says so.
+    network (its training, its map, when it stops early) is that of the first fold, and says so.
 
     Args:
         out: where they go.
@@ -64,8 +65,9 @@ def draw_summary_figures(out: Path, runs: Mapping[str, Sequence[RunFolder]], tas
     save("training", plot_training_curves(histories))
     if task.kind == "classification":
         save("reliability", plot_reliability(dict(map(_pooled, runs, runs.values())), config.analysis.bins))
-    for name, plot in early_plots(first).items():
-        save(name, plot)
+    stopping = stopping_plot(first)
+    if stopping is not None:
+        save(STOPPING, stopping)
     if has_map(task):
         panels: dict[str, np.ndarray] = {}
         for folder in first.values():

@@ -184,8 +184,8 @@ class RunFolder:
             raise RunFolderError(f"cannot read {self.path / name}: {error}") from error
 
 
-def environment(threads: int) -> dict[str, Any]:
-    """Return what else a run's bits depend on: versions, machine, threads."""
+def environment(threads: int, command: str | None = None) -> dict[str, Any]:
+    """Return the command that started a run, and what else its bits depend on: versions, machine, threads."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -193,6 +193,7 @@ def environment(threads: int) -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "unknown"
     return {
+        "command": command,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),

@@ -71,6 +71,7 @@ def run(
     resume: bool = False,
     progress: bool = False,
     n_threads: int | None = None,
+    command: str | None = None,
 ) -> RunResult:
     """Run one experiment with one method into ``<out>/<method>-seed<k>``.
 
@@ -81,6 +82,7 @@ def run(
         resume: go on where an interrupted run stopped, bit for bit.
         progress: show a progress bar.
         n_threads: threads to run on, where the config does not say (``train.threads``).
+        command: the command line that started this, for the record.
 
     Raises:
         InputError: if the config, the data or the folder cannot be used; the folder is as it was then.
@@ -96,7 +98,7 @@ def run(
         try:
             checkpoint = _load_checkpoint(folder, fitted) if resumed else None
             folder.write_config(config)
-            folder.write_json("environment.json", environment(torch.get_num_threads()))
+            folder.write_json("environment.json", environment(torch.get_num_threads(), command))
             # Before training: a run that is killed must not go on with other data.
             folder.write_json("preprocessing.json", fitted.preprocessing.to_dict())
             result = fit(fitted, task, folder, checkpoint, progress=progress)

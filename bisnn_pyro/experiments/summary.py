@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from bisnn_pyro.analysis import (
 )
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.early_summary import read_early_scores, write_early_summary
 from bisnn_pyro.experiments.figures import draw_summary_figures
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.folds import n_folds_of
@@ -40,6 +41,7 @@ class Summary:
             the same test points); empty for a single seed or method.
         noise_tables: the same on noisy inputs, by the noise's standard deviation.
         figures: where the figures are.
+        early: where scores over elapsed time are, averaged as in the table; None without early decisions.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Summary:
     differences: str
     noise_tables: dict[str, str]
     figures: tuple[Path, ...]
+    early: Path | None
 
 
 def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
@@ -63,7 +66,7 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
     records = [folder.read_json("metrics.json") for folder in folders]
     configs = [folder.read_config() for folder in folders]
     over = "seed" if configs[0].fold is None else "fold"
-    rows = _rows(configs, [record["predictors"] for record in records])
+    rows = _rows(configs, [record["predictors"].items() for record in records])
     metrics = [m for m in (REGRESSION if "rmse" in rows[0] else CLASSIFICATION) if m in rows[0]]
     for suffix in ("csv", "md", "tex"):
         write_table(rows, path / f"table.{suffix}", metrics)
@@ -72,26 +75,31 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
         write_table(paired, path / "differences.csv", metrics)
     noise_tables = {}
     for std in records[0].get("noise", {}):
-        noisy = _rows(configs, [record.get("noise", {}).get(std) for record in records])
+        noisy = _rows(configs, [record.get("noise", {}).get(std, {}).items() for record in records])
         write_table(noisy, path / f"table-noise-{std}.csv", metrics)
         noise_tables[std] = results_table(noisy, metrics)
+    early_rows = _rows(configs, [read_early_scores(folder) for folder in folders])
+    early = write_early_summary(path, early_rows, figures=configs[0].analysis.figures)
     _stack(path, folders, configs)
     if configs[0].analysis.figures:
         draw_summary_figures(path, _of_one_seed(folders, configs), build_task(configs[0]))
     figures = tuple(sorted(path.glob("*.png")))
     differences = results_table(paired, metrics) if paired else ""
     intervals = len({row[over] for row in rows}) > 1
-    return Summary(path, results_table(rows, metrics), over, intervals, differences, noise_tables, figures)
+    table = results_table(rows, metrics)
+    return Summary(path, table, over, intervals, differences, noise_tables, figures, early)
 
 
-def _rows(configs: Sequence[Config], found: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+def _rows(
+    configs: Sequence[Config], found: Sequence[Iterable[tuple[str, Mapping[str, Any]]]]
+) -> list[dict[str, Any]]:
     """Return a row a run and predictor, or, in a cross-validation, a row a method, predictor and fold."""
     rows = []
     for config, predictors in zip(configs, found, strict=True):
         run = {"seed": config.seed}
         if config.fold is not None:
             run |= {"fold": config.fold, "n_folds": n_folds_of(config)}
-        for name, scores in (predictors or {}).items():
+        for name, scores in predictors:
             rows.append({"method": config.method, "predictor": name, **run, **scores})
     return rows if configs[0].fold is None else average_seeds(rows)
 

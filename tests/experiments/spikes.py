@@ -43,9 +43,9 @@ def write_spikes(path, seed=0):
     np.savez(path, **arrays)
 
 
-def spikes_configs(tmp_path, methods=("bayes",), overrides=()):
+def spikes_configs(tmp_path, methods=("bayes",), overrides=(), seeds=(None,)):
     """Write data and config, and return the resolved configs."""
     write_spikes(tmp_path / "spikes.npz")
     source = tmp_path / "spikes.toml"
     source.write_text(TOML.format(path=tmp_path / "spikes.npz"))
-    return plan(str(source), list(methods), overrides=list(overrides))
+    return plan(str(source), list(methods), seeds, list(overrides))

@@ -8,8 +8,8 @@ import numpy as np
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import run
 
-from .conftest import TINY
 from .spikes import spikes_configs
+from .tiny import TINY
 
 QUIET = ["analysis.figures=false", "train.epochs=1"]
 

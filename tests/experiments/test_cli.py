@@ -1,4 +1,4 @@
-"""The command line as a process: what it prints, and the status it exits with."""
+"""The command line: what it prints, the status it exits with, and what takes a process to see."""
 
 import json
 import os
@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.interrupting import interrupt_after
 
-def bisnn(*arguments, cwd=None, **kwargs):
+
+def process(*arguments):
     command = [sys.executable, "-m", "bisnn_pyro", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_help_list_and_show_need_no_torch():
@@ -27,15 +29,16 @@ def test_help_list_and_show_need_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "two-moons-scarce" in done.stdout
-    assert "run" in bisnn("--help").stdout
+    assert "run" in process("--help").stdout
 
 
-def test_show_prints_a_preset_that_runs_as_a_file(tmp_path):
+def test_show_prints_a_preset_that_runs_as_a_file(bisnn, tmp_path):
     shown = bisnn("show", "two-moons")
     path = tmp_path / "mine.toml"
     path.write_text(shown.stdout)
     tiny = ["data.n_train=20", "data.n_test=20", "encoder.n_steps=12", "network.hidden=[8]", "train.epochs=1"]
-    flags = [flag for key in [*tiny, "network.burn_in=2", "analysis.resolution=4"] for flag in ("--set", key)]
+    tiny += ["network.burn_in=2", "analysis.figures=false", "data.n_val=20"]
+    flags = [flag for key in tiny for flag in ("--set", key)]
     done = bisnn("run", path, "-m", "bayes", "--out", tmp_path / "out", *flags)
     assert done.returncode == 0, done.stderr
     assert "committee" in done.stdout
@@ -43,14 +46,17 @@ def test_show_prints_a_preset_that_runs_as_a_file(tmp_path):
     assert metrics["experiment"] == "two-moons"
 
 
-def test_a_run_its_table_and_its_evaluation(source, tmp_path):
+def test_a_run_its_table_and_its_evaluation(source, bisnn, tmp_path):
     out = tmp_path / "out"
-    done = bisnn("run", source, "--out", out, "--seeds", "0-1", "--set", "analysis.figures=false")
+    flags = ["-m", "bayes", "-m", "straight-through", "--seeds", "0-1", "--set", "analysis.figures=false"]
+    done = process("run", source, "--out", out, *flags)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     for word in ("bayes", "committee", "straight-through", "accuracy", "nll", "brier", "ece", "±"):
         assert word in done.stdout
     assert "with input noise of standard deviation 0.1" in done.stdout
+    recorded = json.loads((out / "bayes-seed1" / "environment.json").read_text())["command"]
+    assert recorded == f"bisnn run {source} --out {out} {' '.join(flags)}"
     again = bisnn("run", source, "--out", out)
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
@@ -75,7 +81,7 @@ def test_a_run_its_table_and_its_evaluation(source, tmp_path):
         (["fly"], "No such command"),
     ],
 )
-def test_bad_input_exits_with_2_and_a_message(arguments, words, tmp_path):
+def test_bad_input_exits_with_2_and_a_message(arguments, words, bisnn, tmp_path):
     done = bisnn(*arguments, cwd=tmp_path)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert words in done.stderr
@@ -83,7 +89,7 @@ def test_bad_input_exits_with_2_and_a_message(arguments, words, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_diverging_run_exits_with_1_and_leaves_nothing(source, tmp_path):
+def test_a_diverging_run_exits_with_1_and_leaves_nothing(source, bisnn, tmp_path):
     flags = ["--set", "rule.name=sgd", "--set", "rule.lr=1e38"]
     done = bisnn("run", source, "-m", "full-precision", "--out", tmp_path / "out", *flags)
     assert done.returncode == 1, (done.stdout, done.stderr)
@@ -92,32 +98,44 @@ def test_a_diverging_run_exits_with_1_and_leaves_nothing(source, tmp_path):
     assert not (tmp_path / "out" / "full-precision-seed0").exists()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_leaves_valid_folders_and_exits_with_130(source, tmp_path, jobs):
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "bisnn_pyro", "run", source, "--out", str(out), "--jobs", str(jobs)]
-    flags = ["--set", "train.epochs=100000", "--set", "train.checkpoint_every=1"]
-    process = subprocess.Popen(
-        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    wanted = [out / f"{m}-seed0" / "checkpoint" / "state.pt" for m in ("bayes", "straight-through")[:jobs]]
-    give_up = time.monotonic() + 120
-    while not all(p.exists() for p in wanted) and process.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130, (stdout, stderr)
+def check_interrupted(status, stderr, folders, bisnn):
+    assert status == 130, stderr
     assert "--resume" in stderr
     assert "Traceback" not in stderr
-    for path in wanted:
-        folder = path.parents[1]
+    for folder in folders:
         assert (folder / "posterior.safetensors").exists()
         assert (folder / "history.csv").exists()
         assert not (folder / "metrics.json").exists()
         assert bisnn("evaluate", folder).returncode == 0
 
 
-def test_tune_saves_all_trials_and_a_config_that_runs(source, tmp_path):
+def test_ctrl_c_leaves_a_valid_folder_and_exits_with_130(source, bisnn, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        done = bisnn("run", source, "--out", out, "--set", "train.checkpoint_every=1")
+    assert [path.name for path in out.iterdir()] == ["bayes-seed0"]  # the other methods are not begun
+    check_interrupted(done.returncode, done.stderr, [out / "bayes-seed0"], bisnn)
+
+
+def test_ctrl_c_is_passed_on_to_the_jobs(source, bisnn, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "bisnn_pyro", "run", source, "--out", str(out), "--jobs", "2"]
+    flags = ["--set", "train.epochs=100000", "--set", "train.checkpoint_every=1"]
+    running = subprocess.Popen(
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    folders = [out / f"{method}-seed0" for method in ("bayes", "straight-through")]
+    wanted = [folder / "checkpoint" / "state.pt" for folder in folders]
+    give_up = time.monotonic() + 120
+    while not all(p.exists() for p in wanted) and running.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.1)
+    os.kill(running.pid, signal.SIGINT)
+    _, stderr = running.communicate(timeout=120)
+    check_interrupted(running.returncode, stderr, folders, bisnn)
+
+
+def test_tune_saves_all_trials_and_a_config_that_runs(source, bisnn, tmp_path):
     out = tmp_path / "tune"
     done = bisnn("tune", source, "--trials", "2", "--out", out, "-m", "bayes", "-m", "straight-through")
     assert done.returncode == 0, done.stderr
@@ -131,7 +149,7 @@ def test_tune_saves_all_trials_and_a_config_that_runs(source, tmp_path):
     assert config.rule.lr == float(best[2])
 
 
-def test_a_folder_that_cannot_be_written(source, tmp_path):
+def test_a_folder_that_cannot_be_written(source, bisnn, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     done = bisnn("run", source, "--out", Path(blocked) / "out")

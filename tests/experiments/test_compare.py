@@ -1,10 +1,7 @@
 """`bisnn compare`: its numbers recomputed from the run folders, its files, and what it refuses."""
 
-import csv
 import json
 import shutil
-import subprocess
-import sys
 import tomllib
 
 import numpy as np
@@ -19,28 +16,11 @@ from bisnn_pyro.experiments.compare import compare
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictions import read_predictions
 
-from .conftest import TINY
+from .numbers import read_rows
 
 METHODS = ("bayes", "straight-through")
 PREDICTORS = [("bayes", "committee"), ("bayes", "mode"), ("bayes", "mean"), ("straight-through", "mode")]
 LINES = [(method, predictor + end) for method, predictor in PREDICTORS for end in ("", "-scaled")]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Two methods, two seeds, with temperatures; read only."""
-    folder = tmp_path_factory.mktemp("compare")
-    source = folder / "tiny.toml"
-    source.write_text(TINY)
-    changes = ["analysis.figures=false", "analysis.noise=[]", "analysis.temperature_scaling=true"]
-    run_experiment(plan(str(source), METHODS, [0, 1], changes), folder / "runs")
-    return folder / "runs"
-
-
-@pytest.fixture
-def runs(finished, tmp_path):
-    """A copy to spoil."""
-    return shutil.copytree(finished, tmp_path / "runs")
 
 
 def change_config(folder, **tables):
@@ -57,22 +37,12 @@ def change_predictions(folder, **changes):
     np.savez(folder / "predictions.npz", **arrays)
 
 
-def bisnn_compare(*arguments):
-    command = [sys.executable, "-m", "bisnn_pyro", "compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-
-def read_csv(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_the_command_writes_scores_over_seeds(finished, tmp_path):
+def test_the_command_writes_scores_over_seeds(finished, bisnn, tmp_path):
     out = tmp_path / "table.csv"
-    done = bisnn_compare(finished, "--out", out)
+    done = bisnn("compare", finished, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "table-differences.csv" in done.stdout
-    lines = read_csv(out)
+    lines = read_rows(out)
     assert [(line["method"], line["predictor"]) for line in lines] == LINES
     for line in lines:
         records = [
@@ -116,7 +86,7 @@ def test_paired_differences_from_the_inference_data(finished, tmp_path):
         for method, parts in probs.items()
     }
     result = compare([finished], tmp_path / "t.csv", n_resamples=200, seed=4)
-    lines = {line["difference"]: line for line in read_csv(tmp_path / "t-differences.csv")}
+    lines = {line["difference"]: line for line in read_rows(tmp_path / "t-differences.csv")}
     assert len(lines) == len(LINES) - 1
     line = lines["bayes committee - straight-through mode"]
     assert line["n_points"] == "30"
@@ -131,9 +101,9 @@ def test_paired_differences_from_the_inference_data(finished, tmp_path):
 
 def test_differences_add_up_with_the_table(finished, tmp_path):
     compare([finished], tmp_path / "t.csv", n_resamples=10)
-    table = {(line["method"], line["predictor"]): line for line in read_csv(tmp_path / "t.csv")}
+    table = {(line["method"], line["predictor"]): line for line in read_rows(tmp_path / "t.csv")}
     reference = table["bayes", "committee"]
-    for line, (method, predictor) in zip(read_csv(tmp_path / "t-differences.csv"), LINES[1:], strict=True):
+    for line, (method, predictor) in zip(read_rows(tmp_path / "t-differences.csv"), LINES[1:], strict=True):
         assert line["difference"] == f"bayes committee - {method} {predictor}"
         for metric in ("accuracy", "nll", "brier"):
             expected = float(reference[metric]) - float(table[method, predictor][metric])
@@ -199,8 +169,8 @@ def test_a_regression_has_its_own_scores(tmp_path):
     ).out
     result = compare([out], tmp_path / "t.csv", n_resamples=50)
     assert result.scores.header[4:7] == ["rmse", "nll", "coverage90"]
-    table = {(line["method"], line["predictor"]): line for line in read_csv(tmp_path / "t.csv")}
-    for line in read_csv(tmp_path / "t-differences.csv"):
+    table = {(line["method"], line["predictor"]): line for line in read_rows(tmp_path / "t.csv")}
+    for line in read_rows(tmp_path / "t-differences.csv"):
         other = table[tuple(line["difference"].split(" - ")[1].split())]
         for metric in ("rmse", "nll", "coverage90"):
             expected = float(table["bayes", "committee"][metric]) - float(other[metric])
@@ -221,8 +191,8 @@ def test_a_regression_has_its_own_scores(tmp_path):
         (["--n-boot", "0"], "--n-boot"),
     ],
 )
-def test_bad_arguments_exit_with_2(finished, arguments, words):
-    done = bisnn_compare(finished, *arguments)
+def test_bad_arguments_exit_with_2(finished, arguments, words, bisnn):
+    done = bisnn("compare", finished, *arguments)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,10 +1,7 @@
 """Image sets and standardised inputs through whole runs: --data-dir, BISNN_DATA, evaluating, resuming."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tomllib
 
 import numpy as np
@@ -55,13 +52,7 @@ def config(source, tmp_path):
     return bisnn_pyro.load_preset(str(source), data_dir=tmp_path / "mnist")
 
 
-def bisnn(*arguments, cwd, **variables):
-    environment = {k: v for k, v in os.environ.items() if k != "BISNN_DATA"} | variables
-    command = [sys.executable, "-m", "bisnn_pyro", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, env=environment)
-
-
-def test_run_and_evaluate_find_the_data_again(source, tmp_path):
+def test_run_and_evaluate_find_the_data_again(source, bisnn, tmp_path):
     """Compressed files in the set's own folder by a relative path; then the folder has moved."""
     write_set(tmp_path / "here" / "mnist", compressed=True)
     folder = tmp_path / "out" / "bayes-seed0"
@@ -80,15 +71,15 @@ def test_run_and_evaluate_find_the_data_again(source, tmp_path):
     assert json.loads((folder / "metrics.json").read_text()) == metrics
 
 
-def test_the_environment_variable_alone(source, tmp_path):
+def test_the_environment_variable_alone(source, bisnn, tmp_path):
     write_set(tmp_path / "sets" / "mnist", compressed=True)
     done = bisnn("run", source, "--out", "out", cwd=tmp_path, BISNN_DATA=str(tmp_path / "sets"))
     assert done.returncode == 0, done.stderr
     assert "path" not in tomllib.loads((tmp_path / "out" / "bayes-seed0" / "config.toml").read_text())["data"]
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(source, tmp_path, monkeypatch):
-    """Plain files below a parent folder; the second half is a process of its own."""
+def test_an_interrupted_run_goes_on_to_the_same_bits(source, bisnn, tmp_path, monkeypatch):
+    """Plain files below a parent folder; the second half is a command."""
     write_set(tmp_path / "sets" / "MNIST" / "raw")
     data_dir = tmp_path / "sets"
     config = bisnn_pyro.load_preset(str(source), data_dir=data_dir, train={"checkpoint_every": 1})
@@ -113,13 +104,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(source, tmp_path, monkeypat
     assert json.loads((resumed / "metrics.json").read_text())["predictors"] == whole.metrics["predictors"]
 
 
-def test_tune_keeps_the_folder(source, tmp_path, monkeypatch):
+def test_tune_keeps_the_folder(source, bisnn, tmp_path):
     write_set(tmp_path / "sets" / "mnist")
     source.write_text(SOURCE + '[tune]\n"network.gain" = { low = 1.0, high = 4.0 }\n')
-    monkeypatch.chdir(tmp_path)
-    arguments = ["tune", str(source), "--trials", "1", "--out", "search", "--data-dir", "sets"]
-    done = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    done = bisnn("tune", source, "--trials", "1", "--out", "search", "--data-dir", "sets", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     tuned = tomllib.loads((tmp_path / "search" / "tuned.toml").read_text())
     assert tuned["data"]["path"] == str(tmp_path / "sets")
 

@@ -13,7 +13,6 @@ from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_encoder, build_task
 from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.run import run
-from tests.experiments.test_cli import bisnn
 
 CONV = '{kind = "conv", channels = 4, kernel = 3, padding = 1, pool = 2}'
 RECURRENT = '{kind = "dense", units = 8, recurrent = true}'
@@ -92,7 +91,7 @@ def test_single_step_convolution(tmp_path):
     assert np.isfinite(run(config, tmp_path / "run").metrics["predictors"]["committee"]["nll"])
 
 
-def test_the_command_line(tmp_path):
+def test_the_command_line(bisnn, tmp_path):
     sets = [x for key in (*SMALL, f"network.hidden=[{CONV}, 8]") for x in ("--set", key)]
     done = bisnn("run", "digits", "-m", "bayes", "--out", tmp_path / "runs", *sets)
     assert done.returncode == 0, done.stderr

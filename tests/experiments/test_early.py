@@ -1,7 +1,5 @@
 """Early decisions of a run: the files, their numbers, and what is refused."""
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -9,24 +7,13 @@ import bisnn_pyro
 from bisnn_pyro.analysis import classification_metrics, fit_temperature, scale_temperature
 from bisnn_pyro.errors import ConfigError, DataError, ModelError
 from bisnn_pyro.experiments import early
-from bisnn_pyro.experiments.batch import plan, run_experiment
+from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from tests.experiments.numbers import by_predictor
 from tests.experiments.spikes import N_STEPS, spikes_configs
 
 FIVE = "analysis.early_decisions=5"
-
-
-def read(path):
-    """Predictor -> column -> numbers."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    tables = {}
-    for row in rows:
-        columns = tables.setdefault(row.pop("predictor"), {name: [] for name in row})
-        for name, value in row.items():
-            columns[name].append(float(value))
-    return tables
 
 
 def test_off_by_default(tmp_path):
@@ -63,7 +50,7 @@ class TestFiles:
     def test_scores_are_those_of_the_members_at_each_step(self, finished):
         config, result = finished
         posterior, test = bisnn_pyro.load_run(result.path), build_task(config).test
-        tables = read(result.path / "figures" / "early_decisions.csv")
+        tables = by_predictor(result.path / "figures" / "early_decisions.csv")
         assert list(tables) == ["committee", "committee-scaled", "mode", "mode-scaled", "mean", "mean-scaled"]
         for predictor in ("committee", "mode", "mean"):
             draws = posterior.predict_early(test.x, [4, 6, 8, 10, 12], predictor=predictor)
@@ -80,7 +67,7 @@ class TestFiles:
 
     def test_the_last_step_is_the_runs_own_score(self, finished):
         _, result = finished
-        tables = read(result.path / "figures" / "early_decisions.csv")
+        tables = by_predictor(result.path / "figures" / "early_decisions.csv")
         for predictor, scores in result.metrics["predictors"].items():
             for metric in ("accuracy", "nll", "brier", "ece"):
                 assert tables[predictor][metric][-1] == scores[metric]
@@ -91,12 +78,12 @@ class TestFiles:
         temperature = fit_temperature(posterior.predict(task.val.x).mean, task.val.y)
         votes = posterior.predict_early(task.test.x, [6]).mean(axis=1)[0]
         scores = classification_metrics(scale_temperature(votes, temperature), task.test.y, 7)
-        tables = read(result.path / "figures" / "early_decisions.csv")
+        tables = by_predictor(result.path / "figures" / "early_decisions.csv")
         assert tables["committee-scaled"]["nll"][1] == pytest.approx(scores["nll"])
 
     def test_stopping(self, finished):
         config, result = finished
-        table = read(result.path / "figures" / "early_stopping.csv")["committee"]
+        table = by_predictor(result.path / "figures" / "early_stopping.csv")["committee"]
         posterior, test = bisnn_pyro.load_run(result.path), build_task(config).test
         votes = posterior.predict_early(test.x, [4, 6, 8, 10, 12]).mean(axis=1)
         assert (table["threshold"][0], table["mean_step"][0]) == (0.0, 4.0)
@@ -135,21 +122,6 @@ def test_one_simulation_serves_all(tmp_path, monkeypatch):
     evaluate_folder(path)
     assert len(calls) == 3  # committee, mode and mean, as many as without
     assert plain.analysis.early_decisions == 0
-
-
-def test_methods_side_by_side(tmp_path):
-    configs = spikes_configs(
-        tmp_path, ["bayes", "straight-through"], [FIVE, "analysis.figures=true", "train.epochs=1"]
-    )
-    result = run_experiment(configs, tmp_path / "out")
-    names = {p.name for p in result.summary.figures}
-    assert {"early_decisions.png", "early_stopping.png"} <= names
-    for name in ("early_decisions", "early_stopping"):
-        together = read(tmp_path / "out" / "summary" / f"{name}.csv")
-        assert list(together) == ["bayes (committee)", "straight-through"]
-        own = read(tmp_path / "out" / "bayes-seed0" / "figures" / f"{name}.csv")
-        assert together["bayes (committee)"] == own["committee"]
-        assert (tmp_path / "out" / "bayes-seed0" / "figures" / f"{name}.pdf").is_file()
 
 
 def test_milliseconds_where_the_data_have_a_time_step(tmp_path):

@@ -1,8 +1,6 @@
 """Expectation backpropagation through presets, run folders and the command line."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -31,10 +29,9 @@ def config(method="ebp", *overrides):
     return plan("mnist-ebp", [method], overrides=quick)[0]
 
 
-def test_command_line_on_digits(tmp_path):
+def test_command_line_on_digits(bisnn, tmp_path):
     flags = [flag for key in ON_DIGITS for flag in ("--set", key)]
-    command = [sys.executable, "-m", "bisnn_pyro", "run", "mnist-ebp", "--out", str(tmp_path / "out"), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = bisnn("run", "mnist-ebp", "--out", tmp_path / "out", *flags)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     for method, at_least in (("ebp", 0.8), ("ebp-real", 0.8)):

@@ -1,22 +1,17 @@
 """Runs on event recordings: what the data have to say, folds, and the cache, as a user meets them."""
 
-import csv
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
 
-from bisnn_pyro import cli
 from bisnn_pyro.analysis import mean_interval
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.data.events.writers import write_class_folders
+from tests.experiments.numbers import read_rows
 
 TOML = """
 experiment = "recordings"
@@ -65,12 +60,6 @@ def user_cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "bisnn_pyro" / "nmnist" / "binned"
 
 
-def bisnn(*arguments):
-    environment = {k: v for k, v in os.environ.items() if k != "BISNN_DATA"}
-    command = [sys.executable, "-m", "bisnn_pyro", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-
-
 def one(source, folder, *overrides):
     (config,) = plan(source, ["bayes"], overrides=[f"data.path={folder}", *overrides])
     return config
@@ -100,11 +89,11 @@ class TestNotes:
     def test_nothing_to_say(self, source, folder, tmp_path):
         assert "notes" not in run(one(source, folder), tmp_path / "out").metrics
 
-    def test_on_the_terminal(self, source, folder, tmp_path):
+    def test_on_the_terminal(self, source, folder, bisnn, tmp_path):
         damage(folder)
-        options = [source, "-m", "bayes", "--data-dir", str(folder), "--set", "data.on_error=skip", "-q"]
-        done = CliRunner().invoke(cli.app, ["run", *options, "--out", str(tmp_path / "out")])
-        assert done.exit_code == 0, done.output
+        options = [source, "-m", "bayes", "--data-dir", folder, "--set", "data.on_error=skip", "-q"]
+        done = bisnn("run", *options, "--out", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
         assert f"  note: {self.NOTE}" in done.stdout
 
     def test_unless_asked_a_damaged_recording_is_refused_and_nothing_written(self, source, folder, tmp_path):
@@ -115,7 +104,7 @@ class TestNotes:
 
 
 class TestFolds:
-    def test_the_command(self, source, folder, tmp_path):
+    def test_the_command(self, source, folder, bisnn, tmp_path):
         out = tmp_path / "out"
         done = bisnn("run", source, "--data-dir", folder, "--folds", 3, "--out", out)
         assert done.returncode == 0, done.stderr
@@ -125,8 +114,8 @@ class TestFolds:
         assert names == {f"{m}-fold{k}-seed0" for m in ("bayes", "straight-through") for k in range(3)} | {
             "summary"
         }
-        with (out / "summary" / "table.csv").open(newline="") as file:
-            lines = {(line["method"], line["predictor"]): line for line in csv.DictReader(file)}
+        rows = read_rows(out / "summary" / "table.csv")
+        lines = {(line["method"], line["predictor"]): line for line in rows}
         for method, predictor in (("bayes", "committee"), ("straight-through", "mode")):
             nll = [
                 _metrics(out / f"{method}-fold{k}-seed0")["predictors"][predictor]["nll"] for k in range(3)

@@ -1,9 +1,6 @@
 """`--folds K`: a run a fold, resumable, and tables whose intervals are over folds."""
 
-import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,10 +9,13 @@ from scipy import io
 
 from bisnn_pyro.analysis import mean_interval
 from bisnn_pyro.errors import ConfigError, RunFolderError
-from bisnn_pyro.experiments.batch import plan, run_experiment
+from bisnn_pyro.experiments.batch import comparable_runs, plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from bisnn_pyro.experiments.summary import summarise_runs
 from bisnn_pyro.experiments.tune import tune
+from tests.experiments.numbers import read_rows
+from tests.experiments.pictures import ask_for_figures
 from tests.real_data import DATA, needs
 
 METHODS = ["bayes", "straight-through"]
@@ -79,11 +79,6 @@ def test_what_needs_validation_examples_says_so(source, settings, tmp_path):
     assert "val_nll" in metrics
 
 
-def read_csv(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
 def test_tables_are_over_folds_with_seeds_averaged_within(source, settings, tmp_path):
     out = tmp_path / "out"
     configs = plan(source, METHODS, [0, 1], [*settings, "analysis.noise=[0.1]"], n_folds=3)
@@ -93,18 +88,18 @@ def test_tables_are_over_folds_with_seeds_averaged_within(source, settings, tmp_
         m: [np.mean([_accuracy(out / f"{m}-fold{k}-seed{s}", predictor) for s in (0, 1)]) for k in range(3)]
         for m, predictor in (("bayes", "committee"), ("straight-through", "mode"))
     }
-    lines = {(line["method"], line["predictor"]): line for line in read_csv(summary.path / "table.csv")}
+    lines = {(line["method"], line["predictor"]): line for line in read_rows(summary.path / "table.csv")}
     for method, predictor in (("bayes", "committee"), ("straight-through", "mode")):
         line, expected = lines[method, predictor], mean_interval(accuracy[method])
         assert (line["folds"], line["n"]) == ("0-2 of 3", "3")
         assert float(line["accuracy"]) == pytest.approx(expected.mean)
         assert float(line["accuracy_half_width"]) == pytest.approx(expected.half_width)
-    (paired,) = read_csv(summary.path / "differences.csv")
+    (paired,) = read_rows(summary.path / "differences.csv")
     gap = mean_interval(np.subtract(accuracy["bayes"], accuracy["straight-through"]))
     assert paired["n"] == "3"
     assert float(paired["accuracy"]) == pytest.approx(gap.mean)
     assert float(paired["accuracy_half_width"]) == pytest.approx(gap.half_width)
-    assert read_csv(summary.path / "table-noise-0.1.csv")[0]["folds"] == "0-2 of 3"
+    assert read_rows(summary.path / "table-noise-0.1.csv")[0]["folds"] == "0-2 of 3"
     with xr.open_datatree(summary.path / "bayes-fold1.nc") as tree:
         assert tree["posterior_predictive"]["y_prob"].shape == (2, 4, 10, 2)
 
@@ -140,24 +135,30 @@ def test_finished_folds_are_kept_and_others_made_up_for(source, settings, tmp_pa
 
 
 def test_figures_side_by_side_pool_the_folds_or_name_the_one(source, settings, tmp_path):
-    changes = [*settings, "analysis.figures=true", "analysis.early_decisions=2"]
-    configs = plan(source, METHODS, [0, 1], changes, n_folds=2)
-    summary = run_experiment(configs, tmp_path / "out").summary
+    configs = plan(source, METHODS, [0, 1], [*settings, "analysis.early_decisions=2"], n_folds=2)
+    made = run_experiment(configs, tmp_path / "out")
+    folders = comparable_runs(made.out, configs)[0]
+    ask_for_figures(folders[0])
+    summary = summarise_runs(made.out, folders)
     assert {"reliability.png", "training.png", "early_decisions.png"} <= {f.name for f in summary.figures}
     points = {}
-    for line in read_csv(summary.path / "reliability.csv"):
+    for line in read_rows(summary.path / "reliability.csv"):
         points[line["predictor"]] = points.get(line["predictor"], 0) + int(float(line["count"]))
     # Seeds 0 alone, and all 30 rows once.
     assert points == {"bayes (committee), 2 folds": 30, "straight-through, 2 folds": 30}
-    early = {line["predictor"] for line in read_csv(summary.path / "early_decisions.csv")}
-    assert early == {"bayes, fold 0 (committee)", "straight-through, fold 0"}
+    stopping = {line["predictor"] for line in read_rows(summary.path / "early_stopping.csv")}
+    assert stopping == {"bayes, fold 0 (committee)", "straight-through, fold 0"}
+    # Decided at the end, so that scores over time are the table's there: over folds, seeds averaged within.
+    last = [line for line in read_rows(summary.early) if line["time_fraction"] == "1.0"]
+    table = read_rows(summary.path / "table.csv")
+    for column in ("method", "predictor", "folds", "n", "accuracy", "nll_half_width"):
+        assert [line[column] for line in last] == [line[column] for line in table]
 
 
-def test_the_command_line(source, words, tmp_path):
+def test_the_command_line(source, words, bisnn, tmp_path):
     flags = [flag for key in (*SMALL, "data.name=mat") for flag in ("--set", key)]
-    command = [sys.executable, "-m", "bisnn_pyro", "run", source, *flags, "--out", str(tmp_path / "out")]
-    both = ["-m", "bayes", "-m", "straight-through", "--data-dir", str(words.parent), "--folds", "2"]
-    done = subprocess.run([*command, *both], capture_output=True, text=True, timeout=300)
+    both = ["-m", "bayes", "-m", "straight-through", "--data-dir", words.parent, "--folds", "2"]
+    done = bisnn("run", source, *flags, *both, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     for text in ("0-1 of 2", "over n folds", "paired by fold", "bayes-fold1-seed0"):
         assert text in done.stdout

@@ -1,6 +1,5 @@
 """bisnn data inspect: what it says, draws and writes, and what it says of what is not there."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -11,17 +10,8 @@ import pytest
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.inspect import inspect_recordings
 from tests.data.events.writers import make_events, write_bin, write_class_folders, write_gestures, write_shd
+from tests.experiments.numbers import read_rows
 from tests.real_data import DATA, needs
-
-
-def bisnn(*arguments, **kwargs):
-    command = [sys.executable, "-m", "bisnn_pyro", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
-
-
-def rows(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -67,10 +57,10 @@ def test_written_files(folder, tmp_path):
     found = inspect_recordings(folder)
     files = found.write(tmp_path / "out")
     assert sorted(p.name for p in files) == ["pictures.csv", "pictures.pdf", "pictures.png", "recordings.csv"]
-    listed = rows(tmp_path / "out" / "recordings.csv")
+    listed = read_rows(tmp_path / "out" / "recordings.csv")
     assert len(listed) == 11
     assert {row["part"] for row in listed} == {"train", "test"}
-    cells = rows(tmp_path / "out" / "pictures.csv")
+    cells = read_rows(tmp_path / "out" / "pictures.csv")
     for label, (fact, events) in found.examples.items():
         counts = np.zeros((34, 34), int)
         np.add.at(counts, (events.y, events.x), 1)
@@ -88,7 +78,7 @@ def test_gestures_and_single_rows_of_units(tmp_path):
     write_shd(tmp_path / "shd" / "shd_test.h5", [0, 3, 3])
     spoken = inspect_recordings(tmp_path / "shd")
     spoken.write(tmp_path / "out")
-    cells = rows(tmp_path / "out" / "pictures.csv")
+    cells = read_rows(tmp_path / "out" / "pictures.csv")
     # Label k has the units 30 k to 30 k + 29 of 700, which are drawn as 100 rows.
     for label in (0, 3):
         drawn = [int(row["row"]) for row in cells if row["title"] == f"class {label}"]
@@ -102,7 +92,7 @@ def test_nothing_readable(tmp_path):
         inspect_recordings(tmp_path)
 
 
-def test_the_command(folder, tmp_path):
+def test_the_command(folder, bisnn, tmp_path):
     done = bisnn("data", "inspect", folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -114,7 +104,7 @@ def test_the_command(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gone", "empty", "text.txt", "broken.bin"])
-def test_bad_paths_exit_with_2_and_no_traceback(name, tmp_path):
+def test_bad_paths_exit_with_2_and_no_traceback(name, bisnn, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("no recording")
     (tmp_path / "broken.bin").write_bytes(b"abc")

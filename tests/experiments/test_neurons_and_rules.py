@@ -14,7 +14,6 @@ from bisnn_pyro.experiments.build_rule import build_optimisers
 from bisnn_pyro.experiments.run import new_fit, run
 from bisnn_pyro.inference import BiMU
 from bisnn_pyro.models import Boxcar, SingleStep, SingleStepNeuron, ThresholdNeuron, Triangle
-from tests.experiments.test_cli import bisnn
 
 ALL = ["bayes", "straight-through", "gaussian", "full-precision"]
 SINGLE_STEP = [
@@ -93,7 +92,7 @@ def test_bimu_needs_natural_parameters(source, tmp_path):
         run(config, tmp_path)
 
 
-def test_bimu_learns_on_the_command_line(source, tmp_path):
+def test_bimu_learns_on_the_command_line(source, bisnn, tmp_path):
     # Two moons, seeds fixed: 0.5 is chance, three epochs of the tiny net would stay there.
     keys = [
         "rule.name=bimu",

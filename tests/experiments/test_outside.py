@@ -12,22 +12,7 @@ from bisnn_pyro.experiments.reopen import reopen
 from bisnn_pyro.inference import Prediction
 
 from .spikes import write_spikes
-from .study_runs import contents, digits_run, moons_runs, read_csv, spikes_run
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    return digits_run(tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture(scope="module")
-def moons(tmp_path_factory):
-    return moons_runs(tmp_path_factory.mktemp("moons"), ["bayes", "straight-through"], (0, 1))
-
-
-@pytest.fixture(scope="module")
-def spikes(tmp_path_factory):
-    return spikes_run(tmp_path_factory.mktemp("spikes"))
+from .study_runs import contents, read_csv
 
 
 def images(path, seed=0):

@@ -17,7 +17,7 @@ from bisnn_pyro.experiments.posterior import layer_posteriors, posterior_table
 from bisnn_pyro.experiments.run import run
 from bisnn_pyro.experiments.spike_checks import spike_checks
 from bisnn_pyro.inference import encode_all
-from tests.experiments.conftest import TINY
+from tests.experiments.tiny import TINY
 
 QUIET = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=2", "prior.p=0.6", "predict.draws=6"]
 

@@ -24,8 +24,8 @@ from bisnn_pyro.experiments.reproduce.presence import absence, n_recordings
 from bisnn_pyro.experiments.reproduce.reproduction import planned, reproduce
 from bisnn_pyro.experiments.reproduce.stage import Batch, Output, Settings, Stage
 
-from .conftest import TINY
 from .study_runs import contents, read_csv
+from .tiny import TINY
 
 TINY_SETTINGS = Settings(seeds=(0, 1))
 

@@ -12,7 +12,7 @@ from bisnn_pyro.inference import Prediction
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    from .conftest import TINY
+    from .tiny import TINY
 
     folder = tmp_path_factory.mktemp("reprs")
     source = folder / "tiny.toml"

@@ -9,7 +9,7 @@ from bisnn_pyro.cli import app
 from bisnn_pyro.errors import InputError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import run
-from tests.experiments.conftest import TINY
+from tests.experiments.tiny import TINY
 
 QUIET = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=1"]
 

@@ -1,29 +1,21 @@
 """Selective prediction and conformal sets of finished runs, recomputed by hand; and `bisnn study`."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from bisnn_pyro.cli import main
 from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.reopen import reopen
 from bisnn_pyro.experiments.run import run
 from bisnn_pyro.experiments.selective import selective_study
 
-from .study_runs import QUIET, contents, digits_run, moons_runs, read_csv
+from .study_runs import QUIET, contents, moons_runs, read_csv
 
 
-@pytest.fixture(scope="module")
-def moons(tmp_path_factory):
-    return moons_runs(tmp_path_factory.mktemp("moons"), ["bayes", "straight-through"], (0, 1))
-
-
-def test_scores_by_hand(tmp_path):
-    path = digits_run(tmp_path)
+def test_scores_by_hand(digits):
+    path = digits
     before = contents(path)
     rows = selective_study([path], level=0.8).rows
     fitted, task = reopen(path)
@@ -85,10 +77,9 @@ def test_studies_that_cannot_be(moons, tmp_path):
         selective_study([run(config, tmp_path).path])
 
 
-def test_the_command(moons, tmp_path):
-    command = [sys.executable, "-m", "bisnn_pyro", "study", "outside", str(moons[0]), "--against"]
+def test_the_command(moons, bisnn, tmp_path):
     done, wrong = (
-        subprocess.run([*command, what, "--out", out], capture_output=True, text=True, cwd=tmp_path)
+        bisnn("study", "outside", moons[0], "--against", what, "--out", out, cwd=tmp_path)
         for what, out in (("noise", "new"), ("rotated", "other"))
     )
     assert done.returncode == 0, done.stderr
@@ -111,12 +102,7 @@ def test_the_command(moons, tmp_path):
         (["selective", "RUN", "--level", "1"], 2, "level in (0, 1)"),
     ],
 )
-def test_status_and_words(moons, arguments, status, words, monkeypatch, capsys):
-    given = [str(moons[0]) if a == "RUN" else a for a in arguments]
-    monkeypatch.setattr(sys, "argv", ["bisnn", "study", *given])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == status
-    printed = capsys.readouterr()
-    assert words in (printed.err if status else printed.out)
+def test_status_and_words(moons, arguments, status, words, bisnn):
+    done = bisnn("study", *[moons[0] if a == "RUN" else a for a in arguments])
+    assert done.returncode == status
+    assert words in (done.stderr if status else done.stdout)

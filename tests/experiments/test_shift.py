@@ -16,24 +16,12 @@ from bisnn_pyro.experiments.run import run
 from bisnn_pyro.experiments.shift import shift_study
 from bisnn_pyro.experiments.shifted import SHIFTS, check_severities, shifted, with_stuck_synapses
 
-from .study_runs import QUIET, contents, digits_run, moons_runs, read_csv, spikes_run
+from .study_runs import QUIET, contents, moons_runs, read_csv
 
 
 @pytest.fixture(scope="module")
-def moons(tmp_path_factory):
-    return moons_runs(
-        tmp_path_factory.mktemp("moons"), ["bayes", "straight-through", "full-precision"], (0, 1)
-    )
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    return digits_run(tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture(scope="module")
-def spikes(tmp_path_factory):
-    return spikes_run(tmp_path_factory.mktemp("spikes"))
+def moons(all_moons):
+    return all_moons
 
 
 def scores_at(rows, severity, folder):

@@ -1,4 +1,4 @@
-"""The environment: versions, machine, threads, and whatever else the runs recorded."""
+"""The environment: versions, machine, threads, and whatever else the runs recorded; and their commands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from bisnn_pyro.experiments.comparable import FinishedRun
 from bisnn_pyro.experiments.report.blocks import Block, Caution, Section, Table, Text, plain_table, some
 from bisnn_pyro.experiments.report.lines import Material
 
+COMMAND = "command"
+
 
 def surroundings(material: Material) -> Section:
-    """Return a column for each environment that runs were made in."""
+    """Return a column for each environment that runs were made in, and a line for each command."""
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    commands: dict[str, list[str]] = {}
     for name, run in material.named_runs().items():
-        groups.setdefault(_recorded(run), []).append(name)
+        record = _recorded(run)
+        command = record.pop(COMMAND, None)  # two commands are no two environments
+        if command is not None:
+            commands.setdefault(command, []).append(name)
+        groups.setdefault(tuple(_flat(record)), []).append(name)
     names = ["all runs"] if len(groups) == 1 else [f"environment {i + 1}" for i in range(len(groups))]
     columns = dict(zip(names, map(dict, groups), strict=True))
     keys = dict.fromkeys(key for column in columns.values() for key in column)
@@ -23,6 +30,9 @@ def surroundings(material: Material) -> Section:
     blocks: list[Block] = [Table("What the runs recorded", plain_table(rows))] if rows else []
     if not rows:
         blocks.append(Text("The runs recorded no environment."))
+    if commands:
+        started = [{COMMAND: command, "runs": ", ".join(some(runs))} for command, runs in commands.items()]
+        blocks.append(Table("How the runs were started", plain_table(started)))
     if len(groups) == 1:
         return Section("environment", "Environment", blocks)
     blocks += [
@@ -34,11 +44,11 @@ def surroundings(material: Material) -> Section:
     return Section("environment", "Environment", blocks, [caution])
 
 
-def _recorded(run: FinishedRun) -> tuple[tuple[str, str], ...]:
+def _recorded(run: FinishedRun) -> dict[str, Any]:
     try:
-        return tuple(_flat(run.folder.read_json("environment.json")))
+        return run.folder.read_json("environment.json")
     except RunFolderError:
-        return ()
+        return {}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 
 import bisnn_pyro
 from bisnn_pyro.analysis import calibration_metrics, group, load_idata
-from bisnn_pyro.cli import main
 from bisnn_pyro.experiments.compare import compare
 from bisnn_pyro.experiments.report import writing
 
@@ -26,15 +24,6 @@ SECTIONS += ["Environment"]
 @pytest.fixture(scope="module")
 def read(page):
     return Page(page.read_text(encoding="utf-8"))
-
-
-def bisnn(monkeypatch, *arguments):
-    """Run the command in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["bisnn", *map(str, arguments)])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code
 
 
 def test_sections_stand_in_order_and_links_lead_to_them(read):
@@ -123,11 +112,12 @@ def test_posterior_and_training_tables(finished, read):
     assert float(line[header.index("val_nll")]) == pytest.approx(record["val_nll"], abs=1e-4)
 
 
-def test_the_command_gives_the_same_bytes(finished, page, tmp_path, monkeypatch, capsys):
+def test_the_command_gives_the_same_bytes(finished, page, bisnn, tmp_path):
     out = tmp_path / "deeper" / "again.html"
-    assert bisnn(monkeypatch, "report", finished, "--out", out, "--n-boot", N_BOOT) == 0
+    done = bisnn("report", finished, "--out", out, "--n-boot", N_BOOT)
+    assert done.returncode == 0, done.stderr
     assert out.read_bytes() == page.read_bytes()
-    assert f"written: {out}" in capsys.readouterr().out
+    assert f"written: {out}" in done.stdout
     assert [path.name for path in out.parent.iterdir()] == ["again.html"]
 
 
@@ -141,12 +131,10 @@ def test_the_command_gives_the_same_bytes(finished, page, tmp_path, monkeypatch,
         ([], "--out"),
     ],
 )
-def test_bad_arguments_exit_with_2_and_write_nothing(
-    finished, arguments, words, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    assert bisnn(monkeypatch, "report", finished, *arguments) == 2
-    assert words in capsys.readouterr().err
+def test_bad_arguments_exit_with_2_and_write_nothing(finished, arguments, words, bisnn, tmp_path):
+    done = bisnn("report", finished, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
     assert not list(tmp_path.iterdir())
 
 

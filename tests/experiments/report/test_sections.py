@@ -256,18 +256,32 @@ def test_notes_of_the_source_are_warnings(runs):
 
 
 def test_environments_that_differ(runs):
-    change_json(runs / "bayes-seed1" / "environment.json", python="3.99", command="bisnn run tiny")
+    change_json(runs / "bayes-seed1" / "environment.json", python="3.99", locale="C")
     section = surroundings(material_of(runs))
     (table,) = tables(section).values()
     assert table.header == ["", "environment 1", "environment 2"]
     rows = {line[0]: line[1:] for line in table.body}
     assert rows["python"][1] == "3.99"
-    assert rows["command"] == ["–", "bisnn run tiny"]
+    assert rows["locale"] == ["–", "C"]
     assert "environment 2: bayes seed 1" in words(section)
-    assert cautions(section)["Runs were made in different environments"].items == ("python", "command")
+    assert cautions(section)["Runs were made in different environments"].items == ("python", "locale")
     for folder in runs.iterdir():
         (folder / "environment.json").unlink()
     assert "recorded no environment" in words(surroundings(material_of(runs)))
+
+
+def test_commands_are_no_environments(runs):
+    folders = sorted(runs.iterdir())
+    for folder in folders[:2]:
+        change_json(folder / "environment.json", command="bisnn run tiny --seeds 0-1")
+    change_json(folders[2] / "environment.json", command="bisnn run 'my own.toml'")
+    section = surroundings(material_of(runs))
+    assert [table.header for table in tables(section).values()] == [["", "all runs"], ["command", "runs"]]
+    assert tables(section)["How the runs were started"].body == [
+        ["bisnn run tiny --seeds 0-1", "bayes seed 0, bayes seed 1"],
+        ["bisnn run 'my own.toml'", "straight-through seed 0"],
+    ]
+    assert not cautions(section)
 
 
 def test_pictures_of_the_runs_are_taken_in(runs):
