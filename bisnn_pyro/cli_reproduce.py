@@ -18,6 +18,7 @@ QUICK_SEEDS = "0-1"
 
 
 def reproduce(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="PLAN", help="The comparison: bisnn-2021.")],
     out: Annotated[
         Path | None,
@@ -51,7 +52,9 @@ def reproduce(
     from bisnn_pyro.experiments.reproduce.stage import Settings
 
     chosen = parse_seeds(seeds if seeds is not None else QUICK_SEEDS if quick else "0-4")
-    settings = Settings(tuple(chosen), quick, data_dir and data_dir.expanduser().absolute(), jobs)
+    settings = Settings(
+        tuple(chosen), quick, data_dir and data_dir.expanduser().absolute(), jobs, context.obj
+    )
     folder = out or reproduction.default_out(name, settings)
     for one in reproduction.planned(name, settings, folder, only or []):
         typer.echo(one)

@@ -27,7 +27,7 @@ from bisnn_pyro.experiments.reproduce.stage import Batch, Output, Settings, Stag
 from .study_runs import contents, read_csv
 from .tiny import TINY
 
-TINY_SETTINGS = Settings(seeds=(0, 1))
+TINY_SETTINGS = Settings(seeds=(0, 1), command="bisnn reproduce tiny")
 
 
 @pytest.fixture(autouse=True)
@@ -343,6 +343,11 @@ def _recordings(folder, classes):
         for label in range(classes):
             (folder / part / str(label)).mkdir(parents=True)
             (folder / part / str(label) / "00001.bin").write_bytes(b"\0" * 5)
+
+
+def test_runs_record_the_command(made):
+    records = list((made[0] / "runs").glob("*/*/environment.json"))
+    assert {json.loads(path.read_text())["command"] for path in records} == {"bisnn reproduce tiny"}
 
 
 def test_what_stands_beside_is_no_part_of_the_answer(made):

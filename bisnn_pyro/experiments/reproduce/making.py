@@ -54,7 +54,14 @@ def perform(stage: Stage, settings: Settings, out: Path, report: Report | None =
         folders += [folder.path for folder in own]
         if all(finished_alike(folder, c) for folder, c in zip(own, configs, strict=True)):
             continue
-        done = run_experiment(configs, runs_of(batch, out), resume=True, jobs=settings.jobs, report=report)
+        done = run_experiment(
+            configs,
+            runs_of(batch, out),
+            resume=True,
+            jobs=settings.jobs,
+            report=report,
+            command=settings.command,
+        )
         if done.failures:
             config, error = done.failures[0]
             raise BisnnError(

@@ -90,9 +90,11 @@ class Settings:
         quick: whether sizes are reduced, to see the whole of it in minutes.
         data_dir: a folder with one folder a data set; ``$BISNN_DATA`` and the downloads where None.
         jobs: runs at once.
+        command: the command line that started this, for the runs' record.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     quick: bool = False
     data_dir: Path | None = None
     jobs: int = 1
+    command: str | None = None
