@@ -28,7 +28,7 @@ DOUBLE_WIDTH = 7.0
 STYLE_FILE = Path(__file__).with_name("bisnn.mplstyle")
 
 #: With colour and dash, what tells curves and areas apart in greyscale.
-MARKERS = ("o", "s", "^", "D", "v", "x")
+MARKERS = ("o", "s", "^", "D", "v", "x", "P", "+")
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 PROBABILITY_MAP = "cividis"
 UNCERTAINTY_MAP = "Greys"
@@ -114,7 +114,8 @@ def wrapped(name: str, width: float) -> str:
 def line_style(index: int) -> dict[str, Any]:
     """Colour, dash and marker of the curve number `index`."""
     cycle = list(_settings()["axes.prop_cycle"])
-    return {**cycle[index % len(cycle)], "marker": MARKERS[index % len(MARKERS)]}
+    marker = (index + index // len(cycle)) % len(MARKERS)  # a colour that comes again has another marker
+    return {**cycle[index % len(cycle)], "marker": MARKERS[marker]}
 
 
 def color(index: int) -> str:

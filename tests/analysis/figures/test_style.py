@@ -29,11 +29,12 @@ def test_palette_reads_in_grey():
     first = greys([style.color(k) for k in range(4)])
     assert np.diff(np.sort(first)).min() > 0.1
     assert first.max() < 0.7  # seen on white
-    lines = [style.line_style(k) for k in range(6)]
+    lines = [style.line_style(k) for k in range(8)]
     for key in ("color", "linestyle", "marker"):
-        assert len({str(line[key]) for line in lines}) == 6
+        assert len({str(line[key]) for line in lines}) == 8
+    assert len({str(style.line_style(k)) for k in range(64)}) == 64
     assert len({style.fill_style(k)["hatch"] for k in range(6)}) == 6
-    assert style.line_style(6) == style.line_style(0)
+    assert style.line_style(64) == style.line_style(0)
 
 
 def test_nothing_stays_set_not_even_after_an_error():
