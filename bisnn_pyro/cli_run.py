@@ -93,6 +93,8 @@ def _report_run(config: Config, result: RunResult) -> None:
 
 def _print_summary(summary: Summary) -> None:
     typer.echo(f"\n{summary.table}")
+    for note in summary.notes:
+        typer.echo(note)
     if not summary.intervals:
         way = "one training seed: no intervals; --seeds 0-4 gives them"
         typer.echo(way if summary.over == "seed" else "one fold: no intervals; --folds K runs all K of them")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bisnn_pyro.analysis.intervals import MeanInterval
 from bisnn_pyro.analysis.printing import MISSING, check_suffix
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.comparable import FinishedRun, check_comparable, finished_runs
+from bisnn_pyro.experiments.temperature_limits import limit_notes
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece")
 REGRESSION = ("rmse", "nll", "coverage90")
@@ -78,6 +79,7 @@ def compare(
     check_comparable(runs)
     metrics = CLASSIFICATION if runs[0].predictions.noise_scale is None else REGRESSION
     scores = printed_table(_rows(runs, metrics), (*metrics, *COSTS), level=LEVEL, digits=DIGITS)
+    scores = replace(scores, notes=[*scores.notes, *_temperature_notes(runs)])
     differences = _differences(runs, _reference(runs, reference), metrics, n_resamples, seed)
     files = []
     if target is not None:
@@ -106,6 +108,12 @@ def _rows(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[dict[str,
             }
             rows.append(row | _fold(run))
     return rows if runs[0].config.fold is None else average_seeds(rows)
+
+
+def _temperature_notes(runs: Sequence[FinishedRun]) -> list[str]:
+    several = len({run.config.experiment for run in runs}) > 1
+    names = (" ".join(run.line if several else run.line[1:]) for run in runs)
+    return limit_notes(zip(names, (run.metrics.get("temperatures", {}) for run in runs), strict=True))
 
 
 def _fold(run: FinishedRun) -> dict[str, int]:

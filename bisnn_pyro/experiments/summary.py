@@ -22,6 +22,7 @@ from bisnn_pyro.experiments.early_summary import read_early_scores, write_early_
 from bisnn_pyro.experiments.figures import draw_summary_figures
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.folds import n_folds_of
+from bisnn_pyro.experiments.temperature_limits import limit_notes
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
 REGRESSION = ("rmse", "nll", "coverage90", "width90", "width90_gaps")
@@ -42,6 +43,7 @@ class Summary:
         noise_tables: the same on noisy inputs, by the noise's standard deviation.
         figures: where the figures are.
         early: where scores over elapsed time are, averaged as in the table; None without early decisions.
+        notes: what a reader of the table should know.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Summary:
     noise_tables: dict[str, str]
     figures: tuple[Path, ...]
     early: Path | None
+    notes: tuple[str, ...] = ()
 
 
 def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
@@ -87,7 +90,9 @@ def summarise_runs(out: Path, folders: Sequence[RunFolder]) -> Summary:
     differences = results_table(paired, metrics) if paired else ""
     intervals = len({row[over] for row in rows}) > 1
     table = results_table(rows, metrics)
-    return Summary(path, table, over, intervals, differences, noise_tables, figures, early)
+    fits = [(c.method, r.get("temperatures", {})) for c, r in zip(configs, records, strict=True)]
+    notes = tuple(limit_notes(fits))
+    return Summary(path, table, over, intervals, differences, noise_tables, figures, early, notes)
 
 
 def _rows(

@@ -16,6 +16,7 @@ from bisnn_pyro.analysis import (
 from bisnn_pyro.experiments.report.blocks import Block, Caution, Section, Table, Text, plain_table, some
 from bisnn_pyro.experiments.report.lines import Line, Material
 from bisnn_pyro.experiments.report.pictures import drawn
+from bisnn_pyro.experiments.temperature_limits import WHAT, predictors_at_limit
 
 BASELINE = ("ece_calibrated", "ece_calibrated_high")
 DEBIASED = ("debiased_l2_square", "debiased_l2_marginal_square")
@@ -60,7 +61,8 @@ def calibration(material: Material) -> Section:
         blocks.append(Table("Calibration with the seeds pooled", plain_table(pooled, notes=[note])))
         blocks.append(Table("Calibration of each seed", plain_table(each), folded=True))
     blocks.append(Text(ABOUT))
-    return Section("calibration", "Calibration", blocks, too_few_points(rows, material.n_points))
+    cautions = [*too_few_points(rows, material.n_points), *unfitted_temperatures(material)]
+    return Section("calibration", "Calibration", blocks, cautions)
 
 
 def too_few_points(rows: Sequence[Row], n_points: int) -> list[Caution]:
@@ -87,6 +89,16 @@ def too_few_points(rows: Sequence[Row], n_points: int) -> list[Caution]:
         "four times as many for half of it."
     )
     return [Caution("Too few test points for the ECE quoted", text, some(items))]
+
+
+def unfitted_temperatures(material: Material) -> list[Caution]:
+    """Return a caution on temperatures at a limit of their fit."""
+    runs = ((line.name, run.metrics.get("temperatures", {})) for line in material.lines for run in line.runs)
+    names = predictors_at_limit(runs)
+    if not names:
+        return []
+    text = f"{WHAT[0].upper()}{WHAT[1:]}. Fit temperatures on more validation points, or leave them out."
+    return [Caution("Temperatures at a limit", text, some(names))]
 
 
 def _row(line: Line, predictor: str, seed: int, bins: int) -> Row:
