@@ -16,6 +16,8 @@ PREFIX = ".writing-"
 """What the names of temporary folders begin with."""
 FULL = 1 << 16
 """Bytes free below which a disk is full for whoever fails to write to it."""
+ABOUT_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Errors of the system that a write to an open file can meet, and that name no file then."""
 
 
 @contextmanager
@@ -32,8 +34,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The temporary name, in the same folder and with the same suffix.
 
     Raises:
-        OSError: with `path` in it, where the block raises one that names no file, or any error of a library
-            on a full disk.
+        OSError: with `path` in it, where the block could not write and the error names no file; for any error
+            of a library on a full disk, too.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +47,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         except BisnnError:
             raise
         except Exception as error:
-            # Writers that meet a full disk raise what they like: a RuntimeError, an AttributeError.
-            number = getattr(error, "errno", None)
-            if number is None and shutil.disk_usage(folder).free < FULL:
-                number = errno.ENOSPC
-            if number is None or getattr(error, "filename", None) is not None:
+            number = _system_error(error, folder)
+            if number is None:
                 raise
             raise OSError(number, os.strerror(number), str(target)) from error
         os.replace(temporary, target)
+
+
+def _system_error(error: Exception, folder: str) -> int | None:
+    """Return what the system said of a file that it did not name, as a number; None where it said nothing."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in ABOUT_WRITING:
+        return error.errno
+    # Writers that meet a full disk raise what they like: a RuntimeError, an AttributeError.
+    if not isinstance(error, OSError) and shutil.disk_usage(folder).free < FULL:
+        return errno.ENOSPC
+    return None

@@ -27,6 +27,9 @@ def test_an_error_of_the_system_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError) as missing, atomic_path(path):
         (tmp_path / "other").read_text()
     assert missing.value.filename == str(tmp_path / "other")  # which is not the one to be written
+    with pytest.raises(OSError, match="reset by peer") as foreign, atomic_path(path):
+        raise ConnectionResetError(errno.ECONNRESET, "reset by peer")  # which says nothing of the file
+    assert foreign.value.filename is None
     assert not list(tmp_path.iterdir())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import io, sparse
 
 from bisnn_pyro.data.checks import check_choice, check_finite
-from bisnn_pyro.data.location import FOLDER_VARIABLE
+from bisnn_pyro.data.user_folders import FOLDER_VARIABLE
 from bisnn_pyro.errors import DataError
 
 _NUMBERS = (

@@ -76,7 +76,8 @@ def kept_classes(classes: Sequence[int] | None, n_classes: int) -> tuple[int, ..
     """
     if classes is None:
         return tuple(range(n_classes))
-    found = [] if isinstance(classes, str | int) else [check_count("data.classes", c, 0) for c in classes]
+    listed = classes if isinstance(classes, list | tuple) else ()
+    found = [check_count("data.classes", c, 0) for c in listed]
     if len(found) < 2 or len(set(found)) < len(found) or max(found) >= n_classes:
         raise DataError(
             f"data.classes is {classes!r}; expected a list of at least two different classes out of "

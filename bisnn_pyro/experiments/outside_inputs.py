@@ -58,6 +58,11 @@ def outside(against: str, config: Config, seed: int = 0) -> Outside:
     if name == UNSEEN:
         unseen = _unseen(config)
         return Outside(name, lambda _: unseen)
+    if name == config.data.name and not path:
+        raise DataError(
+            f"--against {name} is what the runs were tested on; {UNSEEN} stands for classes that "
+            f"data.classes left out, {name}:path for files of another place"
+        )
     own = {} if not path else {"path": str(Path(path).expanduser().absolute())}
     like = {k: v for k, v in config.data.settings.items() if k in LOOK and k in task_settings(name)}
     other = load_task(name, **like, **own)

@@ -38,10 +38,10 @@ class Study:
 
     def __repr__(self) -> str:
         """The table, and where its files are; ``rows`` has the numbers of every run."""
-        return "\n".join([self.table.plain(), *where(self.files)])
+        return "\n".join([self.table.plain(), *_where(self.files)])
 
 
-def where(files: Sequence[Path]) -> list[str]:
+def _where(files: Sequence[Path]) -> list[str]:
     """Return a line on the files that were written, none if there are none."""
     if not files:
         return []

@@ -39,7 +39,9 @@ def test_fewer_training_images_are_of_these_classes_in_proportion(load):
     np.testing.assert_array_equal(few.test.x, load(classes=KEPT).test.x)
 
 
-@pytest.mark.parametrize("classes", [[3], [], [3, 3], [3, 10], [-1, 3], [0.5, 3], "37", 5, [True, 3]])
+@pytest.mark.parametrize(
+    "classes", [[3], [], [3, 3], [3, 10], [-1, 3], [0.5, 3], "37", 5, 3.5, {3: 7}, [True, 3]]
+)
 def test_what_is_no_choice_of_classes_is_refused(load, classes):
     with pytest.raises(DataError, match=r"data\.classes"):
         load(classes=classes)

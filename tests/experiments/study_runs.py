@@ -1,4 +1,4 @@
-"""Tiny finished runs for the studies, made once a test module."""
+"""Tiny finished runs for the studies."""
 
 import contextlib
 import hashlib

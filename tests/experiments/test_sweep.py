@@ -87,27 +87,49 @@ def test_other_settings_must_stay(runs, tmp_path):
 
 
 def test_a_seed_that_one_value_lacks(runs, tmp_path):
-    with pytest.raises(InputError, match=r"no run of seed 1 at train\.kl_weight = 0\.01"):
+    message = r"full-precision has no run of seed 1 at train\.kl_weight = 0\.01"
+    with pytest.raises(InputError, match=message):
         sweep_study(runs[:-1], KEY, out=tmp_path)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match=message):
+        sweep_study(runs[:-1], KEY)
+
+
+def test_one_value_and_two_runs_at_a_place_are_no_sweep(runs, tmp_path):
+    alike = [path for path in runs if RunFolder(path).read_config().train.kl_weight == 2]
+    with pytest.raises(InputError, match=r"all runs have train\.kl_weight = 2; a sweep takes two values"):
+        sweep_study(alike, KEY)
+    (twin,) = _copies(alike[:1], tmp_path)
+    folder = RunFolder(twin)
+    folder.write_config(folder.read_config().model_copy(update={"experiment": "twin"}))
+    with pytest.raises(InputError, match="are one method and seed at the same"):
+        sweep_study([*runs, twin], KEY)
+
+
+def test_each_row_names_its_run(written):
+    experiments = read_csv(written[0] / f"sweep-{KEY}-runs.csv")
+    pairs = set(zip(experiments["experiment"], experiments[KEY], strict=True))
+    assert pairs == {("w2", 2), ("w0.01", 0.01)}
+    assert "experiment" not in read_csv(written[0] / f"sweep-{KEY}.csv")
 
 
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("train.nothing", r"train\.nothing is not set in"),
-        ("train", r"train is {"),
+        ("train.kl_weigth", r"no setting in .*config\.toml; did you mean train\.kl_weight\?"),
+        ("kl_weight", r"did you mean train\.kl_weight\?"),
+        ("train", r"--key 'train' is no setting"),
+        ("", r"--key '' is no setting"),
+        ("train.epochs.x", r"did you mean train\.epochs\?"),
         ("rule.name", r"rule\.name is 'auto'"),
         ("train.restore_best", r"train\.restore_best is True"),
         ("train.kl_warmup", r"train\.kl_warmup is 0\.0"),
-        ("train.epochs.x", r"train\.epochs\.x is not set"),
+        ("train.checkpoint_every", "tells the runs of one line apart"),
     ],
 )
 def test_what_cannot_be_drawn(runs, key, message, tmp_path):
-    alike = [path for path in runs if RunFolder(path).read_config().train.kl_weight == 2]
-    bayes = [path for path in alike if RunFolder(path).read_config().method == "bayes"]
     with pytest.raises(InputError, match=message):
-        sweep_study(bayes, key, out=tmp_path)
+        sweep_study(runs, key, out=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

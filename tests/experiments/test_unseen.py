@@ -59,3 +59,8 @@ def test_a_run_that_knows_all_classes(tmp_path, changes, message):
         outside_study([path], AGAINST)
     with pytest.raises(InputError, match="takes no path"):
         outside_study([path], f"{AGAINST}:{tmp_path}")
+
+
+def test_the_runs_own_data_are_no_outside(fours_and_sevens):
+    with pytest.raises(InputError, match="is what the runs were tested on; unseen-classes stands for"):
+        outside_study([fours_and_sevens], "digits")

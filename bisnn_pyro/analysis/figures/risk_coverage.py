@@ -16,7 +16,7 @@ from bisnn_pyro.errors import DataError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Fewer points kept than this, or than a third of all, are not drawn: their risk is mostly chance.
+#: Fewer points kept than this (or than a third of all, where that is fewer) are not drawn: mostly chance.
 LEAST_KEPT = 30
 
 

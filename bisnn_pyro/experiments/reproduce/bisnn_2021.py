@@ -53,9 +53,9 @@ QUICK = {
 }
 """What a quick reproduction overrides."""
 
-USUAL, SCARCELY, SHIFTED, OUTSIDE = "data as trained on", "scarce data", "shift", "inputs from outside"
-UNSEEN = "unseen classes"
-"""Where Bayes may earn its keep."""
+USUAL, SCARCELY, SHIFTED = "data as trained on", "scarce data", "shift"
+OUTSIDE, UNSEEN = "inputs from outside", "unseen classes"
+"""With the line above: where Bayes may earn its keep."""
 ALL = (Output("table"), Output("reliability"), Output("forest"), Output("committee-size"))
 
 

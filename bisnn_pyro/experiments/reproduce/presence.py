@@ -10,7 +10,8 @@ from bisnn_pyro.data.download import cache_folder
 from bisnn_pyro.data.events.place import EventSet, locate_recordings
 from bisnn_pyro.data.events.published import MNIST_DVS, NMNIST
 from bisnn_pyro.data.images import FASHION_MNIST, MNIST
-from bisnn_pyro.data.location import FOLDER_VARIABLE, PublishedSet, locate
+from bisnn_pyro.data.location import PublishedSet, locate
+from bisnn_pyro.data.user_folders import FOLDER_VARIABLE
 from bisnn_pyro.errors import DataError
 
 PUBLISHED = {own.name: own for own in (MNIST, FASHION_MNIST, NMNIST, MNIST_DVS)}

@@ -127,10 +127,10 @@ def shown(line: Line) -> list[str]:
     return [*line.main, "mode"] if line.predictors[0] == "committee" else line.main
 
 
-def _label(line: Line, predictor: str, name: str | None = None) -> str:
+def _label(line: Line, predictor: str) -> str:
     """Return the name of a predictor for a legend: a point estimate's mode is the method itself."""
     short = predictor if line.predictors[0] == "committee" else predictor.removeprefix("mode").lstrip("-")
-    return f"{line.name if name is None else name} {short}".rstrip()
+    return f"{line.name} {short}".rstrip()
 
 
 def by_seed(line: Line, predictor: str, score: str) -> np.ndarray:
