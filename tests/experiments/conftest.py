@@ -98,6 +98,7 @@ def bisnn(monkeypatch, capsys):
             patch.setattr(sys, "argv", words)
             patch.setattr(sys, "path", [*sys.path])
             patch.delenv("BISNN_DATA", raising=False)
+            patch.delenv("BISNN_DEBUG", raising=False)
             for name, value in variables.items():
                 patch.setenv(name, str(value))
             if cwd is not None:
