@@ -345,6 +345,13 @@ def _recordings(folder, classes):
             (folder / part / str(label) / "00001.bin").write_bytes(b"\0" * 5)
 
 
+def test_each_kind_of_shift_has_figures_of_its_own(made):
+    record = json.loads((made[0] / "stages" / "far.json").read_text())
+    assert {row["question"] for row in record["contrasts"]} == {"shift noise", "far"}
+    names = {path.stem for path in (made[0] / "figures").glob("bayes-against-straight-through-*.pdf")}
+    assert {"bayes-against-straight-through-shift-noise-as-it-is"} <= names
+
+
 def test_runs_record_the_command(made):
     records = list((made[0] / "runs").glob("*/*/environment.json"))
     assert {json.loads(path.read_text())["command"] for path in records} == {"bisnn reproduce tiny"}
