@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from bisnn_pyro.data.encoders import Encoder
@@ -246,8 +246,9 @@ class FittedRun:
             tensors["reference"] = self.model.reference
         # One entry: with several, their order (and so the file's bytes) would change from run to run.
         metadata = {"bisnn_pyro_format": FORMAT}
+        content = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, metadata)
         with atomic_path(folder.posterior_path) as temporary:
-            save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
+            temporary.write_bytes(content)  # save_file would leave a file that its owner alone may read
         folder.write_json("preprocessing.json", self.preprocessing.to_dict())
 
 

@@ -47,6 +47,11 @@ def test_the_folder_holds_what_was_promised(tiny_run):
     assert {"loss", "kl", "temperature", "val_nll", "val_accuracy"} <= set(history.columns)
 
 
+def test_all_files_are_for_the_same_readers(tiny_run):
+    files = [path for path in tiny_run.path.rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1
+
+
 def test_point_guides_vote_by_their_mode_alone(source, tmp_path):
     for config in plan(source, ["straight-through", "full-precision"], overrides=["analysis.figures=false"]):
         assert set(run(config, tmp_path).metrics["predictors"]) == {"mode"}
