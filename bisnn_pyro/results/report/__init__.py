@@ -1,4 +1,4 @@
-"""One HTML page about finished runs: each section reads the runs and returns its texts, tables and pictures."""
+"""One HTML page about finished runs: each section reads the runs and returns what to show."""
 
 from bisnn_pyro.results.report.page import report
 

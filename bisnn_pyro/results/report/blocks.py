@@ -97,6 +97,22 @@ def some(items: Sequence[str], most: int = 12) -> tuple[str, ...]:
     return tuple(items) if len(items) <= most else (*items[:most], f"and {len(items) - most} more")
 
 
+def numbers(values: Iterable[int]) -> str:
+    """Return whole numbers as text, with a dash for ranges.
+
+    Example:
+        >>> numbers([4, 0, 1, 2, 7])
+        '0-2, 4, 7'
+    """
+    parts: list[list[int]] = []
+    for value in sorted(values):
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
 def plain_table(
     rows: pd.DataFrame | Iterable[Any], *, digits: int = 4, notes: Sequence[str] = ()
 ) -> PrintedTable:
@@ -125,7 +141,7 @@ def drawn(plot: Plot, caption: str) -> Picture:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    # Identifiers inside the SVG are random by default; with a fixed salt the same figure gives the same bytes.
+    # Identifiers in an SVG are random unless the salt is fixed; the same figure must give the same bytes.
     with paper_style(), mpl.rc_context({"svg.hashsalt": "bisnn", "svg.fonttype": "path"}):
         plot.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     width = round(float(plot.figure.get_size_inches()[0]) * PIXELS_PER_INCH)

@@ -26,8 +26,17 @@ from bisnn_pyro.analysis import (
     top_label,
     vote_variance,
 )
-from bisnn_pyro.results.report.blocks import Block, Caution, Section, Table, Text, caution_if, drawn, plain_table
-from bisnn_pyro.results.runs import Line, Runs, temperature_limits
+from bisnn_pyro.results.report.blocks import (
+    Block,
+    Caution,
+    Section,
+    Table,
+    Text,
+    caution_if,
+    drawn,
+    plain_table,
+)
+from bisnn_pyro.results.runs import Runs
 from bisnn_pyro.results.studies import selective_scores
 
 NAMES = ["method", "predictor"]
@@ -47,40 +56,44 @@ LEAST_DRAWN = 60
 """Test points below which a risk-coverage curve is not drawn: little of it would be left."""
 
 ABOUT_CALIBRATION = (
-    "ece_calibrated is the ECE that a perfectly calibrated predictor with the same confidences would show on as many "
-    "points; 97.5 % of such predictors stay below ece_calibrated_high, so an ECE below it is not evidence of "
-    "miscalibration. ece and ece_mass use the top label, in bins of equal width and of equal mass; the classwise "
-    "forms use every class; smooth_ece needs no bins; the debiased squares have their own bias subtracted and can be "
-    "negative. The Brier score is reliability - resolution + uncertainty, or, without bins, miscalibration - "
-    "discrimination + uncertainty; resolution is the generalised one, which includes the terms within bins."
+    "ece_calibrated is the ECE that a perfectly calibrated predictor with the same confidences would show on "
+    "as many points; 97.5 % of such predictors stay below ece_calibrated_high, so an ECE below it is not "
+    "evidence of miscalibration. ece and ece_mass use the top label, in bins of equal width and of equal "
+    "mass; the classwise forms use every class; smooth_ece needs no bins; the debiased squares have their "
+    "own bias subtracted and can be negative. The Brier score is reliability - resolution + uncertainty, or, "
+    "without bins, miscalibration - discrimination + uncertainty; resolution is the generalised one, which "
+    "includes the terms within bins."
 )
 ABOUT_SELECTIVE = (
-    "accuracy@c is the accuracy on the most confident share c of the test points. aurc is the area under the curve; "
-    "excess_aurc is how much larger it is than with the best possible order of the same errors, which is 0 if every "
-    "error is less confident than every right prediction."
+    "accuracy@c is the accuracy on the most confident share c of the test points. aurc is the area under the "
+    "curve; excess_aurc is how much larger it is than with the best possible order of the same errors, which "
+    "is 0 if every error is less confident than every right prediction."
 )
 ABOUT_UNCERTAINTY = (
-    "The entropy of the vote (predictive_entropy, nats) is the mean entropy of the members (expected_entropy) plus "
-    "the mutual information of prediction and weights, which is 0 if all members agree. vote_variance is the variance "
-    "of the top class's probability over members; disagreement is the share of members with a different top class. "
-    "auroc_error is the probability that a wrong prediction has a higher value than a right one: 0.5 is chance."
+    "The entropy of the vote (predictive_entropy, nats) is the mean entropy of the members "
+    "(expected_entropy) plus the mutual information of prediction and weights, which is 0 if all members "
+    "agree. vote_variance is the variance of the top class's probability over members; disagreement is the "
+    "share of members with a different top class. auroc_error is the probability that a wrong prediction has "
+    "a higher value than a right one: 0.5 is chance."
 )
 
 
 def calibration(runs: Runs) -> Section:
-    """Return diagrams and errors of each method's first predictor, and of the same after temperature scaling."""
+    """Return diagrams and errors of each method's first predictor, also after temperature scaling."""
     votes = list(_votes(runs))
     frame = pd.DataFrame([{**names, **calibration_metrics(*pair, runs.bins)} for names, pair in votes])
     where = f"over seeds, on {runs.n_points} test points{', folds pooled' if runs.folds else ''}"
     blocks: list[Block] = [
         *_diagrams(runs),
         Table(f"Calibration errors, {where}", printed_table(frame[[*NAMES, "seed", *ERRORS]], digits=4)),
-        Table(f"Brier score and its parts, {where}", printed_table(frame[[*NAMES, "seed", *BRIER]], digits=4)),
+        Table(
+            f"Brier score and its parts, {where}", printed_table(frame[[*NAMES, "seed", *BRIER]], digits=4)
+        ),
     ]
     if frame.duplicated(NAMES).any():
         note = (
-            "every prediction of every seed counts once; the seeds share test points, which neither ece_calibrated "
-            "nor the debiased squares account for"
+            "every prediction of every seed counts once; the seeds share test points, which neither "
+            "ece_calibrated nor the debiased squares account for"
         )
         blocks += [
             Table("Calibration with the seeds pooled", plain_table(_pooled(votes, runs.bins), notes=[note])),
@@ -99,21 +112,25 @@ def too_few_points(frame: pd.DataFrame, n_points: int) -> list[Caution]:
         n_points: test points of each.
     """
     items = []
-    for names, (ece, expected, high) in frame.groupby(NAMES, sort=False)[["ece", *BASELINE]].mean().iterrows():
+    for names, (ece, expected, high) in (
+        frame.groupby(NAMES, sort=False)[["ece", *BASELINE]].mean().iterrows()
+    ):
         if expected >= 0.5 * ece:
             verdict = "" if ece > high else ", not evidence of miscalibration"
-            items.append(f"{' '.join(names)}: ECE {ece:.4f}; calibrated {expected:.4f}, up to {high:.4f}{verdict}")
+            items.append(
+                f"{' '.join(names)}: ECE {ece:.4f}; calibrated {expected:.4f}, up to {high:.4f}{verdict}"
+            )
     text = (
-        f"On {n_points} test points a calibrated predictor would show at least half of these calibration errors, too. "
-        "Do not rank predictors by them. Four times as many test points halve this noise."
+        f"On {n_points} test points a calibrated predictor would show at least half of these calibration "
+        "errors, too. Do not rank predictors by them. Four times as many test points halve this noise."
     )
     return caution_if(items, "Too few test points for the ECE", text)
 
 
 def unfitted_temperatures(runs: Runs) -> list[Caution]:
     """Return a caution about temperatures at a limit of their fit."""
-    what, names = temperature_limits(runs)
-    text = f"{what[:1].upper()}{what[1:]}. Fit temperatures on more validation points, or do without them."
+    names = predictors_at_limit((line.name, run.temperatures) for line in runs.lines for run in line.runs)
+    text = f"{AT_LIMIT[0].upper()}{AT_LIMIT[1:]}. Fit them on more validation points, or do without."
     return caution_if(names, "Temperatures at a limit", text)
 
 
@@ -130,7 +147,11 @@ def selective(runs: Runs) -> Section:
         caption = "Share of errors among the points kept, most confident first; first training seed."
         blocks = [drawn(plot_risk_coverage(curves), caption)]
     table = printed_table(pd.DataFrame(rows), digits=4)
-    return Section("selective", "Risk and coverage", [*blocks, Table("Selective prediction, over seeds", table), Text(ABOUT_SELECTIVE)])
+    return Section(
+        "selective",
+        "Risk and coverage",
+        [*blocks, Table("Selective prediction, over seeds", table), Text(ABOUT_SELECTIVE)],
+    )
 
 
 def uncertainty(runs: Runs) -> Section | None:
@@ -156,7 +177,7 @@ def uncertainty(runs: Runs) -> Section | None:
 
 
 def committee_curves(runs: Runs) -> dict[str, dict[str, np.ndarray]]:
-    """Return the scores of the first seed's committees by number of members, one set of columns per method."""
+    """Return the scores of each method's first committee, columns by number of members."""
     return {
         line.name: committee_size_scores(*line.members(line.seeds[0]), n_bins=runs.bins)
         for line in runs.lines
@@ -170,8 +191,9 @@ def committee_size(runs: Runs) -> Section | None:
     if not curves:
         return None
     caption = (
-        "NLL and ECE against the number of members: mean and 95 % range of 20 random choices of members; first training "
-        "seed. Trust the curve up to half of the largest size; beyond that the choices overlap."
+        "NLL and ECE against the number of members: mean and 95 % range of 20 random choices of members; "
+        "first training seed. Trust the curve up to half of the largest size; beyond that the choices "
+        "overlap."
     )
     table = pd.concat({name: pd.DataFrame(columns) for name, columns in curves.items()}, names=["method"])
     blocks: list[Block] = [
@@ -209,12 +231,15 @@ def _diagrams(runs: Runs) -> list[Block]:
     lines = [(line, predictor) for line in runs.lines for predictor in line.main]
     firsts = {line.label(p): line.votes(p, line.seeds[0]) for line, p in lines}
     caption = (
-        f"Reliability of the first training seed{', its folds pooled' if runs.folds else ''}: accuracy against "
-        "confidence with Wilson intervals; grey: 95 % range if calibrated; below, the number of points in each bin."
+        f"Reliability of the first training seed{', its folds pooled' if runs.folds else ''}: accuracy "
+        "against confidence with Wilson intervals; grey: 95 % range if calibrated; below, the number of "
+        "points in each bin."
     )
     blocks: list[Block] = [drawn(plot_reliability(firsts, runs.bins), caption)]
     several = {
-        line.label(p): [line.votes(p, seed) for seed in line.seeds] for line, p in lines if len(line.seeds) > 1
+        line.label(p): [line.votes(p, seed) for seed in line.seeds]
+        for line, p in lines
+        if len(line.seeds) > 1
     }
     if several:
         caption = "Reliability of each training seed (hollow) and of all seeds pooled (filled)."

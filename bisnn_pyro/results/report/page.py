@@ -1,71 +1,64 @@
-"""The page: sections in their order, the template that shows them, and the file."""
+"""The page: its sections in order, the template that shows them, and the file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import bisnn_pyro
 from bisnn_pyro.errors import ConfigError
-from bisnn_pyro.experiments.comparable import check_comparable, finished_runs
-from bisnn_pyro.experiments.compare import Comparison, compare
-from bisnn_pyro.experiments.report.agreement import agreement
-from bisnn_pyro.experiments.report.blocks import Section
-from bisnn_pyro.experiments.report.calibration import calibration
-from bisnn_pyro.experiments.report.committee import committee
-from bisnn_pyro.experiments.report.costs import costs
-from bisnn_pyro.experiments.report.data_set import data_set
-from bisnn_pyro.experiments.report.lines import Material, gather
-from bisnn_pyro.experiments.report.maps import maps
-from bisnn_pyro.experiments.report.overview import overview
-from bisnn_pyro.experiments.report.posteriors import posteriors
-from bisnn_pyro.experiments.report.regression import regression
-from bisnn_pyro.experiments.report.scores import scores
-from bisnn_pyro.experiments.report.selective import selective
-from bisnn_pyro.experiments.report.surroundings import surroundings
-from bisnn_pyro.experiments.report.training import training
-from bisnn_pyro.experiments.report.uncertainty import uncertainty
 from bisnn_pyro.files import atomic_path
+from bisnn_pyro.results.compare import Comparison, compare
+from bisnn_pyro.results.report.blocks import Section
+from bisnn_pyro.results.report.classes import calibration, committee_size, selective, uncertainty
+from bisnn_pyro.results.report.regression import regression
+from bisnn_pyro.results.report.scores import costs, pictures, scores
+from bisnn_pyro.results.report.setup import data_set, environment, overview
+from bisnn_pyro.results.report.training import agreement, posteriors, training
+from bisnn_pyro.results.runs import Paths, Runs, as_runs
 
 TEMPLATE = "page.html"
 
 
 def report(
-    paths: Iterable[str | os.PathLike[str]],
+    paths: Runs | Paths,
     out: str | os.PathLike[str],
     *,
     reference: str | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
+    trust: bool = False,
 ) -> Path:
-    """Write one page about finished runs that loads nothing: pictures are inside of it.
+    """Write one page about finished runs that loads nothing: its pictures are stored inside it.
 
-    The same runs and data give the same bytes.  Sizes of the data and costs of an inference are counted on
-    the data themselves; where these cannot be read, or are no longer those of the runs, the page says so.
+    The same runs and data give the same bytes.  The sizes of the data and the costs of an inference are
+    counted on the data themselves; if these cannot be read, or are no longer those of the runs, the page
+    says so.
 
     Args:
         paths: run folders, or folders that hold them, on the same test points.
-        out: the page, .html.
-        reference: the method that the others are taken from, by default that of the first run.
+        out: the page, an ``.html`` file.
+        reference: the method that the others are compared with, by default that of the first run.
         n_resamples: bootstrap draws of the test points.
         seed: of the bootstrap.
-        data_dir: where the data are now, in place of the configs' ``data.path``.
+        data_dir: where the data are now, instead of the configs' ``data.path``.
+        trust: whether the user's own classes that a config names may be imported.
 
     Returns:
         `out`.
 
     Raises:
-        InputError: if a run cannot be read, they cannot be compared, or `out` is no name of a page.
+        InputError: if a run cannot be read, the runs cannot be compared, or `out` is not an ``.html`` file.
+
+    Example:
+        >>> report("runs/digits", "digits.html")  # doctest: +SKIP
     """
     target = check_page(out)
-    given = [*paths]
-    runs = finished_runs(given)
-    check_comparable(runs)
-    comparison = compare(given, reference=reference, n_resamples=n_resamples, seed=seed)
-    material = gather(runs, data_dir)
-    page = render(sections(material, comparison), title(material))
+    runs = as_runs(paths, trust=trust)
+    comparison = compare(runs, reference=reference, n_resamples=n_resamples, seed=seed)
+    page = render(sections(runs, comparison, data_dir), title(runs))
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target
@@ -75,7 +68,7 @@ def check_page(path: str | os.PathLike[str]) -> Path:
     """Return the path of a page.
 
     Raises:
-        ConfigError: if its suffix is another than .html, or it is a folder.
+        ConfigError: if the suffix is not .html, or the path is a folder.
     """
     target = Path(path)
     if target.suffix not in (".html", ".htm") or target.is_dir():
@@ -83,22 +76,26 @@ def check_page(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def sections(material: Material, comparison: Comparison) -> list[Section]:
-    """Return what the page holds, in order; a regression has no calibration of classes."""
-    of_classes = (calibration, selective, uncertainty, committee)
-    kind = (regression,) if material.regression else of_classes
+def sections(
+    runs: Runs, comparison: Comparison, data_dir: str | os.PathLike[str] | None = None
+) -> list[Section]:
+    """Return the sections of the page in order; a regression has coverage instead of calibration."""
+    of_classes = (calibration, selective, uncertainty, committee_size)
+    kind = (regression,) if runs.kind == "regression" else of_classes
     found = [
-        overview(material),
-        data_set(material),
-        scores(material, comparison),
-        *(make(material) for make in (*kind, maps, training, agreement, posteriors, costs, surroundings)),
+        overview(runs),
+        data_set(runs, data_dir),
+        scores(runs, comparison),
+        *(make(runs) for make in (*kind, pictures, training, agreement, posteriors)),
+        costs(runs, data_dir),
+        environment(runs),
     ]
     return [section for section in found if section is not None]
 
 
-def title(material: Material) -> str:
-    """Return the experiments' names."""
-    return ", ".join(dict.fromkeys(run.config.experiment for run in material.runs))
+def title(runs: Runs) -> str:
+    """Return the names of the experiments."""
+    return ", ".join(dict.fromkeys(run.experiment for run in runs))
 
 
 def render(parts: Sequence[Section], name: str) -> str:

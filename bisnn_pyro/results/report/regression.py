@@ -1,83 +1,55 @@
-"""Regressions: how often intervals hold the target, and what the predictive variance is made of."""
+"""Regressions: how often predictive intervals cover the target, and the parts of the predictive variance."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import pandas as pd
 
 from bisnn_pyro.analysis import mixture_cdf, printed_table, wilson_interval
-from bisnn_pyro.experiments.report.blocks import Block, Caution, Section, Table, Text, plain_table, some
-from bisnn_pyro.experiments.report.lines import Line, Material
+from bisnn_pyro.results.report.blocks import Block, Section, Table, Text, caution_if, plain_table
+from bisnn_pyro.results.runs import Runs
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+CHECKED = 0.9
+"""The level whose coverage gives rise to a caution."""
 
 ABOUT = (
-    "A central interval of the predictive distribution should hold the target as often as its level says; "
-    "low and high are the 95 % Wilson interval of the share, over test points. noise is the standard "
-    "deviation that the model gives the targets, spread that of the members' means (root mean square over "
-    "points), error the root mean square error."
+    "A central interval of the predictive distribution should cover the target as often as its level says; "
+    "low and high are the 95 % Wilson interval of that share, over test points. noise is the standard "
+    "deviation that the model gives the targets, spread the standard deviation of the members' means (root "
+    "mean square over points), and error the root mean square error."
 )
 
 
-def regression(material: Material) -> Section:
-    """Return coverage of the first predictor's intervals, and the two parts of its variance."""
-    covered = [row for line, seed in material.each_seed() for row in _coverage(line, seed)]
-    parts = [_parts(line, seed) for line, seed in material.each_seed()]
+def regression(runs: Runs) -> Section:
+    """Return the coverage of the first predictor's intervals, and both parts of its variance."""
+    covered, parts = [], []
+    for line in runs.lines:
+        for seed in line.seeds:
+            names = {"method": line.name, "predictor": line.predictors[0], "seed": seed}
+            stores = [run.store for run in line.of_seed(seed)]
+            noise = np.concatenate([np.full(len(store.targets), store.noise_scale) for store in stores])
+            means, y = line.votes(line.predictors[0], seed)
+            ranks = mixture_cdf(y.astype(np.float64), means, noise)
+            for level in LEVELS:
+                inside = int((np.abs(2 * ranks - 1) <= level).sum())
+                low, high = map(float, wilson_interval(inside, len(y)))
+                share = {"level": f"{level:g}", "covered": inside / len(y), "low": low, "high": high}
+                covered.append(names | share)
+            squares = {"noise": noise**2, "spread": means.var(0), "error": (means.mean(0) - y) ** 2}
+            parts.append(names | {name: float(np.sqrt(square.mean())) for name, square in squares.items()})
     blocks: list[Block] = [
         Table("Coverage of central predictive intervals, each seed", plain_table(covered)),
-        Table("What the predictive variance is made of, over seeds", printed_table(parts, digits=4)),
+        Table("Parts of the predictive variance, over seeds", printed_table(pd.DataFrame(parts), digits=4)),
         Text(ABOUT),
     ]
-    return Section("coverage", "Coverage", blocks, _cautions(covered))
-
-
-def _predictions(line: Line, seed: int) -> list[tuple[np.ndarray, float, np.ndarray]]:
-    """Return members' means ``[S, N]``, noise and targets of each fold of a seed."""
-    found = []
-    for run in line.of_seed(seed):
-        stored = run.predictions
-        assert stored.noise_scale is not None
-        found.append((stored.votes[line.predictors[0]].astype(np.float64), stored.noise_scale, stored.y))
-    return found
-
-
-def _coverage(line: Line, seed: int) -> list[dict[str, Any]]:
-    ranks = np.concatenate(
-        [mixture_cdf(y.astype(np.float64), means, noise) for means, noise, y in _predictions(line, seed)]
-    )
-    rows = []
-    for level in LEVELS:
-        inside = int((np.abs(2 * ranks - 1) <= level).sum())
-        low, high = wilson_interval(inside, len(ranks))
-        row = {"method": line.name, "predictor": line.predictors[0], "seed": seed, "level": f"{level:g}"}
-        rows.append({**row, "covered": inside / len(ranks), "low": float(low), "high": float(high)})
-    return rows
-
-
-def _parts(line: Line, seed: int) -> dict[str, Any]:
-    found = _predictions(line, seed)
-    error = np.concatenate([means.mean(0) - y for means, _, y in found])
-    spread = np.concatenate([means.var(0) for means, _, _ in found])
-    noise = np.concatenate([np.full(len(y), scale**2) for _, scale, y in found])
-    return {
-        "method": line.name,
-        "predictor": line.predictors[0],
-        "seed": seed,
-        "noise": float(np.sqrt(noise.mean())),
-        "spread": float(np.sqrt(spread.mean())),
-        "error": float(np.sqrt((error**2).mean())),
-    }
-
-
-def _cautions(rows: list[dict[str, Any]]) -> list[Caution]:
     off = [
-        f"{row['method']} seed {row['seed']}: {100 * float(row['level']):g} % intervals hold "
-        f"{100 * row['covered']:.0f} % of the targets"
-        for row in rows
-        if row["level"] == "0.9" and not row["low"] <= 0.9 <= row["high"]
+        f"{row['method']} seed {row['seed']}: {100 * CHECKED:g} % intervals cover {100 * row['covered']:.0f} "
+        "% of the targets"
+        for row in covered
+        if row["level"] == f"{CHECKED:g}" and not row["low"] <= CHECKED <= row["high"]
     ]
-    if not off:
-        return []
-    text = "Intervals that hold fewer targets than they say are too narrow, those that hold more too wide."
-    return [Caution("Predictive intervals are off", text, some(off))]
+    text = (
+        "Intervals that cover fewer targets than their level are too narrow, those that cover more too wide."
+    )
+    return Section("coverage", "Coverage", blocks, caution_if(off, "Predictive intervals are off", text))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -21,21 +23,24 @@ PICTURES = {
 }
 
 ABOUT_DIFFERENCES = (
-    "A negative difference is in favour of the first predictor for errors (NLL, Brier, RMSE), and in favour of the "
-    "second for the accuracy. The interval of a difference is over test points, with the trained networks held "
-    "fixed; the intervals of the scores above are over training."
+    "A negative difference is in favour of the first predictor for errors (NLL, Brier, RMSE), and in favour "
+    "of the second for the accuracy. The interval of a difference is over test points, with the trained "
+    "networks held fixed; the intervals of the scores above are over training."
 )
 ABOUT_COSTS = (
-    "The energies are computed, not measured: operations and accesses to weights, state and inputs, each at its price "
-    "in 45 nm CMOS, without encoding, control, routing or leakage. The last lines of each method are the same network "
-    "with 32-bit weights, and a network without spikes. Use bisnn energy for other prices."
+    "The energies are computed, not measured: operations and accesses to weights, state and inputs, each at "
+    "its price in 45 nm CMOS, without encoding, control, routing or leakage. The last lines of each method "
+    "are the same network with 32-bit weights, and a network without spikes. Use bisnn energy for other "
+    "prices."
 )
 
 
 def scores(runs: Runs, comparison: Comparison) -> Section:
     """Return both tables of a comparison."""
     blocks: list[Block] = [
-        Table(f"Scores on the test points, over {runs.over}s", without_constant(comparison.scores, "experiment"))
+        Table(
+            f"Scores on the test points, over {runs.over}s", without_constant(comparison.scores, "experiment")
+        )
     ]
     if comparison.differences is None:
         blocks.append(Text("There is only one predictor, so there are no differences."))
@@ -71,8 +76,8 @@ def costs(runs: Runs, data_dir: str | os.PathLike[str] | None = None) -> Section
 
     The bits of the weights and the spikes are in the table of scores.
     """
-    frames: dict[str, pd.DataFrame] = {}
-    tables: list[PrintedTable] = []
+    tables: dict[str, PrintedTable] = {}
+    bars: dict[str, dict[str, Any]] = {}
     reasons: list[Block] = []
     for line in runs.lines:
         try:
@@ -80,14 +85,29 @@ def costs(runs: Runs, data_dir: str | os.PathLike[str] | None = None) -> Section
         except (InputError, OSError) as error:
             reasons.append(Text(f"{line.name} was not counted: {error}"))
             continue
-        tables.append(table)
-        frames[line.name] = table.frame
+        # A figure has room for the first predictor and the 32-bit counterparts, which are not predictors.
+        shown = table.frame[~table.frame["predictor"].isin(line.predictors[1:])]
+        bars |= {f"{line.name} {row['predictor']}": row for row in shown.to_dict("records")}
+        tables[line.name] = table
     blocks: list[Block] = []
     if tables:
-        caption = "Spikes, synaptic operations and bits of each method's first predictor and its 32-bit counterparts."
+        caption = (
+            "Spikes, synaptic operations and bits of each method's first predictor and of 32-bit networks."
+        )
         blocks += [
-            drawn(plot_cost_bars(_bars(runs, frames)), caption),
-            Table("Cost of one inference, first run of each method", _joined(list(frames), tables)),
+            drawn(plot_cost_bars(bars), caption),
+            Table("Cost of one inference, first run of each method", _joined(tables)),
             Text(ABOUT_COSTS),
         ]
     return Section("costs", "Cost of an inference", [*blocks, *reasons])
+
+
+def _joined(tables: Mapping[str, PrintedTable]) -> PrintedTable:
+    """Return the lines of all tables under one header, each with its method's name in the report."""
+    first = next(iter(tables.values()))
+    place = list(first.header).index("method")
+    body = [
+        [*cells[:place], name, *cells[place + 1 :]] for name, table in tables.items() for cells in table.body
+    ]
+    frame = pd.concat([table.frame.assign(method=name) for name, table in tables.items()], ignore_index=True)
+    return replace(first, body=body, frame=frame)

@@ -13,10 +13,20 @@ from bisnn_pyro.analysis import PrintedTable
 from bisnn_pyro.data import Task
 from bisnn_pyro.errors import InputError, RunFolderError
 from bisnn_pyro.experiments.config import Config, flat_keys
-from bisnn_pyro.results.report.blocks import Block, Caution, Section, Table, Text, caution_if, plain_table, some
-from bisnn_pyro.results.runs import BESIDE, FinishedRun, Line, Runs, numbers
+from bisnn_pyro.results.report.blocks import (
+    Block,
+    Caution,
+    Section,
+    Table,
+    Text,
+    caution_if,
+    numbers,
+    plain_table,
+    some,
+)
+from bisnn_pyro.results.runs import FREE, FinishedRun, Line, Runs
 
-NOT_SETTINGS = ("experiment", "description", "method", *BESIDE)
+NOT_SETTINGS = ("experiment", "description", "method", *FREE)
 """Keys that name a run, or that do not change its numbers."""
 COMMAND = "command"
 
@@ -49,8 +59,8 @@ def data_set(runs: Runs, data_dir: str | os.PathLike[str] | None = None) -> Sect
     blocks: list[Block] = [Table(f"Data set {first.config.data.name!r}", plain_table([sizes]))]
     if runs.folds:
         text = (
-            f"The test points are those of {runs.folds} folds, pooled; the training and validation points are "
-            "those of the first run."
+            f"The test points are those of {runs.folds} folds, pooled; the training and validation points "
+            "are those of the first run."
         )
         blocks.append(Text(text))
     if runs.kind == "regression":
@@ -90,7 +100,9 @@ def environment(runs: Runs) -> Section:
         blocks.append(Table("How the runs were started", plain_table(started)))
     if len(groups) == 1:
         return Section("environment", "Environment", blocks)
-    blocks += [Text(f"{name}: {', '.join(some(own))}") for name, own in zip(names, groups.values(), strict=True)]
+    blocks += [
+        Text(f"{name}: {', '.join(some(own))}") for name, own in zip(names, groups.values(), strict=True)
+    ]
     differ = frame.index[frame.nunique(axis=1, dropna=False) > 1]
     text = "Only runs in the same environment are equal bit by bit; scores should still agree."
     caution = Caution("Runs were made in different environments", text, some(list(differ)))
@@ -122,8 +134,8 @@ def _repetitions(runs: Runs) -> list[Caution]:
     single = [name for name, count in counts.items() if count == 1]
     if not runs.folds:
         text = (
-            "There is no interval over seeds: it is unknown what another seed would have scored. Train several "
-            "seeds, for example with --seeds 0-4."
+            "There is no interval over seeds: it is unknown what another seed would have scored. Train "
+            "several seeds, for example with --seeds 0-4."
         )
         found += caution_if(single, "One training seed", text)
     if len(set(counts.values())) > 1:
@@ -132,16 +144,16 @@ def _repetitions(runs: Runs) -> list[Caution]:
         found += caution_if(items, "Methods have different numbers of seeds", text)
     if runs.folds:
         text = (
-            "The test points of all folds are pooled; each was predicted by the network that was not trained on "
-            "it. The training sets of the folds overlap, so their scores are not independent, and intervals over "
-            "folds are a guide that is usually too short."
+            "The test points of all folds are pooled; each was predicted by the network that was not trained "
+            "on it. The training sets of the folds overlap, so their scores are not independent, and "
+            "intervals over folds are a guide that is usually too short."
         )
         found.append(Caution(f"Cross-validation over {runs.folds} folds", text))
     return found
 
 
 def _tempered(runs: Runs) -> list[Caution]:
-    """Return a caution about posteriors whose KL is weighted; the KL of a point estimate is a mere penalty."""
+    """Return a caution about posteriors with a weighted KL; for a point estimate it is only a penalty."""
     items = [
         f"{line.name}: weight {line.first.metrics['kl_weight']:g}"
         for line in runs.lines
@@ -149,8 +161,8 @@ def _tempered(runs: Runs) -> list[Caution]:
         and line.first.config.guide.name not in ("straight-through", "full-precision")
     ]
     text = (
-        "The weight of the KL is not 1, so the fitted distribution is not the posterior of the model as written: "
-        "with a weight below 1 it is narrower than Bayes' theorem gives."
+        "The weight of the KL is not 1, so the fitted distribution is not the posterior of the model as "
+        "written: with a weight below 1 it is narrower than Bayes' theorem gives."
     )
     return caution_if(sorted(items), "Tempered posteriors", text)
 

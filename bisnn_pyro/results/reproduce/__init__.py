@@ -1,1 +1,6 @@
-"""A paper's comparison from data to a folder of figures and LaTeX tables."""
+"""``bisnn reproduce``: a paper's comparison from presets to tables, figures and ``README.md``."""
+
+from bisnn_pyro.results.reproduce.performer import default_out, planned, reproduce
+from bisnn_pyro.results.reproduce.plan import Settings
+
+__all__ = ["Settings", "default_out", "planned", "reproduce"]
