@@ -13,7 +13,7 @@ from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.inference import GradientSteps, Learner, SynapticGuide, TrainSettings, Updater
-from bisnn_pyro.models import Conv, Likelihood, Neuron, SpikingGLM
+from bisnn_pyro.models import Likelihood, Neuron, SpikingGLM
 
 
 def build_task(config: Config, *, trust: bool = False) -> Task:
@@ -102,7 +102,11 @@ def build_likelihood(
     """
     name = config.likelihood.name
     if ":" not in name and (name == "gaussian") != (task.kind == "regression"):
-        hint = "set likelihood.name = 'gaussian'" if task.kind == "regression" else "'gaussian' is for regressions"
+        hint = (
+            "set likelihood.name = 'gaussian'"
+            if task.kind == "regression"
+            else "'gaussian' is for regressions"
+        )
         raise ConfigError(f"likelihood.name = {name!r} does not suit a {task.kind}: {hint}")
     return parts.make("likelihood", config.likelihood, trust=trust, n_classes=task.n_classes, neuron=neuron)
 
@@ -113,10 +117,14 @@ def _image_shape(config: Config, task: Any, n_inputs: int) -> tuple[int, ...] | 
     Raises:
         ConfigError: if the data are not images, or the encoder makes something else of them.
     """
-    if not any(isinstance(layer, dict) and layer["kind"] == "conv" for layer in config.to_dict()["network"]["hidden"]):
+    if not any(
+        isinstance(layer, dict) and layer["kind"] == "conv" for layer in config.to_dict()["network"]["hidden"]
+    ):
         return None
     if task.image_shape is None:
-        raise ConfigError("network.hidden has a convolution, and the data have no image shape: use dense layers")
+        raise ConfigError(
+            "network.hidden has a convolution, and the data have no image shape: use dense layers"
+        )
     if n_inputs != math.prod(task.image_shape):
         raise ConfigError(
             f"network.hidden has a convolution, and encoder.name = {config.encoder.name!r} makes {n_inputs} "

@@ -32,7 +32,7 @@ class Table(Mapping[str, Any]):
 
     __slots__ = ("_values",)
 
-    def __init__(self, values: Mapping[str, Any] = {}) -> None:  # noqa: B006 (never changed)
+    def __init__(self, values: Mapping[str, Any] = {}) -> None:
         self._values = {key: _frozen(value) for key, value in values.items() if value is not None}
 
     def __getitem__(self, key: str) -> Any:

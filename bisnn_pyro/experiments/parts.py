@@ -313,10 +313,14 @@ def _with_default(target: Any, parameter: inspect.Parameter) -> inspect.Paramete
 def _meanings(target: Any) -> dict[str, str]:
     """Return the entries of a Google docstring's ``Args`` or ``Attributes``, a base class's first."""
     found: dict[str, str] = {}
-    sources = [
-        *reversed(target.__mro__),
-        *[b.__dict__.get("__init__") for b in reversed(target.__mro__)],
-    ] if inspect.isclass(target) else [target]
+    sources = (
+        [
+            *reversed(target.__mro__),
+            *[b.__dict__.get("__init__") for b in reversed(target.__mro__)],
+        ]
+        if inspect.isclass(target)
+        else [target]
+    )
     for source in sources:
         text = inspect.cleandoc(getattr(source, "__doc__", None) or "")
         for section in re.findall(r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n?)+)", text, re.MULTILINE):
@@ -395,7 +399,9 @@ def _right_key(kind: str, key: str, known: Mapping[str, Key]) -> str:
     for other in kinds:
         names = [name for name in PARTS[other] if key in keys(other, name)]
         if names:
-            return f"; it is a key of [{where(other)}]" + (f" with name = {' or '.join(names)}" * (names != [""]))
+            return f"; it is a key of [{where(other)}]" + (
+                f" with name = {' or '.join(names)}" * (names != [""])
+            )
     return f"; its keys are {', '.join(known)}" if known else "; it has no keys"
 
 
@@ -458,7 +464,9 @@ def _nested(place: str, value: Mapping[str, Any], key: Key, tables: list[Any], b
         given.setdefault(next(iter(known)), key.default)
     for name in given:
         if name not in known:
-            raise ConfigError(f"unknown key {name!r} in {place}{nearest(name, known)}; its keys: {', '.join(known)}")
+            raise ConfigError(
+                f"unknown key {name!r} in {place}{nearest(name, known)}; its keys: {', '.join(known)}"
+            )
     made = target(**_checked(place, given, known, build=True))
     return made if build else kind | _written(made)
 

@@ -24,6 +24,7 @@ METHOD_GUIDES = {
 }
 """Methods and the guides that they are."""
 
+
 def preset_names() -> list[str]:
     """Return the names of the presets that are shipped."""
     folder = resources.files("bisnn_pyro.experiments") / "presets"
@@ -308,7 +309,9 @@ def _searched(key: str, choice: Any, tables: Mapping[str, Any]) -> Any:
     if isinstance(choice, list) and choice:
         return choice
     if not isinstance(choice, Mapping):
-        raise ConfigError(f"tune.{key!r} must be a list of values, or an interval {{ low = , high = , log = }}")
+        raise ConfigError(
+            f"tune.{key!r} must be a list of values, or an interval {{ low = , high = , log = }}"
+        )
     parts.make("tune", choice)
     return parts.complete("tune", choice)
 
