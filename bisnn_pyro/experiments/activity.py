@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisnn_pyro.analysis.energy import (
+from bisnn_pyro.analysis import (
     COUNTING_READOUT,
     FILTERED_READOUT,
     LATERAL,

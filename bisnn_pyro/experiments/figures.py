@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    Plot,
     group,
     load_idata,
     mutual_information,
@@ -17,7 +18,6 @@ from bisnn_pyro.analysis import (
     plot_training_curves,
     save_figure,
 )
-from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.data import Task, curve_grid
 from bisnn_pyro.experiments.early import STOPPING
 from bisnn_pyro.experiments.early_summary import stopping_plot

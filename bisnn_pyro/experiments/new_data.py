@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bisnn_pyro.analysis import PrintedTable, printed_table
-from bisnn_pyro.analysis.printing import check_suffix
+from bisnn_pyro.analysis import PrintedTable, check_suffix, printed_table
 from bisnn_pyro.data.points import load_points
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.evaluate import Scores, score

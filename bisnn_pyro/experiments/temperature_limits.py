@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bisnn_pyro.analysis.temperature import LIMITS
+from bisnn_pyro.analysis import LIMITS
 
 WHAT = (
     f"temperature at a limit of its fit ({LIMITS[0]:g}: hardly a mistake among the validation points; "
