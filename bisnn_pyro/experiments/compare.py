@@ -10,9 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from bisnn_pyro.analysis import PrintedTable, average_seeds, paired_bootstrap, printed_table
-from bisnn_pyro.analysis.intervals import MeanInterval
-from bisnn_pyro.analysis.printing import MISSING, check_suffix
+from bisnn_pyro.analysis import (
+    MISSING,
+    MeanInterval,
+    PrintedTable,
+    average_seeds,
+    check_suffix,
+    paired_bootstrap,
+    printed_table,
+)
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.comparable import FinishedRun, check_comparable, finished_runs
 from bisnn_pyro.experiments.temperature_limits import limit_notes

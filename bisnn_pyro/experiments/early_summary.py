@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    EARLY_PANELS,
+    Plot,
     plot_early_decisions,
     plot_early_stopping,
     printed_table,
     save_columns,
     save_figure,
 )
-from bisnn_pyro.analysis.figures.early_decisions import PANELS
-from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.experiments.early import SCORES, STOPPING
 from bisnn_pyro.experiments.folder import RunFolder
 
@@ -74,7 +74,7 @@ def _mean_curves(table: Sequence[Mapping[str, Any]], points: Mapping[str, int]) 
         own = [line for line in table if line["method"] == method]
         own = [line for line in own if line["predictor"] == own[0]["predictor"]]
         times = [name for name in ("step", "time_ms") if name in own[0]]
-        columns = {name: np.array([float(line[name]) for line in own]) for name in (*times, *PANELS)}
+        columns = {name: np.array([float(line[name]) for line in own]) for name in (*times, *EARLY_PANELS)}
         curves[_title(method, own[0]["predictor"])] = {**columns, "n": np.full(len(own), n)}
     return curves
 

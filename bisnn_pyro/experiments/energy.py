@@ -11,16 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from bisnn_pyro.analysis import PrintedTable, average_seeds, printed_table
-from bisnn_pyro.analysis.energy import (
+from bisnn_pyro.analysis import (
     HOROWITZ_45NM,
     WORD,
     OperationEnergies,
+    PrintedTable,
     Work,
+    average_seeds,
+    check_suffix,
     non_spiking_inference,
+    printed_table,
     spiking_inference,
 )
-from bisnn_pyro.analysis.printing import check_suffix
 from bisnn_pyro.errors import ConfigError, InputError
 from bisnn_pyro.experiments.activity import check_countable, layer_activity
 from bisnn_pyro.experiments.comparable import FinishedRun, finished_runs

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    MeanInterval,
+    Plot,
     PrintedTable,
     detection_scores,
     mutual_information,
@@ -16,8 +18,6 @@ from bisnn_pyro.analysis import (
     predictive_entropy,
     vote_variance,
 )
-from bisnn_pyro.analysis.figures.style import Plot
-from bisnn_pyro.analysis.intervals import MeanInterval
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.comparable import FinishedRun
 from bisnn_pyro.experiments.outside_inputs import Outside, outside

@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from bisnn_pyro.analysis import LayerPosterior, PrintedTable, printed_table, summarise_posterior
-from bisnn_pyro.analysis.posterior_summary import UNDECIDED
+from bisnn_pyro.analysis import UNDECIDED, LayerPosterior, PrintedTable, printed_table, summarise_posterior
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 

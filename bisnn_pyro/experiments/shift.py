@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bisnn_pyro.analysis import plot_shift, predictive_entropy
-from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.analysis import Plot, plot_shift, predictive_entropy
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.comparable import FinishedRun
 from bisnn_pyro.experiments.evaluate import Scores, score

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisnn_pyro.analysis.spike_checks import spike_check_data
-from bisnn_pyro.analysis.spike_statistics import train_statistics
+from bisnn_pyro.analysis import spike_check_data, train_statistics
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.inference import point_draws, posterior_draws

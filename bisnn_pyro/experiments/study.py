@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bisnn_pyro.analysis import PrintedTable, average_seeds, printed_table, save_columns, save_figure
-from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.analysis import Plot, PrintedTable, average_seeds, printed_table, save_columns, save_figure
 from bisnn_pyro.errors import InputError, RunFolderError
 from bisnn_pyro.experiments.comparable import FinishedRun, check_comparable, finished_runs
 from bisnn_pyro.experiments.fitted import FittedRun

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bisnn_pyro.analysis import plot_sweep
-from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.analysis import Plot, plot_sweep
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.comparable import BESIDE, FinishedRun, settings_of
 from bisnn_pyro.experiments.study import (
