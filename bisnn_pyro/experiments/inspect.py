@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bisnn_pyro.analysis.figures.recordings import Picture, plot_recordings
-from bisnn_pyro.analysis.figures.saving import save_figure
-from bisnn_pyro.analysis.printing import PrintedTable
+from bisnn_pyro.analysis import Picture, PrintedTable, plot_recordings, save_figure
 from bisnn_pyro.data.events.layout import Layout
 from bisnn_pyro.data.events.record import Events, Sensor
 from bisnn_pyro.data.events.survey import Facts, find_layout, survey

@@ -9,9 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bisnn_pyro.analysis import PrintedTable
-from bisnn_pyro.analysis.printing import MISSING
-from bisnn_pyro.analysis.tables import Digits
+from bisnn_pyro.analysis import MISSING, Digits, PrintedTable
 
 
 @dataclass(frozen=True)

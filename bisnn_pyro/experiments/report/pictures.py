@@ -6,8 +6,7 @@ import base64
 import io
 from pathlib import Path
 
-from bisnn_pyro.analysis import paper_style
-from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.analysis import Plot, paper_style
 from bisnn_pyro.experiments.report.blocks import Picture
 
 PIXELS_PER_INCH = 125

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bisnn_pyro.analysis import plot_risk_coverage, printed_table, selective_accuracy, top_label
-from bisnn_pyro.analysis.figures.risk_coverage import LEAST_KEPT
+from bisnn_pyro.analysis import LEAST_KEPT, plot_risk_coverage, printed_table, selective_accuracy, top_label
 from bisnn_pyro.experiments.report.blocks import Block, Section, Table, Text
 from bisnn_pyro.experiments.report.lines import Material
 from bisnn_pyro.experiments.report.pictures import drawn

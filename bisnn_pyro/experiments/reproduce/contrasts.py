@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bisnn_pyro.analysis import PrintedTable, plot_forest, printed_table
-from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.analysis import Plot, PrintedTable, plot_forest, printed_table
 from bisnn_pyro.experiments.comparable import FinishedRun
 from bisnn_pyro.experiments.study import Row, row_of
 from bisnn_pyro.experiments.temperatures import SCALED

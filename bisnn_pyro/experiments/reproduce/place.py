@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bisnn_pyro.analysis import PrintedTable, save_figure
-from bisnn_pyro.analysis.figures.style import Plot
+from bisnn_pyro.analysis import Plot, PrintedTable, save_figure
 from bisnn_pyro.experiments.study import Study
 from bisnn_pyro.files import PREFIX
 

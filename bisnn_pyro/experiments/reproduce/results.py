@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    Plot,
     committee_size_scores,
     plot_committee_size,
     plot_forest,
     plot_predictive_map,
     plot_reliability,
 )
-from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.comparable import FinishedRun
 from bisnn_pyro.experiments.compare import compare

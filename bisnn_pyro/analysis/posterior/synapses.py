@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.inference_data import group
+from bisnn_pyro.analysis.posterior.inference_data import group
 from bisnn_pyro.analysis.validation import FloatArray, IntArray, as_real
 from bisnn_pyro.errors import DataError
 

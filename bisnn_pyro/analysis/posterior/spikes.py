@@ -1,19 +1,41 @@
-r"""Statistics of spike trains, unit by unit: rates, intervals between spikes, Fano factors.
+r"""Statistics of spike trains, unit by unit, and posterior predictive checks of them as ArviZ data.
 
 Spikes are `[T, B, U]`, steps first, 0 or 1: B trains of T steps of each of U units.  All statistics pool a
-unit's B trains, so that a few long trains and many short ones tell alike.
+unit's B trains, so that a few long trains and many short ones count alike.  For reference, a Bernoulli
+process of rate p has geometric intervals, of mean :math:`1/p` and coefficient of variation
+:math:`\sqrt{1-p}`, and the Fano factor :math:`1-p` in any window.  Refractory units lie below, bursting ones
+above.
 
-For reference, a Bernoulli process of rate p has geometric intervals, of mean :math:`1/p` and coefficient of
-variation :math:`\sqrt{1-p}`, and the Fano factor :math:`1-p` in any window.  Refractory units lie below,
-bursting ones above.
+:func:`spike_check_data` stores:
+
+====================  =========================  =========================================================
+group                 dimensions                 holds
+====================  =========================  =========================================================
+posterior_predictive  chain, draw, point, step,  ``y``: trains that each member's outputs draw
+                      unit
+posterior_predictive  chain, draw, unit          ``rate``, ``interval_mean``, ``interval_cv`` and ``fano``
+                                                 of these
+observed_data         as above, without chain    the same of the trains in the data
+                      and draw
+posterior_predictive  chain, draw,               ``<layer>.rate`` and so on: of hidden spikes, for which
+                      <layer>.unit               there are no data
+====================  =========================  =========================================================
+
+Both groups use the same names, so that ``arviz.plot_ppc(data, var_names=["rate"])`` (0.x) and
+``plot_ppc_dist`` (1.x) show data and predictions together.  A unit with too few spikes for a statistic has
+NaN, which those plots leave out.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bisnn_pyro.analysis.validation import FloatArray, IntArray
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bisnn_pyro.analysis.posterior.inference_data import make_idata
+from bisnn_pyro.analysis.validation import BoolArray, FloatArray, IntArray
 from bisnn_pyro.errors import DataError
 
 STATISTICS = ("rate", "interval_mean", "interval_cv", "fano")
@@ -121,7 +143,7 @@ def fano_factor(spikes: ArrayLike, window: int = 10) -> FloatArray:
         return counts.var(0, ddof=1).mean(0) / counts.mean((0, 1))
 
 
-def as_spikes(spikes: ArrayLike, name: str = "spikes") -> NDArray[np.bool_]:
+def as_spikes(spikes: ArrayLike, name: str = "spikes") -> BoolArray:
     """Check spike trains `[T, B, U]` and return them as booleans.
 
     Raises:
@@ -139,3 +161,60 @@ def as_spikes(spikes: ArrayLike, name: str = "spikes") -> NDArray[np.bool_]:
             "spike counts and signs are no spike trains."
         )
     return fired
+
+
+Statistics = Mapping[str, ArrayLike]
+
+
+def spike_check_data(
+    *,
+    seed: int,
+    hidden: Mapping[str, Sequence[Statistics]],
+    replicated: ArrayLike | None = None,
+    observed: ArrayLike | None = None,
+    window: int = 10,
+    attrs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Build the container of the spikes of one run's committee.
+
+    Args:
+        seed: the training seed, which becomes the chain's label.
+        hidden: layer -> for each member what :func:`train_statistics` says of its spikes.
+        replicated: `[S, T, B, O]` output trains that each member draws, where outputs are spike trains.
+        observed: `[T, B, O]` the data's trains on the same points.
+        window: steps of the Fano factor's windows in the output trains.
+        attrs: of the whole container.
+
+    Returns:
+        The container of the installed ArviZ line.
+
+    Raises:
+        DataError: nothing at all, one of `replicated` and `observed` without the other, or other shapes.
+    """
+    if (replicated is None) != (observed is None):
+        raise DataError("Give both replicated and observed trains, or neither.")
+    predictive: dict[str, np.ndarray] = {}
+    data: dict[str, np.ndarray] = {}
+    dims = {name: ["unit"] for name in STATISTICS}
+    for layer, members in hidden.items():
+        for name in STATISTICS:
+            predictive[f"{layer}.{name}"] = np.stack([member[name] for member in members])
+            dims[f"{layer}.{name}"] = [f"{layer}.unit"]
+    if replicated is not None:
+        trains, target = np.asarray(replicated), np.asarray(observed)
+        if trains.ndim != 4 or trains.shape[1:] != target.shape:
+            raise DataError(
+                f"replicated has shape {trains.shape} and observed {target.shape}; expected [S, T, B, O] and "
+                "[T, B, O]."
+            )
+        each = [train_statistics(member, window) for member in trains]
+        predictive |= {name: np.stack([one[name] for one in each]) for name in STATISTICS}
+        predictive["y"] = trains.transpose(0, 2, 1, 3).astype(np.int8)
+        data = {**train_statistics(target, window), "y": target.transpose(1, 0, 2).astype(np.int8)}
+        dims["y"] = ["point", "step", "unit"]
+    if not predictive:
+        raise DataError("There are no spikes to check: give hidden layers, or output trains.")
+    groups = {"posterior_predictive": {k: v[None] for k, v in predictive.items()}, "observed_data": data}
+    return make_idata(
+        groups, coords={"chain": [int(seed)]}, dims=dims, attrs={"seed": int(seed), **(attrs or {})}
+    )

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.inference_data import group, import_arviz
-from bisnn_pyro.analysis.printing import MISSING, PrintedTable
+from bisnn_pyro.analysis.posterior.inference_data import group, import_arviz
+from bisnn_pyro.analysis.tables import PrintedTable, plain_table
 from bisnn_pyro.analysis.validation import FloatArray, as_real
 from bisnn_pyro.errors import DataError
 
@@ -83,9 +83,8 @@ def seed_agreement_table(idata: Any, var_names: Sequence[str] | None = None) -> 
         {"variable": k, "seeds": v.n_seeds, "draws": v.n_draws, "r_hat": None if v.why_not else v.r_hat}
         for k, v in found.items()
     ]
-    body = [[name, str(v.n_seeds), str(v.n_draws), _cell(v)] for name, v in found.items()]
     notes = [f"{name}: {one.why_not}" for name, one in found.items() if one.why_not]
-    return PrintedTable(["variable", "seeds", "draws", "r_hat"], body, [False, True, True, True], notes, rows)
+    return plain_table(rows, digits=3, notes=notes)
 
 
 def rank_counts(values: ArrayLike, n_bins: int = 20) -> FloatArray:
@@ -116,10 +115,6 @@ def rank_counts(values: ArrayLike, n_bins: int = 20) -> FloatArray:
     ranks = rankdata(array).reshape(array.shape)
     edges = np.linspace(0.5, array.size + 0.5, n_bins + 1)
     return np.stack([np.histogram(row, edges)[0] for row in ranks]).astype(np.float64)
-
-
-def _cell(found: SeedAgreement) -> str:
-    return MISSING if found.why_not else f"{found.r_hat:.3f}"
 
 
 def _why_not(values: FloatArray) -> str:

@@ -1,8 +1,8 @@
-"""Telling inputs from outside the data by a score: ROC curve, AUROC, AUPR and the FPR at a TPR.
+"""Detecting out-of-distribution inputs by a score: ROC curve, AUROC, AUPR and the FPR at a TPR.
 
-Scores are higher for inputs that look further outside (predictive entropy, mutual information).  All
-follows from how many inputs from inside and from outside share each distinct score, so that ties are
-exact: inputs of one score are flagged together or not at all.
+Scores are higher for inputs that look less like the data (predictive entropy, mutual information).
+Everything follows from how many in-distribution and out-of-distribution inputs share each distinct score, so
+that ties are exact: inputs of one score are flagged together or not at all.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.intervals import MeanInterval
-from bisnn_pyro.analysis.resampling import blocks, check_resamples, resample_counts
+from bisnn_pyro.analysis.intervals import (
+    MeanInterval,
+    blocks,
+    check_resamples,
+    resample_counts,
+)
 from bisnn_pyro.analysis.validation import FloatArray, IntArray, as_real, check_level
 from bisnn_pyro.errors import DataError
 

@@ -1,16 +1,19 @@
-r"""Split conformal prediction: sets of classes that hold the label as often as promised.
+r"""Acting on uncertainty: withhold the least confident predictions, or answer with a set of classes.
 
-Of n calibration points that no training saw, each gets a score, higher the worse its label fits; the
-threshold is the score of rank :math:`\lceil (n + 1)\, level \rceil`, and a new point's set holds the classes
-whose score is within it.  Where calibration and new points are exchangeable, the label is in the set with
-probability at least `level`, whatever the predictor (Vovk, Gammerman and Shafer 2005; Papadopoulos et
-al. 2002).
+**Selective prediction** keeps the most confident of N points; the risk-coverage curve tells how the loss
+falls as more are withheld.
 
-* ``"lac"``, least ambiguous sets (Sadinle, Lei and Wasserman 2019): the score is 1 less the class's
+**Split conformal prediction** gives sets of classes that hold the label as often as promised.  Each of n
+calibration points that no training saw gets a score, higher the worse its label fits; the threshold is the
+score of rank :math:`\lceil (n + 1)\, level \rceil`, and a new point's set holds the classes whose score is
+within it.  Where calibration and new points are exchangeable, the label is in the set with probability at
+least `level`, whatever the predictor (Vovk, Gammerman and Shafer 2005; Papadopoulos et al. 2002).
+
+* ``"lac"``, least ambiguous sets (Sadinle, Lei and Wasserman 2019): the score is 1 minus the class's
   probability.  The smallest sets on average; hard points get too few classes, or none.
-* ``"aps"``, adaptive sets (Romano, Sesia and Candes 2020): the score adds up the probabilities of all
-  more probable classes and a uniform share of the class's own.  Larger sets, fairer between easy and hard
-  points; by the random share a set may be empty too, and coverage is exact and not merely enough.
+* ``"aps"``, adaptive sets (Romano, Sesia and Candes 2020): the score adds up the probabilities of all more
+  probable classes and a uniform share of the class's own.  Larger sets, fairer between easy and hard points;
+  through the random share a set may be empty too, and coverage is exact instead of only at least the level.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.calibration import wilson_interval
+from bisnn_pyro.analysis.calibration.bins import top_label
+from bisnn_pyro.analysis.intervals import wilson_interval
 from bisnn_pyro.analysis.validation import (
     BoolArray,
     FloatArray,
@@ -31,12 +35,97 @@ from bisnn_pyro.analysis.validation import (
     as_real,
     check_level,
 )
+from bisnn_pyro.analysis.votes import of_votes
 from bisnn_pyro.errors import DataError
 
 Method = Literal["lac", "aps"]
 
 # Streams of the random shares: calibration and new points must not have them in common.
 _CALIBRATION, _NEW = 0, 1
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """Risk of the k most confident of N points, for k from 1 to N.
+
+    Attributes:
+        coverage: `[N]` share of points kept, k / N.
+        risk: `[N]` mean loss of the points kept.
+        best: `[N]` mean loss of the k points of least loss: what a perfect order of confidence would give.
+    """
+
+    coverage: FloatArray
+    risk: FloatArray
+    best: FloatArray
+
+    @property
+    def aurc(self) -> float:
+        """Area under the curve: the mean risk over k (Geifman, Uziel and El-Yaniv 2019)."""
+        return float(self.risk.mean())
+
+    @property
+    def excess_aurc(self) -> float:
+        """AURC above that of a perfect order, at least 0: how well errors are ranked, apart from how many."""
+        return float((self.risk - self.best).mean())
+
+    @property
+    def rejection(self) -> FloatArray:
+        """`[N]` share of points withheld."""
+        return 1.0 - self.coverage
+
+    @property
+    def accuracy(self) -> FloatArray:
+        """`[N]` 1 - risk: with errors of 0 and 1 the accuracy of the points kept."""
+        return 1.0 - self.risk
+
+
+def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> RiskCoverage:
+    """Risk-coverage curve of any score of confidence and any loss.
+
+    Points of equal confidence have no order among themselves.  The risk is the mean over all their orders:
+    kept in part, such a group weighs with its mean loss, so that no curve depends on how points are sorted.
+
+    *Assumes* independent points.  *Fails* at low coverage, where the risk is that of a handful of points and
+    its noise weighs in the area; one notices by the curve's start, which jumps from seed to seed.
+
+    Args:
+        confidence: `[N]`; higher is kept longer; infinities may be among them.
+        loss: `[N]` loss of each point, 1 for an error and 0 else, or any other.
+
+    Raises:
+        DataError: shapes that differ, NaN, or an infinite loss.
+    """
+    score = as_real(confidence, "confidence", 1, finite=False)
+    losses = as_real(loss, "loss", 1)
+    if score.shape != losses.shape:
+        raise DataError(f"confidence has shape {score.shape} but loss has {losses.shape}; they must agree.")
+    _, group, count = np.unique(score, return_inverse=True, return_counts=True)
+    shared = (np.bincount(group, weights=losses) / count)[group]
+    kept = np.arange(1, len(losses) + 1)
+    return RiskCoverage(
+        coverage=kept / len(losses),
+        risk=np.cumsum(shared[np.argsort(-group, kind="stable")]) / kept,
+        best=np.cumsum(np.sort(losses)) / kept,
+    )
+
+
+@of_votes
+def selective_accuracy(
+    probabilities: ArrayLike, labels: ArrayLike, confidence: ArrayLike | None = None
+) -> RiskCoverage:
+    """Risk-coverage and accuracy-rejection curve of a classifier: the loss is 1 for a wrong top label.
+
+    Args:
+        probabilities: `[N, C]`, binary tasks with C = 2.
+        labels: `[N]` in 0..C-1.
+        confidence: `[N]` what to keep points by; the top label's probability where None.  A score of
+            uncertainty, such as mutual information, is given with a minus.
+
+    Raises:
+        DataError: an array of a wrong shape or with wrong values.
+    """
+    top, correct = top_label(probabilities, labels)
+    return risk_coverage(top if confidence is None else confidence, ~correct)
 
 
 @dataclass(frozen=True)
