@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bisnn_pyro.analysis import PrintedTable, check_suffix
-from bisnn_pyro.results.runs import Paths, Runs, as_runs
+from bisnn_pyro.results.finished import Paths
+from bisnn_pyro.results.runs import Runs, as_runs
 
 
 @dataclass(frozen=True)

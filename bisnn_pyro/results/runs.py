@@ -1,33 +1,20 @@
-"""Finished runs as one noun: :class:`Runs` reads run folders, checks that they belong together, labels them.
-
-:class:`FinishedRun` is one run folder, :class:`Line` one experiment and method over its seeds and folds, and
-:func:`check_together` the one rule that says which runs may stand in one table.
-"""
+"""Finished runs as one noun: :class:`Runs` reads run folders, checks that they belong together, labels them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bisnn_pyro.analysis import (
-    PrintedTable,
-    average_seeds,
-    classification_points,
-    printed_table,
-    regression_points,
-)
-from bisnn_pyro.errors import ConfigError, RunFolderError
-from bisnn_pyro.experiments.config import Config, flat_keys
-from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.store import Store
-from bisnn_pyro.results.differences import LEVEL, Key, difference_table
+from bisnn_pyro.analysis import PrintedTable, average_seeds, printed_table
+from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.experiments.predictors import base_name, legend, limit_notes
+from bisnn_pyro.results.differences import Key, difference_table
+from bisnn_pyro.results.finished import FinishedRun, Paths, check_together, read_runs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,148 +23,6 @@ CLASSIFICATION = ("accuracy", "nll", "brier", "ece")
 REGRESSION = ("rmse", "nll", "coverage90")
 COSTS = {"weight_bits": 0, "spikes": 1, "train_seconds": 1}
 """Columns of costs, and their places after the point in a table."""
-
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-SAME_POINTS = ("n_train", "n_val", "val_fraction", "filters", "fold")
-"""Keys of ``[data]`` that leave the test points as they are; folds are compared on their own."""
-
-BINNING = ("time_step", "n_steps", "start", "zero", "sensor", "crop", "downsample", "polarity")
-"""Keys that make other inputs of the same recordings, for runs that state which recordings were tested."""
-
-FREE = frozenset(
-    (
-        "seed",
-        "description",
-        "train.threads",
-        "train.checkpoint_every",
-        "data.path",
-        "data.cache",
-        "data.fold",
-    )
-)
-"""Keys in which the seeds of one line may differ; so may ``[analysis]`` and ``[tune]``."""
-
-RENAME = "give one a name of its own with --set experiment=NAME, or leave it out"
-
-
-@dataclass(frozen=True, eq=False)
-class FinishedRun:
-    """One finished run folder.
-
-    Attributes:
-        folder: its files.
-        config: its resolved config.
-        metrics: its ``metrics.json``.
-        trust: whether classes of a user's own that the config names may be imported.
-    """
-
-    folder: RunFolder
-    config: Config
-    metrics: Mapping[str, Any]
-    trust: bool = False
-
-    @classmethod
-    def read(cls, folder: RunFolder, *, trust: bool = False) -> FinishedRun:
-        """Read a run folder; its store is opened at first use.
-
-        Raises:
-            RunFolderError: if the run is unfinished, or a file is missing or broken.
-        """
-        if not folder.finished:
-            what = "was interrupted" if folder.resumable else "has no metrics.json"
-            raise RunFolderError(
-                f"{folder.path} is not finished: it {what}; finish it with `bisnn run ... --resume`, or name "
-                "the finished runs one by one"
-            )
-        return cls(folder, folder.read_config(), folder.read_json("metrics.json"), trust)
-
-    @cached_property
-    def store(self) -> Store:
-        """What every predictor said.
-
-        Raises:
-            RunFolderError: if the file is missing, broken, or lacks a predictor of ``metrics.json``.
-        """
-        store = Store.open(self.folder)
-        missing = [name for name in self.predictors if name not in store.predictors]
-        if missing:
-            raise RunFolderError(
-                f"{self.folder.idata_path} lacks {', '.join(missing)}; `bisnn evaluate {self.folder.path}` "
-                "writes it again"
-            )
-        return store
-
-    @property
-    def experiment(self) -> str:
-        """The experiment's name."""
-        return self.config.experiment
-
-    @property
-    def method(self) -> str:
-        """The method's name."""
-        return self.config.method
-
-    @property
-    def seed(self) -> int:
-        """The training seed."""
-        return self.config.seed
-
-    @property
-    def fold(self) -> int | None:
-        """The fold of a cross-validation that it was tested on; None without one."""
-        return self.config.fold
-
-    @property
-    def predictors(self) -> list[str]:
-        """All predictors; the first is the method's own."""
-        return list(self.metrics["predictors"])
-
-    @property
-    def kind(self) -> str:
-        """``"classification"`` or ``"regression"``."""
-        return "regression" if "rmse" in self.metrics["predictors"][self.predictors[0]] else "classification"
-
-    @property
-    def temperatures(self) -> Mapping[str, float]:
-        """The fitted temperature of each predictor; empty without temperature scaling."""
-        return self.metrics.get("temperatures", {})
-
-    @cached_property
-    def tested(self) -> str | None:
-        """A hash of the recordings it was tested on; None of data that are not recordings."""
-        if not (self.folder.path / "preprocessing.json").is_file():
-            return None
-        return self.folder.read_json("preprocessing.json").get("fingerprints", {}).get("test")
-
-    def point_scores(self, predictor: str) -> dict[str, np.ndarray]:
-        """Return a predictor's scores of each test point, ``[N]`` by metric (``mse`` for the RMSE)."""
-        votes, targets = self.store.votes(predictor), self.store.targets
-        if self.kind == "regression":
-            assert self.store.noise_scale is not None
-            return regression_points(votes, self.store.noise_scale, targets)
-        return classification_points(votes, targets)
-
-    def open(self, data_dir: str | os.PathLike[str] | None = None) -> tuple[Any, Any]:
-        """Load the posterior and the data that it was fitted to.
-
-        Args:
-            data_dir: where the data are now, instead of the config's ``data.path``.
-
-        Returns:
-            The ``FittedRun`` and its ``Task``.
-
-        Raises:
-            RunFolderError: if a file is missing or broken, or the data are not those of the run.
-        """
-        from bisnn_pyro.experiments.evaluate import reopen
-
-        return reopen(self.folder.path, data_dir, trust=self.trust)
-
-    def row(self, predictor: str, **columns: Any) -> dict[str, Any]:
-        """Return one row of a table: whose it is, then these columns."""
-        run = {"experiment": self.experiment, "method": self.method, "seed": self.seed, "fold": self.fold}
-        return {**run, "predictor": predictor, **columns}
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +55,7 @@ class Line:
     @property
     def main(self) -> list[str]:
         """The first predictor, and the same at its temperature: what a figure has room for."""
-        first = self.predictors[0]
-        return [name for name in self.predictors if name in (first, f"{first}-scaled")]
+        return [name for name in self.predictors if base_name(name) == self.predictors[0]]
 
     def of_seed(self, seed: int) -> list[FinishedRun]:
         """Return the run of one seed, or its folds."""
@@ -249,29 +93,37 @@ class Line:
             for metric in seeds[0][0]
         }
 
-    def dataset(self, predictor: str) -> xr.Dataset:
+    def dataset(self, predictor: str | None = None) -> xr.Dataset:
         """Return the votes of all seeds on the test points, labelled.
 
+        Args:
+            predictor: whose votes; None for those of each member of the first predictor.
+
         Returns:
-            ``probability`` (seed, point, class) and ``target`` (point); of a regression ``mean``
-            (seed, draw, point), ``noise_scale`` (seed) and ``target``.  The folds of a cross-validation
-            follow one another along ``point``, and ``noise_scale`` then also has that dimension.
+            ``probability`` (seed, point, class), or (seed, draw, point, class) of members, and ``target``
+            (point); of a regression ``mean`` (seed, draw, point), ``noise_scale`` (seed) and ``target``.  The
+            folds of a cross-validation follow one another along ``point``, and ``noise_scale`` then also has
+            that dimension.
         """
         import xarray as xr
 
-        found = [self.votes(predictor, seed) for seed in self.seeds]
-        votes, target = np.stack([vote for vote, _ in found]), ("point", found[0][1])
+        found = [self.members(s) if predictor is None else self.votes(predictor, s) for s in self.seeds]
+        data: dict[str, Any] = {"target": ("point", found[0][1])}
+        labels: dict[str, Any] = {"seed": self.seeds}
+        votes = np.stack([vote for vote, _ in found])
         if self.first.kind == "classification":
-            names = list(self.first.store.class_names)
-            data = {"probability": (("seed", "point", "class"), votes), "target": target}
-            return xr.Dataset(data, {"seed": self.seeds, "class": names}, {"predictor": predictor})
-        noise = [
-            np.concatenate([np.full(len(r.store.targets), r.store.noise_scale) for r in self.of_seed(seed)])
-            for seed in self.seeds
-        ]
-        scale = ("seed", [own[0] for own in noise]) if self.first.fold is None else (("seed", "point"), noise)
-        means = {"mean": (("seed", "draw", "point"), votes), "noise_scale": scale, "target": target}
-        return xr.Dataset(means, {"seed": self.seeds}, {"predictor": predictor})
+            draw = ("draw",) if predictor is None else ()
+            data["probability"] = (("seed", *draw, "point", "class"), votes)
+            labels["class"] = list(self.first.store.class_names)
+        else:
+            data["mean"] = (("seed", "draw", "point"), votes)
+            noise = [
+                [(r.store.noise_scale, len(r.store.targets)) for r in self.of_seed(s)] for s in self.seeds
+            ]
+            data["noise_scale"] = ("seed", [own[0][0] for own in noise])
+            if self.first.fold is not None:
+                data["noise_scale"] = ("seed", "point"), [np.repeat(*zip(*own, strict=True)) for own in noise]
+        return xr.Dataset(data, labels, {"predictor": predictor or self.predictors[0]})
 
     def run_name(self, run: FinishedRun) -> str:
         """Return the name of one of its runs in messages."""
@@ -280,8 +132,7 @@ class Line:
 
     def label(self, predictor: str) -> str:
         """Return the name of one of its predictors for a legend; a mode is the method itself."""
-        short = predictor.removeprefix("mode").lstrip("-")
-        return f"{self.name} {short}".rstrip()
+        return legend(self.name, predictor)
 
 
 class Runs:
@@ -294,7 +145,7 @@ class Runs:
 
     Raises:
         RunFolderError: if a folder is missing, holds no run or an unfinished one, or the runs do not belong
-            in one table (see :func:`check_together`).
+            in one table (see :func:`~bisnn_pyro.results.finished.check_together`).
 
     Example:
         >>> runs = Runs("runs/digits")  # doctest: +SKIP
@@ -304,16 +155,18 @@ class Runs:
 
     def __init__(self, paths: Paths, *, trust: bool = False, varying: str | None = None) -> None:
         self._take(read_runs(paths, trust=trust), varying)
+        check_together(self.runs, varying=varying)
 
     @classmethod
-    def of(cls, runs: Sequence[FinishedRun], *, varying: str | None = None) -> Runs:
-        """Return runs that are read already, checked like those of the constructor."""
+    def of(cls, runs: Sequence[FinishedRun], *, varying: str | None = None, check: bool = True) -> Runs:
+        """Return runs that are read already; without ``check`` the caller says that they belong together."""
         self = cls.__new__(cls)
         self._take(runs, varying)
+        if check:
+            check_together(runs, varying=varying)
         return self
 
     def _take(self, runs: Sequence[FinishedRun], varying: str | None) -> None:
-        check_together(runs, varying=varying)
         self.runs, self.varying = tuple(runs), varying
 
     def __iter__(self) -> Iterator[FinishedRun]:
@@ -341,15 +194,13 @@ class Runs:
         """The runs by experiment and method, in the order of their first appearance."""
         groups: dict[tuple[Any, ...], list[FinishedRun]] = {}
         for run in self.runs:
-            value = () if self.varying is None else (run.config.value(self.varying),)
+            value = () if self.varying is None else (f"{self.varying}={run.config.value(self.varying)}",)
             groups.setdefault((run.experiment, run.method, *value), []).append(run)
-        several = len({experiment for experiment, *_ in groups}) > 1
-        lines = []
-        for (experiment, method, *value), own in groups.items():
-            varied = [f"{self.varying}={v}" for v in value]
-            name = " ".join([experiment, method, *varied] if several else [method, *varied])
-            lines.append(Line(name, tuple(sorted(own, key=lambda run: (run.seed, run.fold or 0)))))
-        return tuple(lines)
+        start = 0 if len({experiment for experiment, *_ in groups}) > 1 else 1
+        return tuple(
+            Line(" ".join(key[start:]), tuple(sorted(own, key=lambda run: (run.seed, run.fold or 0))))
+            for key, own in groups.items()
+        )
 
     @property
     def kind(self) -> str:
@@ -369,7 +220,7 @@ class Runs:
     @property
     def folds(self) -> int:
         """Number of folds among the runs; 0 for data with a fixed test set."""
-        return 0 if self.over == "seed" else len({run.fold for run in self.runs})
+        return len({run.fold for run in self.runs if run.fold is not None})
 
     @property
     def n_points(self) -> int:
@@ -392,8 +243,11 @@ class Runs:
             for seed in line.seeds:
                 yield line, seed
 
-    def scores(self) -> pd.DataFrame:
+    def scores(self, *, noise: str | None = None) -> pd.DataFrame:
         """Return the scores on the test points, one row per run and predictor.
+
+        Args:
+            noise: those on noisy test points instead: a standard deviation of ``analysis.noise``, as text.
 
         Returns:
             Columns experiment, method, seed, fold (missing for data with a fixed test set), predictor, the
@@ -402,7 +256,8 @@ class Runs:
         rows = []
         for run in self.runs:
             record = run.metrics
-            for name, scores in record["predictors"].items():
+            found = record["predictors"] if noise is None else record.get("noise", {}).get(noise, {})
+            for name, scores in found.items():
                 costs = {
                     "weight_bits": record.get("weight_bits", {}).get(name),
                     "spikes": record.get("spikes_per_inference", {}).get(name),
@@ -423,8 +278,8 @@ class Runs:
             seed: of the bootstrap.
 
         Returns:
-            One row per other line and predictor: difference, n_points, then ``<metric>``, ``<metric>_low`` and
-            ``<metric>_high`` for every score that is a mean over points; empty without other lines.
+            One row per other line and predictor: difference, n_points, then ``<metric>``, ``<metric>_low``
+            and ``<metric>_high`` for every score that is a mean over points; empty without other lines.
 
         Raises:
             ConfigError: if there is no such method.
@@ -436,10 +291,8 @@ class Runs:
         self, against: str | None = None, *, n_resamples: int = 2000, seed: int = 0
     ) -> PrintedTable | None:
         """Return :meth:`differences` as a printed table; None where there is nothing to compare with."""
-        points: dict[Key, dict[str, np.ndarray]] = {
-            (line.name, predictor): line.point_scores(predictor)
-            for line in self.lines
-            for predictor in line.predictors
+        points = {
+            (line.name, name): line.point_scores(name) for line in self.lines for name in line.predictors
         }
         reference = self._reference(against)
         return difference_table(points, reference, self.metrics, n_resamples=n_resamples, seed=seed)
@@ -470,15 +323,15 @@ class Runs:
             raise ConfigError(f"no run has the predictor {predictor!r}; they have {names}")
         return found
 
-    def score_table(self, metrics: Sequence[str] | None = None) -> PrintedTable:
-        """Return mean scores and their Student t intervals over seeds (or folds), with the costs.
+    def members(self) -> dict[str, xr.Dataset]:
+        """Return how each member of the committees votes, by label; see :meth:`Line.dataset`."""
+        lines = [line for line in self.lines if line.has_committee]
+        return {line.label(line.predictors[0]): line.dataset() for line in lines}
 
-        Args:
-            metrics: columns of :meth:`scores`; the usual scores and costs by default.
-        """
+    def score_table(self) -> PrintedTable:
+        """Return mean scores with their Student t intervals over seeds (or folds), and the costs."""
         digits = {**dict.fromkeys(self.metrics, 4), **COSTS}
-        columns = (*self.metrics, *COSTS) if metrics is None else tuple(metrics)
-        table = line_table(self.scores(), columns, self.n_folds, digits=digits)
+        table = line_table(self.scores(), (*self.metrics, *COSTS), self.n_folds, digits=digits)
         return replace(table, notes=[*table.notes, *self.temperature_notes()])
 
     def table(self, style: str = "plain") -> str:
@@ -498,8 +351,6 @@ class Runs:
 
     def temperature_notes(self) -> list[str]:
         """Return the note on temperatures at a limit of their fit; an empty list if there are none."""
-        from bisnn_pyro.analysis.temperature import limit_notes
-
         return limit_notes((line.name, run.temperatures) for line in self.lines for run in line.runs)
 
 
@@ -510,8 +361,7 @@ def as_runs(runs: Runs | Paths, *, trust: bool = False) -> Runs:
 
 def as_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows of :meth:`FinishedRun.row` as a frame; missing folds are ``<NA>``."""
-    frame = pd.DataFrame(list(rows))
-    return frame.astype({"fold": "Int64"})
+    return pd.DataFrame(list(rows)).astype({"fold": "Int64"})
 
 
 def line_table(
@@ -531,157 +381,6 @@ def line_table(
         notes: further lines below the table.
         digits: places after the point, for all columns or by column.
     """
-    if n_folds is None:
-        table = printed_table(frame.drop(columns="fold"), metrics, level=LEVEL, digits=digits)
-    else:
-        averaged = average_seeds(frame.assign(n_folds=n_folds))
-        table = printed_table(averaged, metrics, level=LEVEL, digits=digits)
+    rows = frame if n_folds is None else average_seeds(frame.assign(n_folds=n_folds))
+    table = printed_table(rows, metrics, digits=digits)
     return replace(table, notes=[*table.notes, *notes])
-
-
-def read_runs(paths: Paths, *, trust: bool = False) -> list[FinishedRun]:
-    """Read run folders, and all those directly in folders that hold them (``summary/`` is skipped).
-
-    Args:
-        paths: one or more run folders or folders of runs; a run named twice counts once.
-        trust: whether classes of a user's own that a config names may be imported.
-
-    Raises:
-        RunFolderError: if a folder is missing, holds no run, or a run is unfinished or lacks a file.
-    """
-    several = [paths] if isinstance(paths, str | os.PathLike) else paths
-    folders: dict[Path, RunFolder] = {}
-    for path in map(Path, several):
-        for folder in _below(path):
-            folders.setdefault(folder.path.resolve(), folder)
-    if not folders:
-        raise RunFolderError("no run folder is given")
-    return [FinishedRun.read(folder, trust=trust) for folder in folders.values()]
-
-
-def _below(path: Path) -> list[RunFolder]:
-    if not path.is_dir():
-        raise RunFolderError(f"{path} is not a folder; give run folders, or folders that hold them")
-    if RunFolder(path).config_path.is_file():
-        return [RunFolder(path)]
-    inside = [RunFolder(p) for p in sorted(path.iterdir()) if p.name != "summary" and p.name[0] != "."]
-    found = [folder for folder in inside if folder.config_path.is_file()]
-    if not found:
-        raise RunFolderError(
-            f"{path} is not a run folder (no config.toml) and holds none; give runs/<experiment>, or "
-            "runs/<experiment>/<method>-seed<k>"
-        )
-    return found
-
-
-def check_together(runs: Sequence[FinishedRun], *, varying: str | None = None) -> None:
-    """Refuse runs that do not belong in one table.
-
-    Runs belong together when they were tested on the same points and scored in the same way, and when the
-    seeds (and folds) of one experiment and method share all other settings.
-
-    Args:
-        runs: one or more.
-        varying: a setting in which runs of one method may differ, whatever their experiment is called.
-
-    Raises:
-        RunFolderError: runs on other data or test points, regressions together with classifications, other
-            bins of the calibration error, seeds of one line with other settings, or the same seed twice; in a
-            cross-validation, lines with other folds, or folds with other seeds.
-    """
-    together: list[FinishedRun] = []
-    for run in runs:
-        reason = why_apart(together, run, varying=varying)
-        if reason is not None:
-            raise RunFolderError(reason)
-        together.append(run)
-    _check_folds(together, varying)
-
-
-def why_apart(together: Sequence[FinishedRun], run: FinishedRun, *, varying: str | None = None) -> str | None:
-    """Return why a run does not belong in a table with these, which belong together; None if it does."""
-    for other in together[:1]:
-        if reason := _other_data(other, run) or _other_bins(other, run):
-            return _apart(other, run, reason)
-    for other in [one for one in together if one.fold == run.fold][:1]:
-        if reason := _other_targets(other, run):
-            return _apart(other, run, reason)
-    own = [one for one in together if _group(one, varying) == _group(run, varying)]
-    for other in own[:1]:
-        changed = {name for name, _ in settings_of(other.config) ^ settings_of(run.config)}
-        changed -= set() if varying is None else {varying, "experiment"}
-        if changed:
-            keys = ", ".join(sorted(changed))
-            return _apart(other, run, f"the same experiment and method with other settings ({keys})", RENAME)
-    for other in own:
-        if _place(other, varying) == _place(run, varying):
-            return _apart(other, run, "both are the same experiment, method and seed", RENAME)
-    return None
-
-
-def settings_of(config: Config) -> set[tuple[str, str]]:
-    """Return the settings, dotted keys with values, in which the seeds of one line agree."""
-    tables = {k: v for k, v in config.to_dict().items() if k not in ("analysis", "tune")}
-    return {pair for pair in flat_keys(tables) if pair[0] not in FREE}
-
-
-def _group(run: FinishedRun, varying: str | None) -> tuple[str, ...]:
-    return (run.experiment, run.method) if varying is None else (run.method,)
-
-
-def _place(run: FinishedRun, varying: str | None) -> tuple[Any, ...]:
-    return (None if varying is None else run.config.value(varying)), run.fold, run.seed
-
-
-def _other_data(a: FinishedRun, b: FinishedRun) -> str | None:
-    if a.kind != b.kind:
-        return f"one is a {a.kind}, the other a {b.kind}"
-    if a.config.data.name != b.config.data.name:
-        return f"the data are {a.config.data.name!r} and {b.config.data.name!r}"
-    if (a.fold is None) != (b.fold is None):
-        return "one is a fold of a cross-validation, the other is not"
-    ignored = SAME_POINTS if None in (a.tested, b.tested) else SAME_POINTS + BINNING
-    ours, theirs = (
-        {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in ignored} for run in (a, b)
-    )
-    if ours == theirs:
-        return None
-    keys = ", ".join(sorted({f"data.{key}" for key, _ in ours ^ theirs}))
-    return f"{keys} differ, and so may their test points"
-
-
-def _other_bins(a: FinishedRun, b: FinishedRun) -> str | None:
-    same = a.config.analysis.bins == b.config.analysis.bins
-    return None if same else "analysis.bins differs, and with it what their calibration errors mean"
-
-
-def _other_targets(a: FinishedRun, b: FinishedRun) -> str | None:
-    """The recordings, or else the targets with the settings of the data, tell the test points apart."""
-    if None not in (a.tested, b.tested) and a.tested != b.tested:
-        return "they were tested on other recordings"
-    ours, theirs = a.store.targets, b.store.targets
-    if len(ours) != len(theirs):
-        return f"they have {len(ours)} and {len(theirs)} test points"
-    differing = int((ours != theirs).sum())
-    return f"their test points differ: {differing} targets of {len(ours)}" if differing else None
-
-
-def _apart(a: FinishedRun, b: FinishedRun, why: str, way_out: str = "compare them separately") -> str:
-    return f"{a.folder.path} and {b.folder.path} cannot stand in one table: {why}; {way_out}"
-
-
-def _check_folds(runs: Sequence[FinishedRun], varying: str | None) -> None:
-    """Refuse a cross-validation in which a seed lacks a fold that other runs have."""
-    folds = {run.fold for run in runs}
-    found: dict[tuple[Any, ...], dict[int | None, FinishedRun]] = {}
-    for run in runs:
-        value, fold, seed = _place(run, varying)
-        found.setdefault((*_group(run, varying), value, seed), {})[fold] = run
-    for own in found.values():
-        missing = sorted(fold for fold in folds if fold is not None and fold not in own)
-        if missing:
-            run = next(iter(own.values()))
-            raise RunFolderError(
-                f"{run.method} of {run.experiment} with seed {run.seed} lacks the folds "
-                f"{', '.join(map(str, missing))}, which other runs have; run them, or leave the others out"
-            )

@@ -22,18 +22,21 @@ from bisnn_pyro.analysis import (
     plot_reliability,
     plot_training_curves,
     printed_table,
-    save_columns,
     save_figure,
     save_idata,
     stack_seeds,
 )
 from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.figures import early_settings, predictive_plot
 from bisnn_pyro.experiments.folder import RunFolder, find_runs
-from bisnn_pyro.results.runs import FinishedRun, Line, Runs, as_frame, line_table, why_apart
+from bisnn_pyro.experiments.predictors import legend
+from bisnn_pyro.results.finished import FinishedRun, why_apart
+from bisnn_pyro.results.runs import Line, Runs, as_frame, line_table
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
 REGRESSION = ("rmse", "nll", "coverage90", "width90", "width90_gaps")
 EARLY = ("accuracy", "nll", "brier", "ece")
+TIMES = ("step", "time_ms", "time_fraction")
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,9 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     figures = runs[0].config.analysis.figures
     early = _write_early(path, runs, figures)
     for name, own in _by_test_points(runs).items():
-        save_idata(stack_seeds([load_idata(run.folder.store_path) for run in own]), path / f"{name}.nc")
+        save_idata(stack_seeds([load_idata(run.store.path) for run in own]), path / f"{name}.nc")
     if figures:
-        draw_figures(path, runs)
+        _draw(path, runs)
     return Summary(
         path=path,
         table=replace(table, notes=[*table.notes, *runs.temperature_notes()]),
@@ -140,16 +143,15 @@ def _belonging(out: Path, configs: Sequence[Config]) -> tuple[Runs, list[str]]:
 
 
 def _table(runs: Runs, frame: pd.DataFrame, metrics: Sequence[str]) -> PrintedTable:
-    shown = frame[["experiment", "method", "predictor", "seed", "fold", *metrics]]
+    names = ["method", "predictor", "seed", "fold", *metrics]
+    shown = frame[names if frame["experiment"].nunique() == 1 else ["experiment", *names]]
     return line_table(shown, metrics, runs.n_folds, digits=3)
 
 
 def _differences(runs: Runs, frame: pd.DataFrame, metrics: Sequence[str]) -> PrintedTable | None:
     """Return, seed by seed or fold by fold, the first method's first predictor minus every other's."""
-    by_line = {}
-    for line in runs.lines:
-        own = (frame[["experiment", "method", "predictor"]] == line.first.row(line.predictors[0])).all(axis=1)
-        by_line[line.name] = frame[own].groupby(runs.over)[list(metrics)].mean()
+    metrics = list(metrics)
+    by_line = {line.name: _of_line(frame, line).groupby(runs.over)[metrics].mean() for line in runs.lines}
     (reference, first), *others = by_line.items()
     parts = [
         (first - other).dropna(how="all").assign(difference=f"{reference} - {name}") for name, other in others
@@ -176,18 +178,84 @@ def _write_early(path: Path, runs: Runs, figures: bool) -> Path | None:
     Returns:
         The file; None if no run has early decisions.
     """
-    rows = [row for run in runs for predictor in run.predictors for row in _early_rows(run, predictor)]
+    rows = [row for run in runs for row in _early_rows(run)]
     if not rows:
         return None
     frame = as_frame(rows)
-    table = line_table(frame.drop(columns="n_points"), EARLY, runs.n_folds).frame
-    columns = {str(name): table[name].to_numpy() for name in table}
-    if figures:
-        plot = plot_early_decisions(dict(_mean_curve(line, table) for line in _with_early(runs)))
-        save_figure(plot.figure, path, "early_decisions", columns)
-        stopping = {_title(line.first): _stopping(line.first) for line in _with_early(runs)}
-        plot = plot_early_stopping(stopping)
-        save_figure(plot.figure, path, "early_stopping", plot.table)
+    one = frame["experiment"].nunique() == 1
+    shown = frame.drop(columns=["n_points", "experiment"] if one else ["n_points"])
+    table = line_table(shown, EARLY, runs.n_folds)
+    if not figures:
+        table.write(path / "early_decisions.csv")
     else:
-        save_columns(path / "early_decisions.csv", columns)
+        plot = plot_early_decisions(_mean_curves(runs, frame, table.frame))
+        columns = {str(name): column.to_numpy() for name, column in table.frame.items()}
+        save_figure(plot.figure, path, "early_decisions", columns)
     return path / "early_decisions.csv"
+
+
+def _early_rows(run: FinishedRun) -> list[dict[str, Any]]:
+    store = run.store
+    rows = []
+    for predictor in store.early_predictors if store.early_steps else ():
+        votes, bins = store.early(predictor), run.config.analysis.bins
+        columns = early_scores(votes, n_bins=bins, **early_settings(store))
+        for values in zip(*columns.values(), strict=True):
+            found = dict(zip(columns, values, strict=True))
+            times = {
+                name: f"{found.pop(name)}" for name in columns if name in TIMES
+            }  # text: they tell lines apart
+            rows.append(run.row(predictor, **times, n_points=found.pop("n"), **found))
+    return rows
+
+
+def _mean_curves(runs: Runs, frame: pd.DataFrame, table: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+    """Return the means of each line's first predictor, by its name in the legend."""
+    curves = {}
+    for line in runs.lines:
+        own = _of_line(table, line)
+        if len(own):
+            # A fold has its own test points, and all folds together their sum.
+            n = _of_line(frame, line).drop_duplicates("fold")["n_points"].sum()
+            columns = {name: own[name].to_numpy(np.float64) for name in (*TIMES, *EARLY) if name in own}
+            curves[line.label(line.predictors[0])] = {**columns, "n": np.full(len(own), n)}
+    return curves
+
+
+def _of_line(frame: pd.DataFrame, line: Line) -> pd.DataFrame:
+    """Return the rows of a line's first predictor."""
+    wanted = line.first.row(line.predictors[0])
+    for name in ("experiment", "method", "predictor"):
+        frame = frame[frame[name] == wanted[name]] if name in frame else frame
+    return frame
+
+
+def _draw(path: Path, runs: Runs) -> None:
+    """Draw the figures that put methods side by side, one seed each.
+
+    In a cross-validation the reliability is that of all folds' test points together; what belongs to one
+    network (its training, its map, when it stops early) is that of the first fold, and its title says so.
+    """
+    fold = runs[0].fold
+    alike = [line for line in runs.lines if any(run.fold == fold for run in line.runs)]
+    first = {line.name if fold is None else f"{line.name}, fold {fold}": line for line in alike}
+    stores = {name: next(run.store for run in line.runs if run.fold == fold) for name, line in first.items()}
+    plots = {"training": plot_training_curves({name: store.history for name, store in stores.items()})}
+    if runs.kind == "classification":
+        pooled = {}
+        for line in alike:
+            n = len(line.of_seed(line.seeds[0]))
+            name = line.label(line.predictors[0]) + (f", {n} folds" if n > 1 else "")
+            pooled[name] = line.votes(line.predictors[0], line.seeds[0])
+        plots["reliability"] = plot_reliability(pooled, runs.bins)
+    if all(store.early_steps for store in stores.values()):
+        curves = {
+            legend(name, p): early_stopping(store.early(p), **early_settings(store))
+            for name, store in stores.items()
+            for p in store.early_predictors[:1]
+        }
+        plots["early_stopping"] = plot_early_stopping(curves)
+    predictive = predictive_plot(stores)
+    plots |= {} if predictive is None else {"predictive": predictive}
+    for name, plot in plots.items():
+        save_figure(plot.figure, path, name, plot.table)

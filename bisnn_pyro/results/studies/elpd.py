@@ -9,7 +9,8 @@ import numpy as np
 
 from bisnn_pyro.analysis import PrintedTable, compare_models, load_idata, run_inference_data
 from bisnn_pyro.inference import chosen_rows
-from bisnn_pyro.results.runs import FinishedRun, Paths, Runs, as_runs
+from bisnn_pyro.results.finished import FinishedRun, Paths
+from bisnn_pyro.results.runs import Runs, as_runs
 from bisnn_pyro.results.studies.study import Folder
 
 TRAINING_POINTS = 1000
@@ -29,7 +30,7 @@ def compare_elpd(runs: Runs | Paths, *, trust: bool = False) -> PrintedTable:
         InputError: if a run cannot be read, or the runs do not share their test points.
     """
     found = as_runs(runs, trust=trust)
-    stored = {_name(run, found): load_idata(run.folder.store_path) for run in found}
+    stored = {_name(run, found): load_idata(run.store.path) for run in found}
     return _noted(compare_models(stored, conditioned=False), found)
 
 
@@ -85,7 +86,5 @@ def _noted(table: PrintedTable, runs: Runs) -> PrintedTable:
     if tempered:
         notes.append(f"{', '.join(tempered)}: the weight of the KL is not 1, so the posterior is tempered")
     if any(run.config.likelihood.name.endswith("steps") for run in runs):
-        notes.append(
-            "log-likelihoods are means over steps, not log-probabilities of the votes in the tables"
-        )
+        notes.append("log-likelihoods are means over steps, not log-probabilities of the votes in the tables")
     return replace(table, notes=notes)

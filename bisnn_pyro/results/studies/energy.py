@@ -12,14 +12,27 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from bisnn_pyro.analysis import OperationEnergies, Work, check_suffix, non_spiking_inference, spiking_inference
+from bisnn_pyro.analysis import (
+    OperationEnergies,
+    Work,
+    check_suffix,
+    non_spiking_inference,
+    spiking_inference,
+)
 from bisnn_pyro.analysis.energy import HOROWITZ_45NM, WORD
 from bisnn_pyro.errors import ConfigError, InputError
-from bisnn_pyro.experiments.activity import check_countable, layer_activity
-from bisnn_pyro.experiments.costs import MAX_POINTS, for_some_networks, some_points, weight_bits
+from bisnn_pyro.experiments.costs import (
+    MAX_POINTS,
+    check_countable,
+    for_some_networks,
+    layer_activity,
+    some_points,
+    weight_bits,
+)
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.models import SignNetwork
-from bisnn_pyro.results.runs import FinishedRun, Paths, Runs, as_frame, line_table, read_runs
+from bisnn_pyro.results.finished import FinishedRun, Paths, read_runs
+from bisnn_pyro.results.runs import Runs, as_frame, line_table
 from bisnn_pyro.results.studies.study import Folder, Study
 
 WIDE, NON_SPIKING = "(32-bit weights)", "(32-bit, no spikes)"
@@ -64,9 +77,8 @@ def _check_networks(runs: Sequence[FinishedRun]) -> None:
     first: dict[tuple[str, str], FinishedRun] = {}
     for run in runs:
         other = first.setdefault((run.experiment, run.method), run)
-        ours, theirs = run.config.to_dict(), other.config.to_dict()
         for name in ("network", "encoder", "prior", "predict"):
-            if ours.get(name) != theirs.get(name):
+            if getattr(run.config, name) != getattr(other.config, name):
                 raise InputError(
                     f"[{name}] of {run.folder.path} differs from that of {other.folder.path}, of the same "
                     "experiment and method, so one line cannot stand for both; give them one at a time"

@@ -27,8 +27,18 @@ from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.parts import PARTS, keys, make
 from bisnn_pyro.inference import Prediction
 from bisnn_pyro.results.differences import interval_cell
-from bisnn_pyro.results.runs import Paths, Runs
-from bisnn_pyro.results.studies.study import Folder, Plots, Study, check_out, finish, main_lines, opened, study_runs
+from bisnn_pyro.results.finished import Paths
+from bisnn_pyro.results.runs import Runs
+from bisnn_pyro.results.studies.study import (
+    Folder,
+    Plots,
+    Study,
+    check_out,
+    finish,
+    main_lines,
+    opened,
+    study_runs,
+)
 
 METRICS = ("auroc", "aupr_out", "aupr_in", "fpr95")
 DRAWN = ("entropy", "information")

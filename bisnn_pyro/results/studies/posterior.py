@@ -22,7 +22,7 @@ from bisnn_pyro.errors import DataError, ModelError
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.inference import Purpose, chosen_rows, seeded
 from bisnn_pyro.models import SignNetwork, SpikeTrainBernoulli, Window
-from bisnn_pyro.results.runs import Paths, read_runs
+from bisnn_pyro.results.finished import Paths, read_runs
 
 DIGITS = {"n_synapses": 0, "kl_per_synapse": 4, "entropy_per_synapse": 4}
 MEMBERS, POINTS = 20, 100

@@ -18,8 +18,18 @@ from bisnn_pyro.analysis import (
     top_label,
 )
 from bisnn_pyro.errors import ConfigError
-from bisnn_pyro.results.runs import Paths, Runs
-from bisnn_pyro.results.studies.study import Folder, Plots, Study, check_out, finish, main_lines, opened, study_runs
+from bisnn_pyro.results.finished import Paths
+from bisnn_pyro.results.runs import Runs
+from bisnn_pyro.results.studies.study import (
+    Folder,
+    Plots,
+    Study,
+    check_out,
+    finish,
+    main_lines,
+    opened,
+    study_runs,
+)
 
 KEPT = (1.0, 0.9, 0.8, 0.5)
 """Shares of the test points that are kept."""

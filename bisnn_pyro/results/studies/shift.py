@@ -18,8 +18,17 @@ from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.evaluate import score
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.inference import EncodedBlocks, SynapticGuide, as_inputs, encode_all, generator
-from bisnn_pyro.results.runs import Paths, Runs
-from bisnn_pyro.results.studies.study import Folder, Study, check_out, finish, opened, score_curves, study_runs
+from bisnn_pyro.results.finished import Paths
+from bisnn_pyro.results.runs import Runs
+from bisnn_pyro.results.studies.study import (
+    Folder,
+    Study,
+    check_out,
+    finish,
+    opened,
+    score_curves,
+    study_runs,
+)
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "confidence", "entropy")
 REGRESSION = ("rmse", "nll", "coverage90", "width90")
@@ -216,5 +225,7 @@ SHIFTS: dict[str, Shift] = {
     "rotation": Shift("angle in degrees", (0, 15, 30, 45, 60, 90), -360, 360, False, _rotation),
     "drop": Shift("share of spikes dropped", (0, 0.1, 0.2, 0.3, 0.5), 0, 0.999, False, _drop),
     "jitter": Shift("jitter in time steps", (0, 1, 2, 4), 0, 10_000, True, _jitter),
-    "flipped": Shift("share of synapses with the wrong sign", (0, 0.01, 0.02, 0.05, 0.1), 0, 1, False, _flipped),
+    "flipped": Shift(
+        "share of synapses with the wrong sign", (0, 0.01, 0.02, 0.05, 0.1), 0, 1, False, _flipped
+    ),
 }

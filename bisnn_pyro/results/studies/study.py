@@ -20,7 +20,8 @@ from bisnn_pyro.analysis import Plot, PrintedTable, save_columns, save_figure
 from bisnn_pyro.errors import ConfigError, DataError, InputError, RunFolderError
 from bisnn_pyro.experiments.predictors import base_name, legend
 from bisnn_pyro.inference import steady_process
-from bisnn_pyro.results.runs import FinishedRun, Paths, Runs, as_frame, line_table
+from bisnn_pyro.results.finished import FinishedRun, Paths
+from bisnn_pyro.results.runs import Runs, as_frame, line_table
 
 Folder = str | os.PathLike[str] | None
 Plots = Mapping[str, Plot]

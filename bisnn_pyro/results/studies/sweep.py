@@ -11,7 +11,8 @@ import pandas as pd
 
 from bisnn_pyro.analysis import plot_sweep
 from bisnn_pyro.errors import ConfigError
-from bisnn_pyro.results.runs import FREE, FinishedRun, Paths, Runs, read_runs, settings_of
+from bisnn_pyro.results.finished import FREE, FinishedRun, Paths, read_runs, settings_of
+from bisnn_pyro.results.runs import Runs
 from bisnn_pyro.results.studies.study import Folder, Plots, Study, check_out, finish, score_curves, study_runs
 
 METRICS = ("accuracy", "nll", "brier", "ece")

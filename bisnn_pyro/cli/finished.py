@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from bisnn_pyro.cli_options import BootstrapSeed, DataDir, OneRun, Reference, Resamples, Runs, TableFile
+from bisnn_pyro.cli.options import (
+    BootstrapSeed,
+    DataDir,
+    OneRun,
+    Reference,
+    Resamples,
+    Runs,
+    TableFile,
+    TrustCode,
+    echo_files,
+    numbers,
+)
 from bisnn_pyro.errors import ConfigError
 
 
@@ -26,45 +37,40 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="With --data: file for the table, .csv, .md or .tex.", show_default=False),
     ] = None,
+    trust: TrustCode = False,
 ) -> None:
-    """Evaluate a run's posterior anew, an interrupted run's too; or, with --data, on new data.
+    """Evaluate a run again, or on new data.
 
-    On new data nothing in the run folder is changed.
+    Interrupted runs can be evaluated too.  With --data nothing in the run folder is changed.
     """
     if data is not None:
-        _evaluate_data(folder, data, out, noise, data_dir)
+        _evaluate_data(folder, data, out, noise, data_dir, trust)
         return
     if out is not None:
-        raise ConfigError("--out is for --data; without, the run folder itself is written anew")
-    from bisnn_pyro.analysis import results_table
+        raise ConfigError("--out is for --data; without it the run folder itself is written again")
+    from bisnn_pyro.analysis import printed_table
     from bisnn_pyro.experiments.run import evaluate_folder
 
-    levels = None
-    if noise is not None:
-        try:
-            levels = [float(part) for part in noise.split(",")]
-        except ValueError:
-            raise ConfigError(f"--noise {noise!r} is not a list of numbers such as 0.1,0.2") from None
-    metrics = evaluate_folder(folder, levels, data_dir)
+    metrics = evaluate_folder(folder, numbers("--noise", noise, "0.1,0.2"), data_dir, trust=trust)
     rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
-    typer.echo(results_table(rows))
+    typer.echo(printed_table(rows).plain())
     for std, predictors in metrics.get("noise", {}).items():
         noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
-        typer.echo(f"\nwith input noise of standard deviation {std}:\n{results_table(noisy)}")
+        table = printed_table(noisy).plain()
+        typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     if (folder / "figures").is_dir():
         typer.echo(f"\nfigures: {folder / 'figures'}")
 
 
 def _evaluate_data(
-    folder: Path, data: Path, out: Path | None, noise: str | None, data_dir: Path | None
+    folder: Path, data: Path, out: Path | None, noise: str | None, data_dir: Path | None, trust: bool
 ) -> None:
-    from bisnn_pyro.experiments.new_data import evaluate_data
+    from bisnn_pyro.experiments.evaluate import evaluate_data
 
     if noise is not None or data_dir is not None:
         raise ConfigError("--noise and --data-dir are for the run's own data; leave them out with --data")
-    typer.echo(evaluate_data(folder, data, out).plain())
-    if out is not None:
-        typer.echo(f"\nwritten: {out}")
+    typer.echo(evaluate_data(folder, data, out, trust=trust).plain())
+    echo_files(() if out is None else (out,))
 
 
 def export(
@@ -78,13 +84,17 @@ def export(
         typer.Option("--member", min=0, help="This member of the committee, from 0.", show_default=False),
     ] = None,
     mode: Annotated[bool, typer.Option("--mode", help="The most probable network (the default).")] = False,
+    trust: TrustCode = False,
 ) -> None:
-    """Write a network of a run as packed 1-bit weights, for bisnn_pyro.read_export or a chip."""
-    from bisnn_pyro.experiments.export.writing import export as export_run
+    """Write a network of a run as packed 1-bit weights.
+
+    The file is for bisnn_pyro.read_export or for a chip.
+    """
+    from bisnn_pyro.experiments.export import export as export_run
 
     if mode and member is not None:
         raise ConfigError("give --mode or --member, not both")
-    path = export_run(folder, out, member=member)
+    path = export_run(folder, out, member=member, trust=trust)
     typer.echo(f"written: {path} ({path.stat().st_size} bytes)")
 
 
@@ -101,15 +111,18 @@ def energy(
         ),
     ] = None,
     data_dir: DataDir = None,
+    trust: TrustCode = False,
 ) -> None:
-    """Estimate what an inference costs: spikes, operations, memory accesses, energy."""
-    from bisnn_pyro.experiments.energy import energy as energy_table
-    from bisnn_pyro.experiments.energy import parse_energies
+    """Estimate what one inference costs.
 
-    table = energy_table(runs, out, energies=parse_energies(picojoules or []), data_dir=data_dir)
-    typer.echo(table.plain())
-    if out is not None:
-        typer.echo(f"\nwritten: {out}")
+    The table has spikes, operations, memory accesses and energy.
+    """
+    from bisnn_pyro.results.studies.energy import energy_study, parse_energies
+
+    energies = parse_energies(picojoules or [])
+    study = energy_study(runs, out, energies=energies, data_dir=data_dir, trust=trust)
+    typer.echo(study.table.plain())
+    echo_files(study.files)
 
 
 def compare(
@@ -119,15 +132,17 @@ def compare(
     n_resamples: Resamples = 2000,
     seed: BootstrapSeed = 0,
 ) -> None:
-    """Compare finished runs on the same test points: scores, costs, paired differences."""
-    from bisnn_pyro.experiments.compare import compare as compare_runs
+    """Compare finished runs on the same test points.
+
+    The tables have scores, costs and paired differences.
+    """
+    from bisnn_pyro.results import compare as compare_runs
 
     result = compare_runs(runs, out, reference=reference, n_resamples=n_resamples, seed=seed)
     typer.echo(result.scores.plain())
     if result.differences is not None:
         typer.echo(f"\n{result.differences.plain()}")
-    if result.files:
-        typer.echo(f"\nwritten: {', '.join(map(str, result.files))}")
+    echo_files(result.files)
 
 
 def report(
@@ -137,9 +152,18 @@ def report(
     n_resamples: Resamples = 2000,
     seed: BootstrapSeed = 0,
     data_dir: DataDir = None,
+    trust: TrustCode = False,
 ) -> None:
-    """Write one page about finished runs: tables, figures, warnings. It opens from disk."""
-    from bisnn_pyro.experiments.report.writing import report as write_report
+    """Write one page about finished runs, to open from disk."""
+    from bisnn_pyro.results.report import report as write_report
 
-    path = write_report(runs, out, reference=reference, n_resamples=n_resamples, seed=seed, data_dir=data_dir)
+    path = write_report(
+        runs,
+        out,
+        reference=reference,
+        n_resamples=n_resamples,
+        seed=seed,
+        data_dir=data_dir,
+        trust=trust,
+    )
     typer.echo(f"written: {path} ({path.stat().st_size} bytes)")

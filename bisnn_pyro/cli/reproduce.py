@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli_options import INTERRUPTED, Jobs
+from bisnn_pyro.cli.options import INTERRUPTED, Jobs
 
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.config import Config
@@ -29,7 +29,7 @@ def reproduce(
     ] = False,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Folder with one folder a data set.", show_default=False),
+        typer.Option("--data-dir", help="Folder with one folder per data set.", show_default=False),
     ] = None,
     jobs: Jobs = 1,
     seeds: Annotated[
@@ -43,9 +43,9 @@ def reproduce(
         bool, typer.Option("--dry-run", help="Only print the plan and how it stands.")
     ] = False,
 ) -> None:
-    """Run a paper's comparison, or go on where it stopped: runs, tables, figures, README.md.
+    """Run a paper's comparison, or go on where it stopped.
 
-    Nothing is downloaded; parts whose data are not there are named and skipped.
+    It makes runs, tables, figures and README.md.  Nothing is downloaded; parts whose data are not there are named and skipped.
     """
     from bisnn_pyro.experiments.batch import parse_seeds
     from bisnn_pyro.experiments.reproduce import reproduction

@@ -1,4 +1,4 @@
-"""The command line: a thin face on :mod:`bisnn_pyro.experiments`.
+"""The command line: a thin face on :mod:`bisnn_pyro.experiments` and :mod:`bisnn_pyro.results`.
 
 Heavy imports happen inside the commands, so that ``bisnn --help`` and ``bisnn list`` answer at once.
 """
@@ -12,12 +12,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bisnn_pyro.cli_data import data_app
-from bisnn_pyro.cli_finished import compare, energy, evaluate, export, report
-from bisnn_pyro.cli_options import INTERRUPTED
-from bisnn_pyro.cli_reproduce import reproduce
-from bisnn_pyro.cli_run import run, tune
-from bisnn_pyro.cli_study import study_app
+from bisnn_pyro.cli.data import data_app
+from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
+from bisnn_pyro.cli.options import INTERRUPTED
+from bisnn_pyro.cli.reproduce import reproduce
+from bisnn_pyro.cli.study import study_app
+from bisnn_pyro.cli.training import list_presets, run, show, tune
 from bisnn_pyro.errors import BisnnError, InputError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich takes longer than everything else that --help does
 )
 
 
@@ -46,35 +47,11 @@ def common(
     """Bayesian learning of spiking networks with binary synapses."""
 
 
-def list_presets() -> None:
-    """List the presets."""
-    import tomllib
-
-    from bisnn_pyro.experiments.resolve import preset_names, preset_text
-
-    names = preset_names()
-    width = max(map(len, names))
-    for name in names:
-        typer.echo(f"{name:<{width}}  {tomllib.loads(preset_text(name)).get('description', '')}")
-
-
-def show(preset: Annotated[str, typer.Argument(help="A preset's name.")]) -> None:
-    """Print a preset's TOML, to copy and edit."""
-    from bisnn_pyro.experiments.resolve import preset_text
-
-    typer.echo(preset_text(preset), nl=False)
-
-
-app.command()(reproduce)
-app.command()(run)
+for command in (reproduce, run):
+    app.command()(command)
 app.command("list")(list_presets)
-app.command()(show)
-app.command()(evaluate)
-app.command()(export)
-app.command()(energy)
-app.command()(tune)
-app.command()(compare)
-app.command()(report)
+for command in (show, evaluate, export, energy, tune, compare, report):
+    app.command()(command)
 app.add_typer(data_app)
 app.add_typer(study_app)
 
@@ -89,7 +66,6 @@ def main() -> NoReturn:
 
     ``BISNN_DEBUG=1`` lets the traceback through.
     """
-    sys.path.insert(0, "")  # a user's own "package.module:Class" stands in the working directory
     typed = shlex.join(["bisnn", *sys.argv[1:]])  # runs record it
     if os.environ.get("BISNN_DEBUG"):
         app(obj=typed)

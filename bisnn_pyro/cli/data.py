@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-data_app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
+data_app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @data_app.command("inspect")
@@ -21,8 +21,11 @@ def inspect_data(
         typer.Option("--out", help="Folder for pictures and numbers of the recordings.", show_default=False),
     ] = None,
 ) -> None:
-    """Say what recordings there are: classes, counts, durations, rates, and what cannot be read."""
-    from bisnn_pyro.experiments.inspect import inspect_recordings
+    """Describe a folder of event recordings.
+
+    Prints classes, counts, durations and rates, and which files cannot be read.
+    """
+    from bisnn_pyro.data import inspect_recordings
 
     found = inspect_recordings(path, progress=sys.stderr.isatty())
     typer.echo(found.summary())
@@ -34,9 +37,12 @@ def inspect_data(
 
 @data_app.command("clear-cache")
 def clear_cache(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what there is.")] = False,
 ) -> None:
-    """Delete binned recordings from the user's cache; the next run bins them anew, downloads stay."""
+    """Delete binned recordings from the user's cache.
+
+    The next run bins them again; downloads stay.
+    """
     from bisnn_pyro.data.events.housekeeping import clear_cache as clear
 
     cleared = clear(dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""Commands that train: ``bisnn run`` and ``bisnn tune``."""
+"""Presets, and the commands that train: ``bisnn list``, ``show``, ``run`` and ``tune``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli_options import INTERRUPTED, DataDir, Jobs, Methods, Overrides, Source
+from bisnn_pyro.cli.options import INTERRUPTED, DataDir, Jobs, Methods, Overrides, Seeds, Source, TrustCode
 from bisnn_pyro.errors import ConfigError
 
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.config import Config
     from bisnn_pyro.experiments.run import RunResult
-    from bisnn_pyro.experiments.summary import Summary
     from bisnn_pyro.experiments.tune import Trial
+    from bisnn_pyro.results import Summary
+
+
+def list_presets() -> None:
+    """List the presets."""
+    import tomllib
+
+    from bisnn_pyro.experiments.resolve import preset_names, preset_text
+
+    names = preset_names()
+    width = max(map(len, names))
+    for name in names:
+        typer.echo(f"{name:<{width}}  {tomllib.loads(preset_text(name)).get('description', '')}")
+
+
+def show(preset: Annotated[str, typer.Argument(help="A preset's name.")]) -> None:
+    """Print a preset's TOML, to copy and edit."""
+    from bisnn_pyro.experiments.resolve import preset_text
+
+    typer.echo(preset_text(preset), nl=False)
 
 
 def run(
@@ -27,12 +46,12 @@ def run(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Training seed; the source's own, or 0.", show_default=False)
     ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(help="Several training seeds: 0-4 or 0,2,5.", show_default=False)
-    ] = None,
+    seeds: Seeds = None,
     folds: Annotated[
         int | None,
-        typer.Option(min=2, help="Cross-validate over K folds of the data, a run each.", show_default=False),
+        typer.Option(
+            min=2, help="Cross-validate over K folds of the data, one run each.", show_default=False
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -42,14 +61,21 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with interrupted runs.")] = False,
     jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    trust: TrustCode = False,
 ) -> None:
-    """Train, predict and analyse: every method of a preset, into one folder each."""
+    """Train, predict and analyse every method of a preset.
+
+    Each method, seed and fold gets a folder of its own; ``summary/`` has what spans them.
+    """
     from bisnn_pyro.experiments.batch import parse_seeds, plan, run_experiment
+    from bisnn_pyro.experiments.folder import RunFolder
+    from bisnn_pyro.results import summarise
 
     if seed is not None and seeds is not None:
         raise ConfigError("give --seed or --seeds, not both")
     training_seeds = [seed] if seeds is None else [*parse_seeds(seeds)]
-    configs = plan(source, method or [], training_seeds, _with_data_dir(overrides, data_dir), folds)
+    changes = _with_data_dir(overrides, data_dir)
+    configs = plan(source, method or [], training_seeds, changes, folds, trust=trust)
     result = run_experiment(
         configs,
         out,
@@ -59,11 +85,11 @@ def run(
         progress=not quiet and sys.stderr.isatty(),
         report=_report_run,
         command=context.obj,
+        trust=trust,
     )
-    if result.summary is not None:
-        _print_summary(result.summary)
-    for reason in result.left_out:
-        typer.echo(f"not in the tables: {reason}", err=True)
+    finished = [config for config in configs if RunFolder.of(config, result.out).finished]
+    if finished and not result.interrupted:
+        _print_summary(summarise(result.out, finished))
     for config, error in result.failures:
         fold = "" if config.fold is None else f" on fold {config.fold}"
         typer.echo(f"bisnn: {config.method} with seed {config.seed}{fold} failed: {error}", err=True)
@@ -92,21 +118,21 @@ def _report_run(config: Config, result: RunResult) -> None:
 
 
 def _print_summary(summary: Summary) -> None:
-    typer.echo(f"\n{summary.table}")
-    for note in summary.notes:
-        typer.echo(note)
+    typer.echo(f"\n{summary.table.plain()}")
     if not summary.intervals:
         way = "one training seed: no intervals; --seeds 0-4 gives them"
         typer.echo(way if summary.over == "seed" else "one fold: no intervals; --folds K runs all K of them")
-    if summary.differences:
-        typer.echo(f"\npaired by {summary.over}, on the same test points:\n{summary.differences}")
+    if summary.differences is not None:
+        typer.echo(f"\npaired by {summary.over}, on the same test points:\n{summary.differences.plain()}")
     for std, table in summary.noise_tables.items():
-        typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
+        typer.echo(f"\nwith input noise of standard deviation {std}:\n{table.plain()}")
     typer.echo(f"\ntables and figures: {summary.path}")
     if summary.early is not None:
         typer.echo(f"  {summary.early} (scores over elapsed time)")
     for figure in summary.figures:
         typer.echo(f"  {figure}")
+    for reason in summary.left_out:
+        typer.echo(f"not in the tables: {reason}", err=True)
 
 
 def tune(
@@ -121,9 +147,13 @@ def tune(
         typer.Option("--out", help="Folder instead of runs/<experiment>/tune.", show_default=False),
     ] = None,
     jobs: Jobs = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Search anew.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Search again.")] = False,
+    trust: TrustCode = False,
 ) -> None:
-    """Search the settings of every method with the same budget, on validation NLL."""
+    """Search the settings of every method on validation NLL.
+
+    Every method gets the same budget.
+    """
     from bisnn_pyro.experiments.tune import tune as search
 
     folder = search(
@@ -136,6 +166,7 @@ def tune(
         jobs=jobs,
         overwrite=overwrite,
         report=_report_trial,
+        trust=trust,
     )
     typer.echo(f"\nall trials: {folder / 'trials.csv'}\nbest settings: {folder / 'tuned.toml'}")
 
