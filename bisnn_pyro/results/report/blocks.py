@@ -133,7 +133,7 @@ def plain_table(
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), dtype=object)
     body = [[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
     right = [bool(frame[name].map(_is_number).all()) for name in frame]
-    return PrintedTable(list(frame), body, right, list(notes), frame)
+    return PrintedTable(list(frame), body, right, list(notes), frame.to_dict("records"))
 
 
 def drawn(plot: Plot, caption: str) -> Picture:

@@ -26,6 +26,7 @@ from bisnn_pyro.analysis import (
     top_label,
     vote_variance,
 )
+from bisnn_pyro.experiments.predictors import AT_LIMIT, predictors_at_limit
 from bisnn_pyro.results.report.blocks import (
     Block,
     Caution,
@@ -37,7 +38,7 @@ from bisnn_pyro.results.report.blocks import (
     plain_table,
 )
 from bisnn_pyro.results.runs import Runs
-from bisnn_pyro.results.studies import selective_scores
+from bisnn_pyro.results.studies.selective import selective_scores
 
 NAMES = ["method", "predictor"]
 BASELINE = ["ece_calibrated", "ece_calibrated_high"]

@@ -16,7 +16,8 @@ from bisnn_pyro.results.report.regression import regression
 from bisnn_pyro.results.report.scores import costs, pictures, scores
 from bisnn_pyro.results.report.setup import data_set, environment, overview
 from bisnn_pyro.results.report.training import agreement, posteriors, training
-from bisnn_pyro.results.runs import Paths, Runs, as_runs
+from bisnn_pyro.results.finished import Paths
+from bisnn_pyro.results.runs import Runs, as_runs
 
 TEMPLATE = "page.html"
 

@@ -110,4 +110,4 @@ def _joined(tables: Mapping[str, PrintedTable]) -> PrintedTable:
         [*cells[:place], name, *cells[place + 1 :]] for name, table in tables.items() for cells in table.body
     ]
     frame = pd.concat([table.frame.assign(method=name) for name, table in tables.items()], ignore_index=True)
-    return replace(first, body=body, frame=frame)
+    return replace(first, body=body, numbers=frame.to_dict("records"))

@@ -24,7 +24,8 @@ from bisnn_pyro.results.report.blocks import (
     plain_table,
     some,
 )
-from bisnn_pyro.results.runs import FREE, FinishedRun, Line, Runs
+from bisnn_pyro.results.finished import FREE, FinishedRun
+from bisnn_pyro.results.runs import Line, Runs
 
 NOT_SETTINGS = ("experiment", "description", "method", *FREE)
 """Keys that name a run, or that do not change its numbers."""

@@ -16,7 +16,7 @@ from bisnn_pyro.analysis import (
     printed_table,
 )
 from bisnn_pyro.errors import InputError
-from bisnn_pyro.experiments import load_run
+from bisnn_pyro.experiments.fitted import load_run
 from bisnn_pyro.inference import History
 from bisnn_pyro.results.report.blocks import (
     Block,
@@ -28,8 +28,9 @@ from bisnn_pyro.results.report.blocks import (
     drawn,
     plain_table,
 )
-from bisnn_pyro.results.runs import FinishedRun, Line, Runs
-from bisnn_pyro.results.studies import POSTERIOR_DIGITS, layer_posteriors
+from bisnn_pyro.results.finished import FinishedRun
+from bisnn_pyro.results.runs import Line, Runs
+from bisnn_pyro.results.studies.posterior import DIGITS, layer_posteriors
 
 STILL_FALLING = 0.01
 """Relative gain of the best validation NLL in the last quarter of training that counts as falling."""
@@ -232,7 +233,7 @@ def posteriors(runs: Runs) -> Section | None:
         drawn(plot_posterior_bars(first), caption),
         Table(
             f"Posterior of each layer, over {over}",
-            printed_table(pd.DataFrame(rows), digits=POSTERIOR_DIGITS),
+            printed_table(pd.DataFrame(rows), digits=DIGITS),
         ),
         Text(ABOUT_POSTERIOR),
         *reasons,
