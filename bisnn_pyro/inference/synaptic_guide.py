@@ -1,0 +1,230 @@
+"""What every guide over synapses does: one interface on top of Pyro's ``AutoGuide``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import pyro
+import torch
+from pyro.distributions import TorchDistribution
+from pyro.infer.autoguide import AutoGuide
+from pyro.nn import PyroModule, PyroParam
+from torch import Tensor
+from torch.distributions import Independent, constraints
+
+from bisnn_pyro.errors import ModelError
+from bisnn_pyro.inference.history import Row
+from bisnn_pyro.inference.seeding import Purpose, generator
+
+
+class SynapticGuide(AutoGuide):
+    """A mean-field posterior over the synapses of a Pyro model.
+
+    ``train()`` makes calls give the training draw (relaxed, or a point), ``eval()`` a draw of the
+    posterior itself: hard +-1 for binary synapses.  Parameters are made at the first call, by
+    :meth:`initialize`, or by ``load_state_dict``; ``bisnn_pyro.testing.GuideContract`` is the test
+    suite of a guide.
+
+    A subclass gives the distributions of a site and the parameters they need; sites that it does not
+    cover raise an error, and other guides can take them in a ``pyro.infer.autoguide.AutoGuideList``.
+
+    Args:
+        model: a Pyro model.
+        init_scale: scale of the random initial parameters.
+    """
+
+    point: ClassVar[bool] = False
+    """Whether the guide is a single network, so that a committee of it has one member."""
+    binary: ClassVar[bool] = True
+    """Whether draws are in {-1, +1}."""
+    moments: ClassVar[bool] = False
+    """Whether the posterior's moments predict by themselves, see :func:`predict_moments`."""
+    default_rule: ClassVar[str] = "adam"
+    """What fits the guide unless a rule is chosen: ``bayesian``, ``adam`` or ``expectation``."""
+    roles: ClassVar[tuple[str, ...]] = ()
+    """What a site's parameters are called."""
+
+    def __init__(self, model: Callable[..., Any], *, init_scale: float = 0.1) -> None:
+        super().__init__(model)
+        self.init_scale = init_scale
+        self.sites: dict[str, int] = {}  # name -> event_dim
+
+    # -- what a subclass gives --------------------------------------------------------------------
+
+    def _covers(self, prior: TorchDistribution) -> bool:
+        """Return whether a site with this (unwrapped) prior belongs to this guide."""
+        raise NotImplementedError
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        """Return the initial parameters of a site, by role (``natural``, ``loc``, ...)."""
+        raise NotImplementedError
+
+    def _constraint(self, role: str) -> constraints.Constraint:
+        return constraints.real
+
+    def _training_distribution(self, name: str) -> TorchDistribution:
+        """Return the distribution of a training draw, without event dimensions."""
+        raise NotImplementedError
+
+    def _posterior(self, name: str) -> TorchDistribution:
+        """Return the posterior of a site, without event dimensions."""
+        raise NotImplementedError
+
+    def _draw(self, name: str, generator: torch.Generator) -> Tensor:
+        """Draw a site from the posterior with an explicit generator."""
+        raise NotImplementedError
+
+    def anneal(self, progress: float) -> Row:
+        """Set what the guide itself changes over training, and return it for the history.
+
+        Args:
+            progress: share of the training that is over, in [0, 1).
+        """
+        return {}
+
+    # -- the AutoGuide ----------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Sample every site; arguments are those of the model and only needed for the first call."""
+        if self.prototype_trace is None:
+            self._setup_prototype(*args, **kwargs)
+        self._create_plates(*args, **kwargs)
+        result = {}
+        for name, event_dim in self.sites.items():
+            source = self._training_distribution if self.training else self._posterior
+            result[name] = pyro.sample(name, source(name).to_event(event_dim))
+        return result
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Make the parameters by running the model once with these arguments."""
+        if self.prototype_trace is None:
+            self._setup_prototype(*args, **kwargs)
+
+    def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
+        with torch.no_grad():
+            super()._setup_prototype(*args, **kwargs)
+        for name, site in list(self.prototype_trace.nodes.items()):
+            latent = site["type"] == "sample" and not site["is_observed"]
+            if not latent or site["infer"].get("is_likelihood"):
+                # Neither needed nor safe to keep: they hold the whole forward pass.
+                self.prototype_trace.remove_node(name)
+                continue
+            self._add_site(name, site)
+
+    def _add_site(self, name: str, site: Mapping[str, Any]) -> None:
+        prior = site["fn"]
+        while isinstance(prior, Independent):
+            prior = prior.base_dist
+        if site["cond_indep_stack"] or not self._covers(prior):
+            raise ModelError(
+                f"{type(self).__name__} does not cover the site {name!r} with prior "
+                f"{type(prior).__name__}; give it to another guide through AutoGuideList and "
+                "poutine.block, or choose the prior that this guide is for"
+            )
+        self.sites.pop(name, None)  # known from a file, whose order is not the model's
+        self.sites[name] = site["fn"].event_dim
+        for role, value in self._initial(prior, site["value"].shape).items():
+            if _key(name) not in _children(self, role):
+                self._register(role, name, value)
+
+    def _register(self, role: str, name: str, value: Tensor) -> None:
+        if role not in self._modules:
+            setattr(self, role, PyroModule())
+        param = PyroParam(value.detach().clone(), self._constraint(role), value.dim())
+        setattr(self._modules[role], _key(name), param)
+
+    def parameter(self, role: str, name: str) -> Tensor:
+        """Return a site's parameter by its role, for example ``("natural", "layers.0.weight")``."""
+        return getattr(self._modules[role], _key(name))
+
+    # -- one interface ----------------------------------------------------------------------------
+
+    def posterior(self) -> dict[str, TorchDistribution]:
+        """Return the posterior of each site, all dimensions as the event."""
+        return {name: self._posterior(name).to_event(n) for name, n in self._known_sites().items()}
+
+    def mode(self) -> dict[str, Tensor]:
+        """Return the most probable network, ``[O, I]`` for each site."""
+        return {name: d.mode.detach() for name, d in self.posterior().items()}
+
+    def mean(self) -> dict[str, Tensor]:
+        """Return the posterior mean of each synapse; for a binary one that is no network of the model."""
+        return {name: d.mean.detach() for name, d in self.posterior().items()}
+
+    def median(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Return the mode, which is the median for binary synapses and Gaussians; Pyro's name for it."""
+        return self.mode()
+
+    def natural_parameters(self) -> dict[str, Tensor]:
+        """Return each site's natural parameters.
+
+        A Bernoulli's lambda in the site's shape, infinite for a binary point; a Gaussian's pair
+        (mean times precision, minus half the precision) along a new first dimension.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample_posterior(self, n: int, *, seed: int, first: int = 0) -> dict[str, Tensor]:
+        """Draw ``n`` networks from the posterior, ``[n, O, I]`` for each site.
+
+        Member ``i`` depends on ``seed`` and ``i`` alone, so that a committee drawn in pieces (``first``)
+        is the committee drawn at once.  Neither the mode of the module nor the global random state
+        matters or changes.
+        """
+        if n < 1:
+            raise ModelError(f"a committee needs at least one member, not {n}")
+        members = []
+        for i in range(first, first + n):
+            source = generator(seed, Purpose.MEMBERS, i)
+            # By name: the order of the sites is the model's, or a file's.
+            members.append({name: self._draw(name, source) for name in sorted(self._known_sites())})
+        return {name: torch.stack([m[name] for m in members]) for name in self._known_sites()}
+
+    def _known_sites(self) -> dict[str, int]:
+        if not self.sites:
+            raise ModelError(
+                f"{type(self).__name__} has no parameters yet: call initialize(*model_args), run it once, "
+                "or load a state_dict"
+            )
+        return self.sites
+
+    # -- copies and files -------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state, without the model and without touching the original (as Pyro's own does)."""
+        return {**self.__dict__, "_model": None, "master": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SynapticGuide:
+        """Copy parameters and state; the model is shared, or its copy if it was copied before."""
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        if self._model is not None:  # it is None after unpickling
+            new._model = (memo.get(id(self.model), self.model),)
+        return new
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Make the parameters that the state dict has and a fresh guide has not."""
+        for key, value in state_dict.items():
+            parts = key.removeprefix(prefix).split(".")
+            if key.startswith(prefix) and len(parts) == 2 and parts[1].endswith("_unconstrained"):
+                role, name = parts[0], parts[1].removesuffix("_unconstrained").replace("__", ".")
+                if role not in self.roles:
+                    continue  # another guide's: torch reports it as unexpected
+                for needed in self.roles:  # all of them, so that torch reports what the dict lacks
+                    if _key(name) not in _children(self, needed):
+                        self._register(needed, name, torch.ones_like(value))
+                self.sites.setdefault(name, value.dim())
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _key(name: str) -> str:
+    """Return a site name as a module attribute: dots are not allowed in those."""
+    return name.replace(".", "__")
+
+
+def _children(guide: SynapticGuide, role: str) -> set[str]:
+    module = guide._modules.get(role)
+    return set() if module is None else {k.removesuffix("_unconstrained") for k in module._parameters}
