@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import bisnn_pyro
-from bisnn_pyro.experiments.inspect import inspect_recordings
+from bisnn_pyro.data import inspect_recordings
 
 SIDE, DURATION = 16, 100_000  # pixels, microseconds
 DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
