@@ -1,15 +1,24 @@
-"""Distributions of binary synapses and the KL between them."""
+"""Distributions of binary synapses, the KL between them, and elementary functions that are accurate in the tails."""
 
-from bisnn_pyro.distributions.hyperbolic import log_two_cosh, sech2
-from bisnn_pyro.distributions.kl import SignKL
-from bisnn_pyro.distributions.relaxed import HardRelaxedSignBernoulli, RelaxedSignBernoulli
-from bisnn_pyro.distributions.sign_bernoulli import SignBernoulli
+from bisnn_pyro.distributions.hyperbolic import Tanh, log_two_cosh, sech2, tanh
+from bisnn_pyro.distributions.normal import density, inverse_mills, log_odds
+from bisnn_pyro.distributions.sign_bernoulli import (
+    HardRelaxedSignBernoulli,
+    RelaxedSignBernoulli,
+    SignBernoulli,
+    SignKL,
+)
 
 __all__ = [
     "HardRelaxedSignBernoulli",
     "RelaxedSignBernoulli",
     "SignBernoulli",
     "SignKL",
+    "Tanh",
+    "density",
+    "inverse_mills",
+    "log_odds",
     "log_two_cosh",
     "sech2",
+    "tanh",
 ]

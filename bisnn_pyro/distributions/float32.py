@@ -152,18 +152,19 @@ def _fair_kl_loop(x, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
         out[m] = y if a < F(0.6) else far
 
 
-def _run(loop: Any, *arguments: Any) -> Tensor:
-    """Run a loop over tensors of one shape, the last argument's; numbers go in between."""
-    shape = arguments[0].shape
-    out = torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever the defaults are
+def _run(loop: Any, *arguments: Any, out: Tensor | None = None) -> Tensor:
+    """Run a loop over tensors of the first one's shape, with numbers after them; write to ``out`` if given."""
+    if out is None:
+        shape = arguments[0].shape
+        out = torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever the defaults are
     flat = [x.detach().contiguous().view(-1).numpy() if isinstance(x, Tensor) else F(x) for x in arguments]
     loop(*flat, out.view(-1).numpy())
     return out
 
 
-def tanh(x: Tensor) -> Tensor:
-    """Return ``tanh(x)``."""
-    return _run(_tanh_loop, x)
+def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return ``tanh(x)``, in the contiguous tensor ``out`` if given."""
+    return _run(_tanh_loop, x, out=out)
 
 
 def sech2(x: Tensor) -> Tensor:

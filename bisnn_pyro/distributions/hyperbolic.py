@@ -44,13 +44,13 @@ def times_sech2(y: Tensor, x: Tensor) -> Tensor:
     return sech2(x.detach()).mul_(y)
 
 
-def tanh(x: Tensor) -> Tensor:
-    """Return ``tanh(x)`` without a gradient; :class:`Tanh` has one."""
+def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return ``tanh(x)`` without a gradient, in ``out`` if given; :class:`Tanh` has a gradient."""
     if runs_compiled(x):
         from bisnn_pyro.distributions import float32
 
-        return float32.tanh(x)
-    return torch.tanh(x)
+        return float32.tanh(x, out)
+    return torch.tanh(x, out=out)
 
 
 def half_logit(u: Tensor, eps: float) -> Tensor:
@@ -146,7 +146,7 @@ def sign_kl(natural: Tensor, prior: Tensor) -> Tensor:
     positive by symmetry, :math:`\mathrm{KL} = \log(1+q(e^{-2d}-1)) + 2dq`.  Both terms cancel where ``d`` is
     small.  With a fair prior, the usual one, float32 parameters take a series of their own there; with
     another they are taken to float64, which has digits to spare; float64 itself sums Taylor remainders.
-    The value carries no gradient formula of its own; see :class:`bisnn_pyro.distributions.kl.SignKL`.
+    The value carries no gradient formula of its own; see :class:`bisnn_pyro.distributions.SignKL`.
     """
     if natural.dtype != torch.float32 or not _moderate(natural) or not _moderate(prior):
         return _sign_kl_series(natural, prior)

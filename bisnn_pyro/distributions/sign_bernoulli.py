@@ -1,4 +1,4 @@
-"""The distribution of a binary synapse."""
+"""The distribution of a binary synapse, its reparametrised relaxation, and the exact KL between them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ from typing import Any
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints
+from torch.autograd.function import once_differentiable
+from torch.distributions import constraints, register_kl
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
-from bisnn_pyro.distributions.hyperbolic import Sech2, SignEntropy, SignProbability, Tanh
+from bisnn_pyro.distributions.hyperbolic import (
+    Sech2,
+    SignEntropy,
+    SignProbability,
+    Tanh,
+    half_logit,
+    sign_kl,
+    tanh,
+    tanh_difference,
+    times_sech2,
+)
 
 
 class _Sign(constraints.Constraint):
@@ -123,3 +134,160 @@ class SignBernoulli(TorchDistribution):
         values = torch.tensor([-1.0, 1.0], dtype=self.natural.dtype, device=self.natural.device)
         values = values.reshape((2,) + (1,) * len(self.batch_shape))
         return values.expand((2, *self.batch_shape)) if expand else values
+
+
+class RelaxedSign(torch.autograd.Function):
+    r"""Draw :math:`w=\tanh z,\ z=(\lambda+\delta)/\tau`, or its sign, with the soft derivative.
+
+    Autograd through ``tanh`` forms ``1 - w**2`` from the rounded ``w`` and returns 0 (float32) from
+    ``z = 9`` on, while the natural gradient divides by a number as small; here the derivative is
+    :math:`\operatorname{sech}^2(z)/\tau`, right to the type's rounding.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, natural: Tensor, noise: Tensor, temperature: Tensor, hard: bool) -> Tensor:
+        """Return the draw for logistic noise ``noise`` (delta), all shapes broadcast."""
+        z = (natural + noise).div_(temperature)
+        ctx.save_for_backward(z, temperature)
+        ctx.natural_shape = natural.shape
+        if hard:
+            return torch.where(z < 0, -1.0, 1.0).to(z.dtype)
+        return tanh(z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+        """Return the gradients in the natural parameter and in the temperature."""
+        z, temperature = ctx.saved_tensors
+        slope = times_sech2(grad, z).div_(temperature)
+        grad_natural = slope.sum_to_size(ctx.natural_shape) if ctx.needs_input_grad[0] else None
+        grad_temperature = (-slope * z).sum_to_size(temperature.shape) if ctx.needs_input_grad[2] else None
+        return grad_natural, None, grad_temperature, None
+
+
+def half_logistic_noise(shape: Any, like: Tensor) -> Tensor:
+    r"""Draw :math:`\delta=\tfrac12\log\frac{u}{1-u}`, u uniform, finite by keeping u off 0 and 1."""
+    u = torch.rand(shape, dtype=like.dtype, device=like.device)
+    return half_logit(u, torch.finfo(like.dtype).eps / 4)
+
+
+class RelaxedSignBernoulli(TorchDistribution):
+    r"""The concrete (Gumbel-softmax) relaxation of :class:`SignBernoulli` to (-1, 1).
+
+    :math:`w=\tanh((\lambda+\delta)/\tau)`, :math:`\delta=\tfrac12\log\frac{u}{1-u}`, :math:`u\sim U(0,1)`
+    (as BiSNN draws, arXiv 2012.08300).  ``log_prob`` is the density of that draw.
+
+    .. warning::
+        With a :class:`SignBernoulli` prior the registered KL is the *discrete* one between the two
+        Bernoullis, as in the paper, while the likelihood sees relaxed weights.  The loss is therefore
+        not an ELBO of the relaxed model: it is the discrete free energy with its expected loss
+        approximated, biased for every ``temperature > 0``.  One notices the bias as a gap between the
+        training loss and the loss of hard draws, which is why validation uses hard draws.
+
+    Args:
+        temperature: relaxation temperature, a positive scalar tensor (or number).
+        natural: natural parameter :math:`\lambda`, any shape.
+        validate_args: as in ``torch.distributions``.
+    """
+
+    arg_constraints = {"natural": constraints.real, "temperature": constraints.positive}  # noqa: RUF012
+    support = constraints.interval(-1.0, 1.0)
+    has_rsample = True
+    hard = False
+
+    def __init__(
+        self, temperature: Tensor | float, natural: Tensor | float, *, validate_args: bool | None = None
+    ) -> None:
+        (self.natural,) = broadcast_all(natural)
+        # A Python float would crash torch's argument validation.
+        self.temperature = torch.as_tensor(temperature, dtype=self.natural.dtype, device=self.natural.device)
+        if self.temperature.dim():
+            raise ValueError("RelaxedSignBernoulli: `temperature` must be a scalar")
+        super().__init__(self.natural.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> RelaxedSignBernoulli:
+        """Return the same distribution with its batch shape expanded (and its type kept)."""
+        new = self._get_checked_instance(type(self), _instance)
+        new.natural = self.natural.expand(torch.Size(batch_shape))
+        new.temperature = self.temperature
+        super(RelaxedSignBernoulli, new).__init__(torch.Size(batch_shape), validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def mean(self) -> Tensor:
+        r"""Mean of the *discrete* variable that is relaxed, :math:`\tanh\lambda`."""
+        return Tanh.apply(self.natural)
+
+    @property
+    def variance(self) -> Tensor:
+        r"""Variance of the *discrete* variable that is relaxed, :math:`\operatorname{sech}^2\lambda`."""
+        return Sech2.apply(self.natural)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
+        """Draw relaxed values, reparametrised in the natural parameter and the temperature."""
+        noise = half_logistic_noise(self._extended_shape(sample_shape), self.natural)
+        return RelaxedSign.apply(self.natural, noise, self.temperature, self.hard)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of a relaxed draw."""
+        if self._validate_args:
+            self._validate_sample(value)
+        eps = torch.finfo(value.dtype).eps
+        soft = value.clamp(eps - 1, 1 - eps)
+        delta = self.temperature * torch.atanh(soft) - self.natural
+        jacobian = torch.log1p(-soft * soft)
+        return torch.log(2 * self.temperature) + logsigmoid(2 * delta) + logsigmoid(-2 * delta) - jacobian
+
+
+class HardRelaxedSignBernoulli(RelaxedSignBernoulli):
+    """The same draw rounded to {-1, +1} in the forward pass, with the soft derivative backward.
+
+    The forward pass then sees exact draws of the discrete posterior, at the price of a gradient that
+    belongs to another function value; ``log_prob`` stays the relaxed density and is not meaningful at
+    +-1 (no estimator in this package uses it).
+    """
+
+    hard = True
+
+
+class SignKL(torch.autograd.Function):
+    r"""KL(q || p) between sign-Bernoullis, elementwise, with its exact gradient.
+
+    :math:`\partial_\lambda \mathrm{KL}=(\lambda-\lambda_0)\operatorname{sech}^2\lambda` and
+    :math:`\partial_{\lambda_0}\mathrm{KL}=\tanh\lambda_0-\tanh\lambda`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, natural: Tensor, prior: Tensor) -> Tensor:
+        """Return the KL in nats; the two shapes broadcast."""
+        ctx.save_for_backward(natural, prior)
+        return sign_kl(natural, prior)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return the gradients in the posterior's and the prior's natural parameters."""
+        natural, prior = ctx.saved_tensors
+        grad_natural = grad_prior = None
+        if ctx.needs_input_grad[0]:
+            gap = natural - prior
+            grad_natural = (times_sech2(gap, natural.expand_as(gap)) * grad).sum_to_size(natural.shape)
+        if ctx.needs_input_grad[1]:
+            grad_prior = (grad * tanh_difference(prior, natural)).sum_to_size(prior.shape)
+        return grad_natural, grad_prior
+
+
+def _compact(x: Tensor) -> Tensor:
+    """Undo expansions: a plate or an event repeats the same numbers, whose KL is wanted once."""
+    for dim, (size, stride) in enumerate(zip(x.shape, x.stride(), strict=True)):
+        if stride == 0 and size > 1:
+            x = x.narrow(dim, 0, 1)
+    return x
+
+
+@register_kl(RelaxedSignBernoulli, SignBernoulli)
+@register_kl(SignBernoulli, SignBernoulli)
+def _kl_sign(q: RelaxedSignBernoulli | SignBernoulli, p: SignBernoulli) -> Tensor:
+    shape = torch.broadcast_shapes(q.natural.shape, p.natural.shape)
+    return SignKL.apply(_compact(q.natural), _compact(p.natural)).expand(shape)

@@ -1,22 +1,27 @@
-"""An experiment: its methods on the same data, over seeds and folds, and one table of the lot."""
+"""An experiment: its methods on the same data, over seeds and folds, in processes of their own."""
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bisnn_pyro.errors import BisnnError, ConfigError, InputError, RunFolderError
-from bisnn_pyro.experiments.config import Config, flat_keys
-from bisnn_pyro.experiments.folder import RunFolder, find_runs
-from bisnn_pyro.experiments.folds import check_folds, each_fold
-from bisnn_pyro.experiments.pool import each
+from bisnn_pyro.experiments import parts
+from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.resolve import load_source, methods_of, parse_overrides, resolve
 from bisnn_pyro.experiments.run import RunResult, finished_alike, run
-from bisnn_pyro.experiments.summary import Summary, summarise_runs
+from bisnn_pyro.inference import StopRequest, listen_to
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,12 @@ class BatchResult:
         out: the folder of the runs.
         runs: the runs that were made, in the order in which they finished.
         failures: configs whose training failed, and why.
-        summary: table and figures across all comparable runs of the folder; ``None`` without any.
-        left_out: finished runs of the folder that are not in the summary, and why.
         interrupted: whether Ctrl-C ended the batch.
     """
 
     out: Path
     runs: tuple[RunResult, ...]
     failures: tuple[tuple[Config, BisnnError], ...]
-    summary: Summary | None
-    left_out: tuple[str, ...]
     interrupted: bool
 
 
@@ -46,29 +47,61 @@ def plan(
     seeds: Sequence[int | None] = (None,),
     overrides: Iterable[str] = (),
     n_folds: int | None = None,
+    *,
+    trust: bool = False,
 ) -> list[Config]:
-    """Return the validated configs of all methods, seeds and folds, seed by seed and fold by fold.
+    """Return the validated configs of all methods, seeds and folds, one seed and one fold after the other.
 
     Args:
         source: a preset's name or a TOML file.
         methods: those to run; all that the source lists by default.
         seeds: training seeds; ``None`` is the source's own, or 0.
         overrides: ``table.key=value`` strings.
-        n_folds: K, to cross-validate: a config for each of K folds of the data.
+        n_folds: K, to cross-validate: one config for each of K folds of the data.
+        trust: allow the import of classes of the user's own that the source names.
 
     Raises:
         ConfigError: if anything is wrong, a method is named twice, or the data have no folds.
+
+    Example:
+        >>> [(c.method, c.seed) for c in plan("digits", ["bayes", "straight-through"], [0, 1])]
+        [('bayes', 0), ('straight-through', 0), ('bayes', 1), ('straight-through', 1)]
     """
     tables = load_source(source)
     changes = parse_overrides(overrides)
     names = list(methods) or methods_of(tables)
     if len(set(names)) != len(names):
         raise ConfigError(f"a method is named twice: {', '.join(names)}")
-    parts = [changes] if n_folds is None else each_fold(changes, n_folds)
-    configs = [resolve(tables, m, overrides=p, seed=s) for s in seeds for p in parts for m in names]
-    if n_folds is not None:
-        check_folds(configs)
-    return configs
+    folds = [changes] if n_folds is None else _each_fold(tables, changes, n_folds, trust)
+    return [
+        resolve(tables, m, overrides=fold, seed=s, trust=trust)
+        for s in seeds
+        for fold in folds
+        for m in names
+    ]
+
+
+def _each_fold(
+    tables: Mapping[str, Any], changes: Mapping[str, Any], n_folds: int, trust: bool
+) -> list[dict[str, Any]]:
+    """Return the overrides of every fold: these, with ``data.n_folds = K`` and ``data.fold`` from 0 to K-1."""
+    if n_folds < 2:
+        raise ConfigError(f"--folds is {n_folds}; a cross-validation needs at least 2")
+    data = changes.get("data", {})
+    if not isinstance(data, Mapping):
+        return [dict(changes)]  # refused where overrides are checked
+    if {"fold", "n_folds"} & data.keys():
+        raise ConfigError(f"--folds {n_folds} sets data.fold and data.n_folds; leave them out of --set")
+    name = data.get("name", tables.get("data", {}).get("name", ""))
+    if not {"fold", "n_folds"} <= parts.keys("data", name, trust=trust).keys():
+        raise ConfigError(
+            f"data.name = {name!r} has a fixed test set and no folds, so it takes no --folds; "
+            "--seeds 0-4 repeats its runs"
+        )
+    return [
+        {**copy.deepcopy(dict(changes)), "data": {**data, "n_folds": n_folds, "fold": k}}
+        for k in range(n_folds)
+    ]
 
 
 def run_experiment(
@@ -81,8 +114,9 @@ def run_experiment(
     progress: bool = False,
     report: Callable[[Config, RunResult], None] | None = None,
     command: str | None = None,
+    trust: bool = False,
 ) -> BatchResult:
-    """Run several configs into one folder and summarise them.
+    """Run several configs into one folder.
 
     Args:
         configs: from :func:`plan`.
@@ -93,6 +127,7 @@ def run_experiment(
         progress: show progress bars (with one job).
         report: called after each run.
         command: the command line that started this, for the runs' record.
+        trust: allow the import of classes of the user's own that the configs name.
 
     Raises:
         InputError: before anything is written, if a config or a folder cannot be used.
@@ -110,6 +145,7 @@ def run_experiment(
         progress=progress and jobs <= 1,
         n_threads=1 if jobs > 1 else None,
         command=command,
+        trust=trust,
     )
     runs: list[RunResult] = []
     failures: list[tuple[Config, BisnnError]] = []
@@ -123,9 +159,7 @@ def run_experiment(
         if result.interrupted and jobs <= 1:
             break
     complete = len(runs) + len(failures) == len(todo) and not any(r.interrupted for r in runs)
-    folders, left_out = comparable_runs(out, configs) if complete else ([], [])
-    summary = summarise_runs(out, folders) if folders else None
-    return BatchResult(out, tuple(runs), tuple(failures), summary, tuple(left_out), interrupted=not complete)
+    return BatchResult(out, tuple(runs), tuple(failures), interrupted=not complete)
 
 
 def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
@@ -136,48 +170,6 @@ def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
         raise
     except BisnnError as error:
         return error
-
-
-def comparable_runs(out: Path, configs: Sequence[Config]) -> tuple[list[RunFolder], list[str]]:
-    """Return the finished runs in ``out`` that belong in one table with these, and why others do not.
-
-    Earlier runs of other methods, seeds or folds do.  Runs on other data, encodings or draws do not, nor
-    do runs of the same method with other settings: an interval over seeds must be over seeds alone.
-    """
-    same = _shared_settings(configs[0])
-    settings: dict[str, set[tuple[str, str]]] = {c.method: _all_but_seed(c) for c in configs}
-    order = {method: k for k, method in enumerate(settings)}
-    found, left_out = [], []
-    for folder in find_runs(out):
-        c = folder.read_config()
-        shared = _shared_settings(c) == same
-        differing = settings.setdefault(c.method, _all_but_seed(c)) ^ _all_but_seed(c) if shared else set()
-        if shared and not differing:
-            found.append((order.get(c.method, len(order)), c.method, c.fold or 0, c.seed, folder))
-        else:
-            keys = ", ".join(sorted({key for key, _ in differing})) or "data, encoder, predict or analysis"
-            left_out.append(f"{folder.path} (other settings: {keys})")
-    return [folder for *_, folder in sorted(found, key=lambda item: item[:4])], left_out
-
-
-def _shared_settings(config: Config) -> tuple[Any, ...]:
-    """Return what all runs of a table have in common; a fold and a single split are two things."""
-    data = config.data_settings
-    return data.pop("fold", None) is None, data, config.encoder, config.predict, config.analysis
-
-
-def _all_but_seed(config: Config) -> set[tuple[str, str]]:
-    ignored = (
-        "seed",
-        "data.fold",
-        "data.path",
-        "data.cache",
-        "description",
-        "experiment",
-        "train.threads",
-        "train.checkpoint_every",
-    )
-    return {pair for pair in flat_keys(config.to_dict()) if pair[0] not in ignored and "tune" not in pair[0]}
 
 
 def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
@@ -193,7 +185,7 @@ def parse_seeds(text: str) -> list[int]:
     """Return the seeds of ``"3"``, ``"0-4"`` or ``"0,2,5"``.
 
     Raises:
-        ConfigError: if it is none of these.
+        ConfigError: if it has another form.
     """
     seeds: list[int] = []
     try:
@@ -207,3 +199,39 @@ def parse_seeds(text: str) -> list[int]:
             f"--seeds {text!r} is not of the form 3, 0-4 or 0,2,5, each seed once and ascending ranges"
         )
     return seeds
+
+
+def each(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> Iterator[tuple[Item, Result]]:
+    """Yield ``(item, function(item))`` for all items, in the order in which they finish.
+
+    With one job everything runs in this process and in order.  With more, workers ignore Ctrl-C, which
+    the parent passes on through a flag that :class:`StopRequest` looks at; no further item is started.
+
+    Args:
+        function: a function at module level.
+        items: what to call it with; must be picklable for more than one job.
+        jobs: number of processes.
+    """
+    if jobs <= 1 or len(items) <= 1:
+        for item in items:
+            yield item, function(item)
+        return
+    context = multiprocessing.get_context("spawn")
+    flag = context.Event()
+    with (
+        ProcessPoolExecutor(jobs, mp_context=context, initializer=listen_to, initargs=(flag,)) as pool,
+        StopRequest() as stop,
+    ):
+        waiting = list(items)
+        running: dict[Future[Any], Item] = {}
+        while running or (waiting and not stop.requested):
+            while waiting and len(running) < jobs and not stop.requested:
+                item = waiting.pop(0)
+                running[pool.submit(function, item)] = item
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            if stop.requested:
+                flag.set()
+            for future in done:
+                yield running.pop(future), future.result()

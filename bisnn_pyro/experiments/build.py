@@ -1,31 +1,31 @@
-"""From a config and a task to an encoder, a guide and a learner."""
+"""From a config to the objects of a run: task, encoder, network, guide and learner."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from bisnn_pyro.data import SpikeAugmentation, StandardEncoder, Task, load_task, make_encoder
+import torch
+
+from bisnn_pyro.data import SpikeAugmentation, SpikesEncoder, StandardEncoder, Task
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.errors import ConfigError, DataError
-from bisnn_pyro.experiments.build_rule import build_optimisers
-from bisnn_pyro.experiments.config import Config, GuideConfig, RuleConfig
-from bisnn_pyro.experiments.own_parts import checked, construct, import_reference
-from bisnn_pyro.inference import (
-    AutoExpectationNormal,
-    AutoExpectationSign,
-    AutoFullPrecision,
-    AutoGaussian,
-    AutoRelaxedSign,
-    AutoStraightThrough,
-    ExpectationLearner,
-    Learner,
-    Schedule,
-    SynapticGuide,
-    TrainSettings,
-)
-from bisnn_pyro.models import SpikingGLM
+from bisnn_pyro.experiments import parts
+from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.inference import GradientSteps, Learner, SynapticGuide, TrainSettings, Updater
+from bisnn_pyro.models import Likelihood, Neuron, SpikingGLM
 
-EXPECTATION_GUIDES = ("ebp", "ebp-real")
+
+def build_task(config: Config, *, trust: bool = False) -> Task:
+    """Load the data that the config names.
+
+    Raises:
+        ConfigError: if a function of the user's own returns something else than a task.
+    """
+    task = parts.make("data", config.data, trust=trust)
+    if not isinstance(task, Task):
+        raise ConfigError(f"data.name = {config.data.name!r} returned a {type(task).__name__}, not a Task")
+    return task
 
 
 def check_noise(config: Config, task: Any) -> None:
@@ -38,35 +38,32 @@ def check_noise(config: Config, task: Any) -> None:
 
 
 def build_augmentation(config: Config, task: Task) -> SpikeAugmentation | None:
-    """Make what changes training examples at random; None where nothing does.
+    """Make what changes training examples at random; ``None`` if nothing does.
 
     Raises:
-        ConfigError: if a setting is not for inputs such as the task's.
+        ConfigError: if a setting does not suit inputs such as the task's.
     """
-    if not config.augment.changed(type(config.augment).model_fields):
+    if not any(config.augment.values()):
         return None
     try:
-        augmentation = SpikeAugmentation(**config.augment.model_dump(), image_shape=task.image_shape)
+        augmentation = parts.make("augment", config.augment, image_shape=task.image_shape)
         augmentation.check(task.train.x.shape)
     except DataError as error:
         raise ConfigError(f"[augment] does not suit the data: {error}") from error
     return augmentation
 
 
-def build_task(config: Config) -> Task:
-    """Load the data that the config names."""
-    return load_task(config.data.name, **config.data.settings)
+def build_encoder(config: Config, task: Any, *, trust: bool = False) -> Encoder:
+    """Make the encoder, fitted on the training set if it needs that; ready spikes go in as they are.
 
-
-def build_encoder(config: Config, task: Task) -> Encoder:
-    """Make the encoder, fitted where it needs the training set; ready spikes go in as they are."""
+    Args:
+        config: the config.
+        task: the task, or the :class:`~bisnn_pyro.data.Preprocessing` of a finished run.
+        trust: allow the import of a class of the user's own.
+    """
     if task.spiking:
-        return make_encoder("spikes", n_steps=task.n_steps)
-    if ":" in config.encoder.name:
-        own = import_reference(config.encoder.name, "encoder.name")
-        encoder = checked("encoder.name", construct("[encoder]", own, **config.encoder.settings), Encoder)
-    else:
-        encoder = make_encoder(config.encoder.name, **config.encoder.settings)
+        return SpikesEncoder(task.n_steps)
+    encoder = parts.make("encoder", config.encoder, trust=trust)
     if not isinstance(encoder, StandardEncoder):
         return encoder
     if isinstance(task, Task):
@@ -76,34 +73,70 @@ def build_encoder(config: Config, task: Task) -> Encoder:
     return encoder.fitted(task.standardiser)
 
 
-def build_guide(config: Config, model: SpikingGLM) -> SynapticGuide:
-    """Make the guide, without parameters yet."""
-    guide: GuideConfig = config.guide
-    init = {} if guide.init_scale is None else {"init_scale": guide.init_scale}
-    if guide.name == "relaxed":
-        return AutoRelaxedSign(model, temperature=guide.temperature, hard=guide.hard, **init)
-    if guide.name == "straight-through":
-        return AutoStraightThrough(model, clip=guide.clip, **init)
-    if guide.name == "gaussian":
-        return AutoGaussian(model, init_deviation=guide.init_deviation, **init)
-    if guide.name == "ebp":
-        return AutoExpectationSign(model, dropout=guide.dropout, **init)
-    if guide.name == "ebp-real":
-        return AutoExpectationNormal(model, dropout=guide.dropout, **init)
-    return AutoFullPrecision(model, **init)
+def build_model(config: Config, task: Any, encoder: Encoder, *, trust: bool = False) -> SpikingGLM:
+    """Make the network; input size and number of classes come from the data."""
+    table = config.network
+    surrogate = table.get("surrogate") and parts.make("surrogate", table.surrogate, trust=trust)
+    neuron = table.get("neuron") and parts.make("neuron", table.neuron, trust=trust, surrogate=surrogate)
+    n_inputs = encoder.n_inputs(task.n_features)
+    return parts.make(
+        "network",
+        {key: value for key, value in table.items() if key not in ("neuron", "surrogate")},
+        trust=trust,
+        n_inputs=n_inputs,
+        likelihood=build_likelihood(config, task, neuron, trust=trust),
+        prior=parts.make("prior", config.prior, trust=trust),
+        neuron=neuron,
+        surrogate=surrogate,
+        image_shape=_image_shape(config, task, n_inputs),
+    )
 
 
-def _check_expectation(config: Config) -> None:
-    """Refuse keys that somebody set in vain."""
-    vain = [f"rule.{key}" for key in config.rule.changed(RuleConfig.model_fields)]
-    kl = ("kl_weight", "kl_weight_end", "kl_weight_shape", "kl_warmup")
-    vain += [f"train.{key}" for key in config.train.changed(kl)]
-    vain += [f"guide.{key}" for key in config.guide.changed(("temperature", "temperature_end"))]
-    if vain:
-        raise ConfigError(
-            f"guide.name = {config.guide.name!r} is fitted by expectation backpropagation, which has no "
-            f"learning rate, no KL weight and no temperature: leave {', '.join(vain)} out"
+def build_likelihood(
+    config: Config, task: Any, neuron: Neuron | None = None, *, trust: bool = False
+) -> Likelihood:
+    """Make the likelihood for the task's kind and number of classes.
+
+    Raises:
+        ConfigError: if it is for the other kind of target.
+    """
+    name = config.likelihood.name
+    if ":" not in name and (name == "gaussian") != (task.kind == "regression"):
+        hint = (
+            "set likelihood.name = 'gaussian'"
+            if task.kind == "regression"
+            else "'gaussian' is for regressions"
         )
+        raise ConfigError(f"likelihood.name = {name!r} does not suit a {task.kind}: {hint}")
+    return parts.make("likelihood", config.likelihood, trust=trust, n_classes=task.n_classes, neuron=neuron)
+
+
+def _image_shape(config: Config, task: Any, n_inputs: int) -> tuple[int, ...] | None:
+    """Return the shape ``(C, H, W)`` of the network's inputs if it has a convolution.
+
+    Raises:
+        ConfigError: if the data are not images, or the encoder makes something else of them.
+    """
+    if not any(
+        isinstance(layer, dict) and layer["kind"] == "conv" for layer in config.to_dict()["network"]["hidden"]
+    ):
+        return None
+    if task.image_shape is None:
+        raise ConfigError(
+            "network.hidden has a convolution, and the data have no image shape: use dense layers"
+        )
+    if n_inputs != math.prod(task.image_shape):
+        raise ConfigError(
+            f"network.hidden has a convolution, and encoder.name = {config.encoder.name!r} makes {n_inputs} "
+            f"inputs of images {task.image_shape}: choose an encoder with one input per pixel, for example "
+            "'rate', 'latency' or 'direct', or use dense layers"
+        )
+    return task.image_shape
+
+
+def build_guide(config: Config, model: SpikingGLM, *, trust: bool = False) -> SynapticGuide:
+    """Make the guide, without parameters yet."""
+    return parts.make("guide", config.guide, trust=trust, model=model)
 
 
 def build_learner(
@@ -113,24 +146,32 @@ def build_learner(
     encoder: Encoder,
     augment: SpikeAugmentation | None = None,
     *,
-    progress: bool = False,
+    trust: bool = False,
 ) -> Learner:
     """Make the learner."""
-    train, rule, table = config.train, config.rule, config.guide
-    shared = TrainSettings.__dataclass_fields__.keys() & type(train).model_fields.keys()
-    settings = TrainSettings(**{k: getattr(train, k) for k in shared}, progress=progress)
-    if table.name in EXPECTATION_GUIDES:
-        _check_expectation(config)
-        return ExpectationLearner(model, guide, encoder, settings=settings, seed=config.seed, augment=augment)
-    return Learner(
-        model,
-        guide,
-        encoder,
-        lambda m, g: build_optimisers(config, m, g),
-        settings,
-        kl_weight=Schedule(train.kl_weight, train.kl_weight_end, train.kl_weight_shape, train.kl_warmup),
-        temperature=Schedule(table.temperature, table.temperature_end, table.temperature_shape),
-        lr_scale=Schedule(1.0, rule.lr_end_factor, rule.lr_shape, rule.lr_warmup),
-        seed=config.seed,
-        augment=augment,
-    )
+    settings = parts.make("train", config.train)
+    updater = build_updater(config, settings, trust=trust)
+    return Learner(model, guide, encoder, updater, settings, seed=config.seed, augment=augment)
+
+
+def build_updater(config: Config, settings: TrainSettings, *, trust: bool = False) -> Updater:
+    """Make what moves the posterior: an :class:`Updater`, or gradient steps with a torch optimiser."""
+    rule = parts.find("rule", config.rule.name, trust=trust)
+    if issubclass(rule, Updater):
+        return parts.make("rule", config.rule, trust=trust)
+
+    def optimisers(model: SpikingGLM, guide: SynapticGuide) -> list[torch.optim.Optimizer]:
+        p = config.prior.get("p", 0.5)
+        return [
+            parts.make(
+                "rule",
+                config.rule,
+                trust=trust,
+                params=list(guide.parameters()),
+                prior=0.5 * math.log(p / (1 - p)),
+                dataset_size=model.dataset_size,
+                batch_size=settings.batch_size,
+            )
+        ]
+
+    return GradientSteps(optimisers)

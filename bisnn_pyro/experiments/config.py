@@ -1,223 +1,264 @@
-"""The config: every table and key of an experiment, with its default and its range.
+"""The config of one run: plain tables, resolved and complete, which import nothing to read.
 
-This module imports neither torch nor pyro, so that the command line can check a config at once.
+:func:`bisnn_pyro.experiments.resolve.resolve` makes it from a preset or a TOML file; a run folder's
+``config.toml`` is one.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from bisnn_pyro.experiments.network_config import NetworkConfig
-from bisnn_pyro.experiments.tables import Count, NonNegative, OpenTable, Positive, Reference, Table
-
-ScheduleShape = Literal["constant", "linear", "exponential", "cosine"]
+from bisnn_pyro.errors import ConfigError
 
 
-class AugmentConfig(Table):
-    """Random changes of training examples, afresh each epoch; none by default.
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the most similar known name, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
-    ``shift`` (pixels) and ``flip`` are for images and recordings with an image shape, ``time_shift`` and
-    ``time_jitter`` (steps) and ``drop`` (a probability) for ready spikes.  What each assumes says
-    :class:`bisnn_pyro.data.SpikeAugmentation`.
+
+class Table(Mapping[str, Any]):
+    """A read-only table of a config, with attribute and item access; ``None`` is an absent key.
+
+    Example:
+        >>> train = Table({"epochs": 5, "window": None})
+        >>> train.epochs, train["epochs"], train.get("window")
+        (5, 5, None)
     """
 
-    shift: Annotated[int, Field(ge=0)] = 0
-    flip: bool = False
-    time_shift: Annotated[int, Field(ge=0)] = 0
-    time_jitter: Annotated[int, Field(ge=0)] = 0
-    drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any] = {}) -> None:
+        self._values = {key: _frozen(value) for key, value in values.items() if value is not None}
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a value or sub-table."""
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Return the number of keys."""
+        return len(self._values)
+
+    def __getattr__(self, key: str) -> Any:
+        """Return a value or sub-table."""
+        if key.startswith("_") or key not in self._values:
+            raise AttributeError(f"the table has no key {key!r}{nearest(key, self) if key[0] != '_' else ''}")
+        return self._values[key]
+
+    def __repr__(self) -> str:
+        """Return the table as a dict."""
+        return f"Table({self.to_dict()})"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All keys but the name, as plain values."""
+        return {key: value for key, value in self.to_dict().items() if key != "name"}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {key: _plain(value) for key, value in self._values.items()}
 
 
-class PriorConfig(Table):
-    """The prior over synapses: ``p`` where they are binary, ``scale`` where they are real."""
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Table(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
-    p: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    scale: Positive = 1.0
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Table):
+        return value.to_dict()
+    return list(map(_plain, value)) if isinstance(value, tuple) else value
 
 
-class LikelihoodConfig(Table):
-    """The likelihood.
+@dataclass(frozen=True)
+class PredictSettings:
+    """How a finished run predicts.
 
-    ``steps`` and ``rate`` are Bernoulli for two classes and categorical otherwise.
+    Args:
+        draws: Members of the committee.
+        seed: Seed of the test points' one encoding and of the members.
     """
 
-    name: (
-        Literal[
-            "steps",
-            "rate",
-            "bernoulli-steps",
-            "categorical-steps",
-            "bernoulli-rate",
-            "categorical-rate",
-            "spike-train",
-            "probit",
-            "gaussian",
-        ]
-        | Reference
-    ) = "steps"
-    noise: Positive = 0.3
-    delta: Positive = 1.0
-    period: Count = 2
-    settings: dict[str, Any] = Field(default_factory=dict)
+    draws: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("predict", self, draws=1, seed=0)
 
 
-class GuideConfig(Table):
-    """The posterior; keys that a guide does not know are ignored by it.
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """What is computed from the predictions.
 
-    ``dropout`` is for ``ebp`` and ``ebp-real``: the probability that an input keeps its sign.
+    Args:
+        bins: Bins of calibration errors and reliability diagrams.
+        temperature_scaling: Add to each predictor of a classification another one, ``<predictor>-scaled``, at
+            the temperature with the least NLL on the validation points.
+        early_decisions: Numbers of elapsed steps at which the test points are also decided, or how many of
+            them to spread evenly over the sequence; 0 for none.
+        noise: Standard deviations of input noise at which the test points are also scored.
+        resolution: Points along each side of a map over two features.
+        figures: Draw figures.
     """
 
-    name: Literal["relaxed", "straight-through", "gaussian", "full-precision", "ebp", "ebp-real"] = "relaxed"
-    temperature: Positive = 1.0
-    temperature_end: Positive | None = None
-    temperature_shape: ScheduleShape = "constant"
-    hard: bool = False
-    init_scale: NonNegative | None = None
-    init_deviation: Positive = 0.1
-    clip: Positive | None = None
-    dropout: Annotated[float, Field(ge=0.5, le=1)] | None = None
-
-
-class RuleConfig(Table):
-    """How the guide's parameters move.
-
-    ``auto`` is the Bayesian learning rule for relaxed guides and Adam for others.  ``lr`` is for the
-    undivided loss (a sum over the data set), 0.1 or 0.01 if not given; ``lr_end_factor`` is what a
-    schedule multiplies it with at the end.  ``other_lr`` is Adam's for parameters that are no synapses.
-
-    ``bimu`` alone takes ``memory`` (updates; the data set's size if not given), ``likelihood_multiplier`` and
-    ``kl_multiplier``, and ``lr_max``; its ``lr`` (1 if not given) and multipliers are for the paper's loss, a
-    sum over the mini-batch, and ``train.kl_weight`` must be 0.
-    """
-
-    name: Literal["auto", "bayesian", "bimu", "adam", "sgd"] | Reference = "auto"
-    lr: Positive | None = None
-    lr_end_factor: NonNegative = 1.0
-    lr_shape: ScheduleShape = "constant"
-    lr_warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    max_step: Positive | None = None
-    memory: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
-    likelihood_multiplier: Positive = 1.0
-    kl_multiplier: Positive = 1.0
-    lr_max: Positive = 1.0
-    other_lr: Positive = 0.01
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-
-class TrainConfig(Table):
-    """The loop."""
-
-    epochs: Count = 100
-    batch_size: Count = 40
-    particles: Count = 1
-    window: Count | None = None
-    window_kl_scale: NonNegative | None = None
-    kl_weight: NonNegative = 1.0
-    kl_weight_end: NonNegative | None = None
-    kl_weight_shape: ScheduleShape = "constant"
-    kl_warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    validate_every: Count = 1
-    validation_draws: Count = 10
-    patience: Count | None = None
-    restore_best: bool = True
-    input_noise: NonNegative = 0.0
-    reference_size: Count = 64
-    checkpoint_every: Count = 10
-    threads: Count | None = None
-
-
-class PredictConfig(Table):
-    """Prediction: number of members, and the seed of the test set's one encoding and of the draws."""
-
-    draws: Count = 50
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class AnalysisConfig(Table):
-    """What is computed from the draws.
-
-    ``temperature_scaling`` adds to each predictor of a classification one ``<predictor>-scaled``, at the
-    temperature with the least NLL on the validation points.  ``early_decisions`` are the numbers of elapsed
-    steps at which the test points are also decided, or how many of them to spread evenly over the sequence;
-    none by default.
-    """
-
-    bins: Count = 15
+    bins: int = 15
     temperature_scaling: bool = False
-    early_decisions: Annotated[int, Field(ge=0)] | list[Count] = 0
-    noise: list[NonNegative] = Field(default_factory=list)
-    resolution: Annotated[int, Field(ge=2)] = 60
+    early_decisions: int | list[int] = 0
+    noise: list[float] = field(default_factory=list)
+    resolution: int = 60
     figures: bool = True
 
+    def __post_init__(self) -> None:
+        _at_least("analysis", self, bins=1, resolution=2)
+        steps = self.early_decisions
+        for name, values, low in (
+            ("early_decisions", [steps] if isinstance(steps, int) else [s - 1 for s in steps], 0),
+            ("noise", self.noise, 0),
+        ):
+            if any(value < low for value in values):
+                raise ConfigError(f"analysis.{name} = {getattr(self, name)} has a value that is too small")
 
-class Range(Table):
-    """An interval that ``bisnn tune`` searches, on a logarithmic scale if ``log``."""
+
+@dataclass(frozen=True)
+class Range:
+    """An interval that ``bisnn tune`` searches.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        log: Search on a logarithmic scale.
+    """
 
     low: float
     high: float
     log: bool = False
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
+    def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError("needs low < high, and low > 0 where log = true")
-        return self
+            raise ConfigError("an interval to tune needs low < high, and low > 0 if log = true")
 
 
-class Config(Table):
-    """One experiment with one method: what a run folder's ``config.toml`` holds."""
+def _at_least(table: str, settings: Any, **limits: int) -> None:
+    for name, low in limits.items():
+        if getattr(settings, name) < low:
+            raise ConfigError(f"{table}.{name} must be at least {low}, not {getattr(settings, name)}")
 
-    experiment: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")]
-    description: str = ""
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment with one method and one seed: what a run folder's ``config.toml`` holds.
+
+    Every table is complete, defaults written out.  ``network`` has the sub-tables ``neuron`` and
+    ``surrogate`` if the network takes them.
+
+    Example:
+        >>> from bisnn_pyro import load_preset
+        >>> config = load_preset("two-moons", "bayes", train={"epochs": 5})
+        >>> config.train.epochs, config.guide.name, config.network.neuron.tau_membrane
+        (5, 'relaxed', 10.0)
+    """
+
+    experiment: str
     method: str
-    data: OpenTable
-    encoder: OpenTable = OpenTable(name="population")
-    augment: AugmentConfig = AugmentConfig()
-    network: NetworkConfig = NetworkConfig()
-    prior: PriorConfig = PriorConfig()
-    likelihood: LikelihoodConfig = LikelihoodConfig()
-    guide: GuideConfig = GuideConfig()
-    rule: RuleConfig = RuleConfig()
-    train: TrainConfig = TrainConfig()
-    predict: PredictConfig = PredictConfig()
-    analysis: AnalysisConfig = AnalysisConfig()
-    tune: dict[str, Range | list[Any]] = Field(default_factory=dict)
-    seed: Annotated[int, Field(ge=0)] = 0
+    data: Table
+    encoder: Table
+    network: Table
+    prior: Table
+    likelihood: Table
+    guide: Table
+    rule: Table
+    train: Table
+    augment: Table = field(default_factory=Table)
+    predict: Table = field(default_factory=Table)
+    analysis: Table = field(default_factory=Table)
+    tune: Table = field(default_factory=Table)
+    description: str = ""
+    seed: int = 0
+
+    @classmethod
+    def from_dict(cls, tables: Mapping[str, Any]) -> Config:
+        """Return the config of complete tables, such as a run folder's; nothing is imported or checked.
+
+        Raises:
+            ConfigError: if a table is missing or unknown, or a value stands in place of a table.
+        """
+        known = {f.name: f for f in fields(cls)}
+        for key, value in tables.items():
+            if key not in known:
+                raise ConfigError(f"unknown table or key {key!r} at the top level{nearest(key, known)}")
+            if known[key].type == "Table" and not isinstance(value, Mapping):
+                raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
+        missing = [k for k, f in known.items() if f.type == "Table" and k not in tables and k in REQUIRED]
+        if missing:
+            raise ConfigError(f"the config lacks the table [{missing[0]}]")
+        return cls(**{k: Table(v) if known[k].type == "Table" else v for k, v in tables.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for TOML, which has no null: a key that is ``None`` is left out."""
+        tables = {name: getattr(self, name).to_dict() for name in TABLES}
+        return {name: getattr(self, name) for name in SCALARS} | {k: v for k, v in tables.items() if v}
 
     @property
     def fold(self) -> int | None:
-        """Which fold of the data is the test set (``data.fold``); None where the config does not say."""
-        return self.data.settings.get("fold")
+        """Which fold of the data is the test set (``data.fold``); ``None`` if the config does not say."""
+        return self.data.get("fold")
+
+    @property
+    def n_folds(self) -> int | None:
+        """The number of folds (``data.n_folds``); ``None`` if the config does not say."""
+        return self.data.get("n_folds")
 
     @property
     def data_settings(self) -> dict[str, Any]:
-        """The table ``[data]`` without the place of a published set's files; one's own keep their name.
+        """The table ``[data]`` without ``cache`` and without the path of a published set.
 
-        Nor is ``cache`` in it, which changes no result.
+        Neither changes a result.  The path of a user's own file is reduced to the file's name.
         """
-        data = self.data.model_dump()
+        data = self.data.to_dict()
         data.pop("cache", None)
         path = data.pop("path", None)
         if data["name"] in ("npz", "mat", "events") and path is not None:
             data["path"] = Path(path).name
         return data
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for TOML, which has no null: what is ``None`` is left out."""
-        return self.model_dump(exclude_none=True)
+    def value(self, key: str) -> Any:
+        """Return the value of a dotted key, for example ``"train.kl_weight"``; ``None`` if it is absent."""
+        found: Any = self.to_dict()
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found
+
+    def replace(self, key: str, value: Any) -> Config:
+        """Return a copy with another value at a dotted key; the value is not checked."""
+        name, *parts = key.split(".")
+        return replace(self, **{name: _with(getattr(self, name), parts, value)})
 
 
-def flat_keys(tables: dict[str, Any], prefix: str = "") -> set[tuple[str, str]]:
+SCALARS = ("experiment", "description", "method", "seed")
+TABLES = tuple(f.name for f in fields(Config) if f.name not in SCALARS)
+REQUIRED = TABLES[:8]
+
+
+def _with(old: Any, parts: list[str], value: Any) -> Any:
+    if not parts:
+        return Table(value) if isinstance(value, Mapping) else value
+    table = old if isinstance(old, Table) else Table()
+    return Table({**table, parts[0]: _with(table.get(parts[0]), parts[1:], value)})
+
+
+def flat_keys(tables: Mapping[str, Any], prefix: str = "") -> set[tuple[str, str]]:
     """Return all (dotted key, value) pairs of nested tables, values as text."""
     pairs: set[tuple[str, str]] = set()
     for key, value in tables.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            pairs |= flat_keys(value, f"{name}.")
-        else:
-            pairs.add((name, repr(value)))
+        pairs |= flat_keys(value, f"{name}.") if isinstance(value, Mapping) else {(name, repr(value))}
     return pairs

@@ -1,19 +1,18 @@
-"""Presets and config files: reading, overriding and resolving them to one method's config."""
+"""Presets and config files: reading them, overriding keys, and resolving them to one method's config."""
 
 from __future__ import annotations
 
 import copy
-import difflib
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from bisnn_pyro.errors import ConfigError
-from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments import parts
+from bisnn_pyro.experiments.config import SCALARS, TABLES, Config, nearest
 
 METHOD_GUIDES = {
     "bayes": "relaxed",
@@ -24,8 +23,6 @@ METHOD_GUIDES = {
     "ebp-real": "ebp-real",
 }
 """Methods and the guides that they are."""
-
-_SCALARS = ("experiment", "description", "method", "seed")
 
 
 def preset_names() -> list[str]:
@@ -42,7 +39,7 @@ def preset_text(name: str) -> str:
     """
     known = preset_names()
     if name not in known:
-        raise ConfigError(f"there is no preset {name!r}{_nearest(name, known)}; presets: {', '.join(known)}")
+        raise ConfigError(f"there is no preset {name!r}{nearest(name, known)}; presets: {', '.join(known)}")
     return (resources.files("bisnn_pyro.experiments") / "presets" / f"{name}.toml").read_text()
 
 
@@ -61,7 +58,10 @@ def load_source(source: str) -> dict[str, Any]:
 
 def methods_of(tables: Mapping[str, Any]) -> list[str]:
     """Return the methods that a source lists; a resolved config lists its own."""
-    methods = tables.get("methods", [tables["method"]] if isinstance(tables.get("method"), str) else [])
+    own = tables.get("method")
+    if isinstance(own, list):
+        raise ConfigError("write the tables of a method as [method.NAME.TABLE], not as [[method]]")
+    methods = tables.get("methods", [own] if isinstance(own, str) else [])
     if not isinstance(methods, list) or not methods or not all(isinstance(m, str) for m in methods):
         raise ConfigError('the config lists no methods; add for example methods = ["bayes"]')
     return methods
@@ -73,53 +73,44 @@ def resolve(
     *,
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    trust: bool = False,
 ) -> Config:
-    """Return the validated config of one method.
+    """Return the complete config of one method.
 
     Args:
         tables: from :func:`load_source`.
         method: its name; its own tables (``[method.NAME.*]``) override the common ones.
         overrides: tables that override both, see :func:`parse_overrides`.
         seed: training seed; ``None`` takes the source's own, or 0.
+        trust: allow the import of classes that are not this package's.
 
     Raises:
         ConfigError: if a table, key or value is wrong; a misspelt one answers with the nearest right one.
+
+    Example:
+        >>> config = resolve(load_source("digits"), "bayes", overrides={"train": {"epochs": 3}})
+        >>> config.train.epochs, config.rule.name, config.prior.name
+        (3, 'bayesian', 'binary')
     """
     base = copy.deepcopy(dict(tables))
-    known = methods_of(base)
-    single = isinstance(base.get("method"), str)
-    choices = known if single else list(dict.fromkeys([*known, *METHOD_GUIDES]))
+    listed = methods_of(base)
     base.pop("methods", None)
-    own = base.pop("method", {})
-    own = own if isinstance(own, dict) else {}
-    if method not in choices:
-        known_here = f"{'this config is of' if single else 'one of'} {', '.join(choices)}"
-        raise ConfigError(f"unknown method {method!r}{_nearest(method, choices)}; {known_here}")
-    stray = [name for name in own if name not in known and name not in METHOD_GUIDES]
-    if stray:
-        raise ConfigError(f"[method.{stray[0]}] belongs to no method{_nearest(stray[0], known)}")
-    if method in METHOD_GUIDES and not single:
-        _merge(base, {"guide": {"name": METHOD_GUIDES[method]}})
-    _merge(base, own.get(method, {}))
+    single = isinstance(base.get("method"), str)
+    own = {} if single else base.pop("method", {})
     changes = copy.deepcopy(dict(overrides or {}))
-    per_method = changes.pop("method", {})
-    for name in per_method:
-        if name not in choices:
-            raise ConfigError(f"unknown method {name!r}{_nearest(name, choices)}")
-    for change in (changes, per_method.get(method, {})):
-        _check_tables(change)
-        _merge(base, change)
-    base["method"] = method
-    base["seed"] = base.get("seed", 0) if seed is None else seed
-    base.setdefault("experiment", "experiment")
+    of_methods = changes.pop("method", {})
+    names = listed if single else _method_names(listed, own, of_methods)
+    if method not in names:
+        here = f"this config is of {listed[0]}" if single else f"the methods are {', '.join(names)}"
+        raise ConfigError(f"unknown method {method!r}{nearest(method, names)}; {here}")
+    for layer in (own.get(method, {}), changes, of_methods.get(method, {})):
+        _check_tables(layer)
+        _merge(base, layer, trust)
+    base |= {"method": method, "seed": base.get("seed", 0) if seed is None else seed}
+    _check_tables(base)
+    _choose_guide(base, method)
     _make_path_absolute(base)
-    config = _validated(base)
-    if config.guide.name != METHOD_GUIDES.get(method, config.guide.name):
-        raise ConfigError(
-            f"method {method!r} is the guide {METHOD_GUIDES[method]!r}, not {config.guide.name!r}; choose "
-            "the method instead of guide.name"
-        )
-    return config
+    return Config.from_dict(_complete(base, trust))
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
@@ -141,10 +132,12 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     return tables
 
 
-def apply_overrides(tables: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def apply_overrides(
+    tables: dict[str, Any], overrides: Mapping[str, Any], *, trust: bool = False
+) -> dict[str, Any]:
     """Return a source's tables with overrides written into them, for all methods."""
     result = copy.deepcopy(tables)
-    _merge(result, overrides)
+    _merge(result, overrides, trust)
     for own in result.get("method", {}).values():
         for table, keys in overrides.items():
             if isinstance(keys, Mapping) and isinstance(own.get(table), dict):
@@ -160,36 +153,6 @@ def _deep_update(base: dict[str, Any], other: Mapping[str, Any]) -> None:
             base[key] = copy.deepcopy(value)
 
 
-def _check_tables(change: Mapping[str, Any]) -> None:
-    for key, value in change.items():
-        is_table = key in Config.model_fields and key not in _SCALARS
-        if is_table and not isinstance(value, Mapping):
-            raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
-
-
-def _make_path_absolute(base: dict[str, Any]) -> None:
-    """A run must find its data from wherever it is evaluated or resumed."""
-    data = base.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        path = Path(data["path"]).expanduser().absolute()
-        data["path"] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
-
-
-def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            if _changes_name(base, key, value):
-                base[key] = {}
-            _merge(base[key], value)
-        else:
-            base[key] = copy.deepcopy(value)
-
-
-def _changes_name(base: Mapping[str, Any], key: str, value: Mapping[str, Any]) -> bool:
-    """Whether another data set or encoder is chosen, whose predecessor's own keys mean nothing."""
-    return key in ("data", "encoder") and "name" in value and value["name"] != base[key].get("name")
-
-
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -197,48 +160,178 @@ def _value(text: str) -> Any:
         return text
 
 
-def _validated(tables: dict[str, Any]) -> Config:
-    try:
-        return Config.model_validate(tables)
-    except ValidationError as error:
-        by_key: dict[str, list[Any]] = {}
-        for detail in error.errors():
-            by_key.setdefault(_path(detail), []).append(detail)
-        raise ConfigError("\n".join(_message(path, details) for path, details in by_key.items())) from error
+# -- methods ----------------------------------------------------------------------------------------
 
 
-def _path(detail: Any) -> str:
-    """Return the dotted key, without the tags that pydantic adds for the members of a union."""
-    tags = ("literal[", "constrained-", "function-", "float", "int", "list[", "Range", "is-instance")
-    location = [str(part) for part in detail["loc"]]
-    return ".".join(part for k, part in enumerate(location) if k < 2 or not part.startswith(tags))
+def _method_names(listed: Sequence[str], own: Any, changes: Any) -> list[str]:
+    """Return the methods that there are: the built-in ones, and those that name their guide."""
+    for tables in (own, changes):
+        if not isinstance(tables, Mapping) or not all(isinstance(t, Mapping) for t in tables.values()):
+            raise ConfigError("write the tables of a method as [method.NAME.TABLE]")
+    guides = [(name, t.get("guide")) for tables in (own, changes) for name, t in tables.items()]
+    with_guide = [name for name, guide in guides if isinstance(guide, Mapping) and "name" in guide]
+    names = list(dict.fromkeys([*(n for n in listed if n in METHOD_GUIDES), *with_guide, *METHOD_GUIDES]))
+    for name in (*listed, *own, *changes):
+        if name not in names:
+            raise _unknown_method(name, names)
+    return names
 
 
-def _message(path: str, details: list[Any]) -> str:
-    first = details[0]
-    parent, _, key = path.rpartition(".")
-    where = f"[{parent}]" if parent else "the top level"
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r} in {where}{_nearest(key, _keys_of(parent.split('.') if parent else []))}"
-    if first["type"] == "missing":
-        return f"{where} lacks the key {key!r}" if parent else f"the config lacks the table [{key}]"
-    choices = [d for d in details if d["type"] == "literal_error"]
-    if choices:
-        known = [part.strip(" '") for part in choices[0]["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        own = ", or 'package.module:Class'" if len(details) > 1 else ""
-        hint = _nearest(str(first["input"]), known)
-        return f"{path} = {first['input']!r} is none of {', '.join(known)}{own}{hint}"
-    return f"{path} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+def _unknown_method(name: str, known: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"unknown method {name!r}{nearest(name, known)}; a method is one of {', '.join(METHOD_GUIDES)}, or "
+        f"names its guide: [method.{name}.guide] with name = 'package.module:Class'"
+    )
 
 
-def _keys_of(location: list[str]) -> list[str]:
-    fields: Any = Config.model_fields
-    for part in location:
-        annotation = fields[part].annotation if part in fields else None
-        fields = getattr(annotation, "model_fields", {})
-    return list(fields)
+def _choose_guide(base: dict[str, Any], method: str) -> None:
+    """Write the method's guide into [guide]."""
+    guide = base.setdefault("guide", {})
+    if "name" not in guide and method not in METHOD_GUIDES:
+        raise _unknown_method(method, METHOD_GUIDES)
+    if guide.setdefault("name", METHOD_GUIDES.get(method)) != METHOD_GUIDES.get(method, guide["name"]):
+        raise ConfigError(
+            f"method {method!r} is the guide {METHOD_GUIDES[method]!r}, not {guide['name']!r}; choose the "
+            "method instead of guide.name, or name a method of your own, [method.NAME.guide]"
+        )
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+# -- merging ----------------------------------------------------------------------------------------
+
+
+def _check_tables(change: Mapping[str, Any]) -> None:
+    for key, value in change.items():
+        if key in TABLES and not isinstance(value, Mapping):
+            raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
+
+
+def _make_path_absolute(base: dict[str, Any]) -> None:
+    """A run must find its data from wherever it is evaluated or resumed."""
+    data = base.get("data", {})
+    if isinstance(data.get("path"), str):
+        path = Path(data["path"]).expanduser().absolute()
+        data["path"] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
+
+
+def _merge(base: dict[str, Any], other: Mapping[str, Any], trust: bool) -> None:
+    """Write tables over others.  Another ``name`` drops the keys of the part that was chosen before."""
+    for key, value in other.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            if key in parts.PARTS and value.get("name", "auto") not in ("auto", base[key].get("name")):
+                base[key] = _kept(key, base[key], value["name"], trust)
+                if key == "neuron":
+                    base.pop("surrogate", None)
+            _merge(base[key], value, trust)
+        elif isinstance(value, Mapping) and type(base.get(key)) in (int, float):
+            base[key] = {"start": base[key], **value}  # a number becomes a schedule
+        else:
+            base[key] = copy.deepcopy(value)
+
+
+def _kept(kind: str, table: Mapping[str, Any], name: str, trust: bool) -> dict[str, Any]:
+    """Return those keys of a table that another part takes too; of a data set or encoder, none."""
+    if kind in ("data", "encoder"):
+        return {}
+    part = parts.find(kind, name, trust=trust)
+    return {key: value for key, value in table.items() if parts.takes(part, key)}
+
+
+# -- completing -------------------------------------------------------------------------------------
+
+
+def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
+    """Return the tables of a config with every default written out."""
+    for key in base:
+        if key not in (*SCALARS, *TABLES):
+            raise ConfigError(f"unknown key {key!r} at the top level{nearest(key, (*SCALARS, *TABLES))}")
+    scalars = {"experiment": "experiment"} | {key: base[key] for key in SCALARS if key in base}
+    _check_scalars(scalars)
+    tables = {name: dict(base.get(name, {})) for name in TABLES}
+    if "name" not in tables["data"]:
+        raise ConfigError("the config lacks data.name")
+    tables["encoder"].setdefault("name", "population")
+    tables["likelihood"].setdefault("name", "steps")
+    guide = parts.find("guide", tables["guide"]["name"], trust=trust)
+    tables["prior"].setdefault("name", "binary" if guide.binary else "normal")
+    if tables["rule"].setdefault("name", "auto") == "auto":
+        tables["rule"]["name"] = guide.default_rule
+    single = [kind for kind in TABLES if kind not in ("network", "tune")]
+    complete = {kind: parts.complete(kind, tables[kind], trust=trust) for kind in single}
+    complete["network"] = _complete_network(tables["network"], trust)
+    complete["tune"] = {key: _searched(key, choice, complete) for key, choice in tables["tune"].items()}
+    _check_rule(complete, guide.default_rule)
+    for kind in ("encoder", "prior", "train", "predict", "analysis"):
+        parts.make(kind, complete[kind], trust=trust)  # refuses values out of range before any data are read
+    return scalars | complete
+
+
+def _check_scalars(scalars: Mapping[str, Any]) -> None:
+    for key in ("experiment", "method"):
+        if not (isinstance(scalars[key], str) and re.fullmatch(r"\w[\w.-]*", scalars[key])):
+            raise ConfigError(f"{key} = {scalars[key]!r} must be a name of letters, digits, '.', '_' and '-'")
+    if not isinstance(scalars.get("description", ""), str):
+        raise ConfigError(f"description = {scalars['description']!r} must be text")
+    if type(scalars["seed"]) is not int or scalars["seed"] < 0:
+        raise ConfigError(f"seed = {scalars['seed']!r} must be a whole number, at least 0")
+
+
+def _complete_network(table: dict[str, Any], trust: bool) -> dict[str, Any]:
+    """Return [network] with those of the tables ``neuron`` and ``surrogate`` that are taken."""
+    inner = {kind: table.pop(kind, None) for kind in ("neuron", "surrogate")}
+    for kind, given in inner.items():
+        if given is not None and not isinstance(given, Mapping):
+            raise ConfigError(f"[network.{kind}] is a table, not {given!r}; set network.{kind}.name")
+    result = parts.complete("network", {"name": "dense", **table}, trust=trust)
+    taker = parts.find("network", result["name"], trust=trust)
+    for kind, given in inner.items():
+        if parts.takes(taker, kind):
+            name = "threshold" if kind == "neuron" else parts.usual_surrogate(taker)
+            result[kind] = parts.complete(kind, {"name": name, **(given or {})}, trust=trust)
+        elif given:
+            raise ConfigError(f"{taker.__name__} takes no {kind}: leave [network.{kind}] out")
+        if kind == "neuron" and kind in result:
+            taker = parts.find("neuron", result["neuron"]["name"], trust=trust)
+    return result
+
+
+def _searched(key: str, choice: Any, tables: Mapping[str, Any]) -> Any:
+    """Return what [tune] says of a key: a list of values, or an interval."""
+    *path, last = key.split(".")
+    table: Any = tables
+    for part in path:
+        table = table.get(part, {}) if isinstance(table, Mapping) else {}
+    if path and path[-1] in parts.PARTS:
+        known = parts.keys(path[-1], table.get("name", ""), trust=True)  # imported already
+        if last not in known:
+            raise ConfigError(f"unknown key {key!r} in [tune]{nearest(last, known)}")
+    elif not table:
+        raise ConfigError(f"unknown key {key!r} in [tune]{nearest(key.partition('.')[0], TABLES)}")
+    if isinstance(choice, list) and choice:
+        return choice
+    if not isinstance(choice, Mapping):
+        raise ConfigError(
+            f"tune.{key!r} must be a list of values, or an interval {{ low = , high = , log = }}"
+        )
+    parts.make("tune", choice)
+    return parts.complete("tune", choice)
+
+
+def _check_rule(tables: Mapping[str, Any], usual: str) -> None:
+    """Refuse a rule that cannot move the guide's parameters, and a KL that would count twice."""
+    rule, guide = tables["rule"]["name"], tables["guide"]["name"]
+    if (rule == "expectation") != (usual == "expectation"):
+        raise ConfigError(
+            f"rule.name = {rule!r} does not fit guide.name = {guide!r}: expectation backpropagation is the rule of "
+            "'ebp' and 'ebp-real', and the only one; leave rule.name out"
+        )
+    if rule in ("bayesian", "bimu") and usual != "bayesian":
+        raise ConfigError(
+            f"rule.name = {rule!r} moves natural parameters; the guide {guide!r} has none. Use 'adam' or 'sgd'"
+        )
+    kl_weight = tables["train"]["kl_weight"]
+    weights = [kl_weight.get(k) for k in ("start", "end")] if isinstance(kl_weight, dict) else [kl_weight]
+    if rule == "bimu" and any(weights):
+        raise ConfigError(
+            "rule.name = 'bimu' pulls to the prior by itself (rule.memory), and train.kl_weight would do so "
+            "again: set train.kl_weight = 0"
+        )

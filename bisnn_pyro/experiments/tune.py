@@ -15,14 +15,13 @@ import tomli_w
 from scipy.stats import qmc
 
 from bisnn_pyro.errors import ConfigError, DivergenceError, RunFolderError
-from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.batch import each, plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config, Range
-from bisnn_pyro.experiments.pool import each
 from bisnn_pyro.experiments.resolve import apply_overrides, load_source, parse_overrides
 from bisnn_pyro.experiments.run import fit, new_fit
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.inference.process import steady_process
+from bisnn_pyro.inference import steady_process
 
 TUNING_SEED = 1000
 """Trials train on seeds from here on, which no reported result uses."""
@@ -50,7 +49,7 @@ class Trial:
 
 
 def search_space(config: Config) -> dict[str, Range | list[Any]]:
-    """Return the keys that a config says to search.
+    """Return the keys that a config says to search, each with an interval or a list of values.
 
     Raises:
         ConfigError: if there are none.
@@ -60,7 +59,7 @@ def search_space(config: Config) -> dict[str, Range | list[Any]]:
             f"method {config.method!r} of {config.experiment!r} has nothing to tune; add for example\n"
             '[tune]\n"rule.lr" = { low = 0.001, high = 1.0, log = true }'
         )
-    return config.tune
+    return {key: Range(**c) if isinstance(c, dict) else c for key, c in config.tune.to_dict().items()}
 
 
 def propose(config: Config, n_trials: int, seed: int = 0) -> list[Setting]:
@@ -95,6 +94,7 @@ def tune(
     jobs: int = 1,
     overwrite: bool = False,
     report: Callable[[Trial], None] | None = None,
+    trust: bool = False,
 ) -> Path:
     """Search each method's space with the same budget; write all trials and the tuned config.
 
@@ -108,6 +108,7 @@ def tune(
         jobs: processes.
         overwrite: search anew where trials are there already.
         report: called after each trial.
+        trust: allow the import of classes of the user's own that the source names.
 
     Returns:
         The folder: ``trials.csv``, and ``tuned.toml``, the source with these overrides and each method's
@@ -117,14 +118,14 @@ def tune(
         RunFolderError: if the folder holds trials already.
         DivergenceError: if every trial of a method diverged.
     """
-    configs = plan(source, methods, overrides=overrides)
+    configs = plan(source, methods, overrides=overrides, trust=trust)
     folder = Path("runs") / configs[0].experiment / "tune" if out is None else Path(out)
     if (folder / "trials.csv").exists() and not overwrite:
         raise RunFolderError(f"{folder} holds trials already; use --overwrite, or another --out")
     proposals = {c.method: propose(c, n_trials) for c in configs}
     # Methods take turns, so that whatever drifts (a warm machine, a cut) touches all alike.
     work = [
-        (source, Trial(c.method, k, proposals[c.method][k]), tuple(overrides), n_seeds, jobs > 1)
+        (source, Trial(c.method, k, proposals[c.method][k]), tuple(overrides), n_seeds, jobs > 1, trust)
         for k in range(n_trials)
         for c in configs
     ]
@@ -134,23 +135,23 @@ def tune(
         _write_trials(folder / "trials.csv", trials)
         if report is not None:
             report(trial)
-    tables = apply_overrides(load_source(source), parse_overrides(overrides))
+    tables = apply_overrides(load_source(source), parse_overrides(overrides), trust=trust)
     _write_tuned(folder / "tuned.toml", tables, trials)
     return folder
 
 
-def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool]) -> Trial:
-    source, trial, overrides, n_seeds, single = work
+def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool, bool]) -> Trial:
+    source, trial, overrides, n_seeds, single, trust = work
     values = [*overrides, *(f"{key}={_toml(value)}" for key, value in trial.setting.items())]
     scores, seconds = [], 0.0
     for seed in range(TUNING_SEED, TUNING_SEED + n_seeds):
-        (config,) = plan(source, [trial.method], [seed], values)
-        with steady_process(1 if single else config.train.threads):
-            task = build_task(config)
+        (config,) = plan(source, [trial.method], [seed], values, trust=trust)
+        with steady_process(1 if single else config.train.get("threads")):
+            task = build_task(config, trust=trust)
             if not len(task.val):
                 raise ConfigError("the data keep no validation examples to tune on; set data.n_val")
             try:
-                result = fit(new_fit(config, task), task)
+                result = fit(new_fit(config, task, trust=trust), task, trust=trust)
             except DivergenceError:
                 scores.append(math.inf)
                 continue

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bisnn_pyro.compute import current_backend
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.inference.guides import SynapticGuide
 from bisnn_pyro.inference.inputs import Encode, EncodedBlocks, Inputs, count_examples, groups
-from bisnn_pyro.inference.paths import Part, Source, choose_path, dense_parts, packed_parts
 from bisnn_pyro.inference.seeding import Purpose, seeded
-from bisnn_pyro.models import SpikingGLM, Window
-from bisnn_pyro.models.likelihoods import Regression
+from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+from bisnn_pyro.models import ConvSynapses, RecurrentSynapses, Regression, SimulationPlan, SpikingGLM, Window
+from bisnn_pyro.models.packed import PackedInput, PackedNetwork, why_not_packed
+
+Weights = dict[str, Tensor]
+Source = Callable[[int, int], Weights]
+"""Weights ``[n, O, I]`` of members ``first .. first + n - 1``."""
+
+PATHS = ("auto", "packed", "dense")
 
 
 @dataclass(frozen=True)
@@ -144,3 +155,194 @@ def _parts(
             parts = dense_parts(model, source, group, n_draws, memory)
         for part in parts:
             yield part._replace(point=first + part.point)
+
+
+class Part(NamedTuple):
+    """Read-outs ``[n, B, T', C]`` of members and points that start at these indices."""
+
+    member: int
+    point: int
+    readout: Tensor
+
+
+def dense_parts(
+    model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, memory: int
+) -> Iterator[Part]:
+    """Run draws side by side in floating point; any neuron, any weights, any device.
+
+    Chunked over draws and examples, and over time where one example alone is too much.
+    """
+    total = blocks[0].shape[0]
+    need = bytes_per_example(model, total)
+    fitting, most = memory // need, max(block.shape[1] for block in blocks)
+    n_reference = model.reference.shape[-2] if model.normalise and model.reference is not None else 0
+    # A large reference runs once for each draw, a small one with each chunk.
+    ahead = fitting < n_reference + min(most, n_reference // 4)
+    beside = 0 if ahead else n_reference
+    # A normalised network's statistics are those of the whole sequence.
+    n_steps = total if model.normalise else max(1, min(total, total * memory // need))
+    chunked = n_steps < total
+    n_examples = max(1, min(most, fitting - beside))
+    n_members = max(1, min(n_draws, memory // (need * (n_examples + beside))))
+    for first in range(0, n_draws, n_members):
+        weights = source(first, min(n_members, n_draws - first))
+        some = next(iter(weights.values()))
+        device, dtype = some.device, some.dtype
+        moments = model.reference_moments(weights, n_examples) if ahead else None
+        plan = SimulationPlan(record=False, carry=chunked, moments=moments)
+        point = 0
+        for block in blocks:
+            for spikes in block.split(n_examples, dim=1):
+                readouts, state = [], None
+                for part in spikes.split(n_steps, dim=0):
+                    part = part.to(device=device, dtype=dtype)
+                    run = model.simulate(weights, part, state, plan)
+                    readouts.append(run.readouts[-1])
+                    state = run.state
+                yield Part(first, point, _counted(model, torch.cat(readouts, dim=-3)))
+                point += spikes.shape[1]
+
+
+def packed_parts(model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int) -> Iterator[Part]:
+    """Run one draw a thread in packed arithmetic; as many threads as torch has."""
+    for block in blocks:
+        model.check_inputs(block)
+    network = PackedNetwork(model)
+    inputs = [PackedInput.of(block) for block in blocks]
+    n_threads = torch.get_num_threads()
+
+    def prepare(member: int) -> tuple[Weights, Any]:
+        weights = {name: w[0] for name, w in source(member, 1).items()}
+        return weights, network.prepare(weights)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        for first in range(0, n_draws, n_threads):
+            members = list(pool.map(prepare, range(first, min(first + n_threads, n_draws))))
+            point = 0
+            for x, block in zip(inputs, blocks, strict=True):
+                run = partial(_packed_readout, network, x)
+                readouts = torch.stack(list(pool.map(run, members)))
+                yield Part(first, point, _counted(model, readouts))
+                point += block.shape[1]
+
+
+def _packed_readout(network: PackedNetwork, x: PackedInput, member: tuple[Weights, Any]) -> Tensor:
+    weights, layers = member
+    return network.readout(layers, weights, x)
+
+
+def choose_path(path: str, model: SpikingGLM, source: Source) -> str:
+    """Return ``packed`` or ``dense``.
+
+    Raises:
+        ModelError: if ``packed`` was asked for and cannot run; the message says why.
+    """
+    if path not in PATHS:
+        raise ModelError(f"unknown prediction path {path!r}; use one of {', '.join(PATHS)}")
+    if path == "dense":
+        return path
+    reason = why_not_packed(model, source(0, 1))
+    if current_backend() == "torch":
+        reason = "the kernel backend is 'torch', and packed arithmetic is numba's"
+    if path == "packed" and reason is not None:
+        raise ModelError(f"packed prediction cannot run here: {reason}; use the path 'dense' or 'auto'")
+    return "dense" if reason is not None else "packed"
+
+
+def _counted(model: SpikingGLM, readout: Tensor) -> Tensor:
+    # In double, so that a sure mistake costs what it should and not infinity.
+    return model.counted(readout, Window(burn_in=model.burn_in)).double()
+
+
+def bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
+    """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes.
+
+    A convolution also holds its inputs in its own order, a pooling layer the place of each maximum, and
+    lateral synapses the trace of what they hear.
+    """
+    at_once, kept = [], 0
+    for layer, pool in zip(model.synapses, model.pools, strict=True):
+        i, o = int(layer.n_inputs), int(layer.n_units)
+        beside = i if isinstance(layer, ConvSynapses) else o if isinstance(layer, RecurrentSynapses) else 0
+        pooled = 0 if pool is None else math.prod(pool.pooled)
+        at_once.append(i + 4 * o + beside + 2 * pooled)
+        kept += 2 * o + pooled
+    return 4 * n_steps * (max(at_once) + kept)
+
+
+class EarlyVotes:
+    r"""Collects votes after the first steps of a sequence from one simulation of the whole.
+
+    The vote after t steps is the likelihood's own prediction from the read-out up to then; likelihoods that
+    average the read-out take the mean over the counted steps :math:`t_0 \le s < t`.  At the last step it is
+    the prediction itself, bit for bit.
+
+    *Assumes* that what a network does at a step depends on no later input, as with traces and resets.  The
+    statistics of a normalised network are those of its reference batch, training inputs taken whole: numbers
+    that stand beforehand, in which no input of the example takes part.  A network of one's own that looks
+    ahead (that normalises each example over time, say) would make early votes too good.
+
+    Args:
+        model: the network.
+        steps: numbers of elapsed steps t, ascending, each beyond the burn-in :math:`t_0`.
+        n_draws: number of members S.
+        n_examples: number of examples N.
+        members: keep each member's vote; otherwise their mean alone, which takes an S-th of the memory.
+
+    Raises:
+        ModelError: if there are no steps, or they are not ascending or not beyond the burn-in.
+    """
+
+    def __init__(
+        self, model: SpikingGLM, steps: Sequence[int], n_draws: int, n_examples: int, *, members: bool = True
+    ) -> None:
+        ascending = all(a < b for a, b in pairwise([model.burn_in, *steps]))
+        if not len(steps) or not ascending:
+            raise ModelError(
+                f"early decisions at the steps {list(steps)}: give at least one, ascending, and beyond the "
+                f"burn-in of {model.burn_in}"
+            )
+        self.model, self.steps, self.members = model, tuple(steps), members
+        self.n_draws, self.n_examples = n_draws, n_examples
+        self._votes: np.ndarray | None = None
+
+    def __call__(self, part: Part) -> None:
+        """Take the read-outs of some members and examples; for ``watch`` of :func:`predict`.
+
+        Raises:
+            ModelError: if the sequence ends before the last of the steps.
+        """
+        burn_in, likelihood = self.model.burn_in, self.model.likelihood
+        n_steps = part.readout.shape[-2] + burn_in
+        if self.steps[-1] > n_steps:
+            raise ModelError(f"an early decision at step {self.steps[-1]}: the input has {n_steps} steps")
+        for k, step in enumerate(self.steps):
+            so_far = part.readout[..., : step - burn_in, :]
+            vote = likelihood.predict(so_far, Window(burn_in=burn_in)).cpu().numpy()
+            self._take(k, part, vote)
+
+    def _take(self, k: int, part: Part, vote: np.ndarray) -> None:
+        n_members, n_examples, *classes = vote.shape
+        if self._votes is None:
+            members = (self.n_draws,) if self.members else ()
+            self._votes = np.zeros((len(self.steps), *members, self.n_examples, *classes))
+        points = slice(part.point, part.point + n_examples)
+        if self.members:
+            self._votes[k, part.member : part.member + n_members, points] = vote
+            return
+        for member in vote:  # one by one, as numpy adds them up over a first axis: the same bits
+            self._votes[k, points] += member
+
+    @property
+    def draws(self) -> np.ndarray:
+        """Each member's probabilities ``[K, S, N, C]`` at K steps, or means ``[K, S, N]`` of a regression."""
+        if self._votes is None or not self.members:
+            raise ModelError("the members' early votes were not kept; collect them with members = True")
+        return self._votes
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The committee's vote ``[K, N, C]``, or ``[K, N]``."""
+        if self._votes is None:
+            raise ModelError("nothing was predicted yet: give this to predict(..., watch=...)")
+        return self._votes.mean(axis=1) if self.members else self._votes / self.n_draws

@@ -1,72 +1,31 @@
-"""The loop that fits a guide: mini-batches, windows, schedules, validation, early stopping."""
+"""The loop that fits a guide: mini-batches, validation, early stopping, checkpoints."""
 
 from __future__ import annotations
 
+import copy
+import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyro
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from bisnn_pyro.errors import DataError, ModelError
-from bisnn_pyro.inference.guides import SynapticGuide
-from bisnn_pyro.inference.history import History
-from bisnn_pyro.inference.inputs import Augment, Encode, Inputs
-from bisnn_pyro.inference.interrupt import StopRequest
-from bisnn_pyro.inference.schedules import Schedule
-from bisnn_pyro.inference.seeding import Purpose, seeded
-from bisnn_pyro.inference.training import Checkpoint, TrainingRun
-from bisnn_pyro.inference.updater import Updater
-from bisnn_pyro.inference.updates import Updates
+from bisnn_pyro.errors import DataError, DivergenceError, ModelError
+from bisnn_pyro.inference.committee import encode_all
+from bisnn_pyro.inference.history import History, Row
+from bisnn_pyro.inference.inputs import Augment, Encode, Inputs, rows
+from bisnn_pyro.inference.process import StopRequest
+from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
+from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+from bisnn_pyro.inference.updates import TrainSettings, Updater
 from bisnn_pyro.models import SpikingGLM
 
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train.
-
-    Args:
-        epochs: passes over the training set.
-        batch_size: examples in a mini-batch.
-        particles: weight draws in a step, vectorised.
-        window: steps in an update; ``None`` makes one update of the whole sequence.
-        window_kl_scale: KL weight of one window's update, relative to beta; ``None`` is the window's
-            share w / T' of the counted steps (1 with ``window = 1`` is the released online rule).
-        validate_every: epochs between validations.
-        validation_draws: hard draws in the validation committee.
-        patience: validations without a better NLL before stopping; ``None`` never stops early.
-        restore_best: end with the parameters of the best validation NLL.
-        input_noise: standard deviation of Gaussian noise on the features (in [0, 1], clipped to it), drawn
-            afresh each epoch: augmentation for small data sets.
-        reference_size: training examples in the reference batch of a normalised network.
-        progress: show a progress bar.
-    """
-
-    epochs: int = 100
-    batch_size: int = 40
-    particles: int = 1
-    window: int | None = None
-    window_kl_scale: float | None = None
-    validate_every: int = 1
-    validation_draws: int = 10
-    patience: int | None = None
-    restore_best: bool = True
-    input_noise: float = 0.0
-    reference_size: int = 64
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        counts = ("epochs", "batch_size", "particles", "validate_every", "validation_draws", "reference_size")
-        for name in (*counts, "window", "patience"):
-            value = getattr(self, name)
-            if value is None and name not in counts:
-                continue
-            if value < 1:
-                raise ModelError(f"train.{name} must be at least 1, not {value}")
-        if self.window_kl_scale is not None and not self.window_kl_scale >= 0:
-            raise ModelError(f"train.window_kl_scale must be a number >= 0, not {self.window_kl_scale}")
+Checkpoint = dict[str, Any]
+"""Everything that the rest of a training run depends on."""
 
 
 @dataclass
@@ -74,7 +33,7 @@ class FitResult:
     """What :meth:`Learner.fit` did.
 
     Attributes:
-        history: one row an epoch.
+        history: one row per epoch.
         best_epoch: epoch (from 1) whose parameters the guide has now.
         interrupted: whether Ctrl-C ended it.
         seconds: wall-clock time of training, validation and the time before a resume included.
@@ -85,56 +44,55 @@ class FitResult:
     best_epoch: int
     interrupted: bool
     seconds: float
-    checkpoint: dict[str, Any]
+    checkpoint: Checkpoint
 
 
-@dataclass
 class Learner:
-    """Fits a guide to data by stochastic gradient steps on the free energy.
-
-    Any torch optimisers will do; the natural parameters' is usually
-    :class:`~bisnn_pyro.inference.BayesianLearningRule`, ordinary parameters have one of their own.
+    """Fits a guide to data: the one training loop of every method.
 
     Args:
         model: the network.
         guide: its posterior.
         encode: features ``[B, F]`` and a generator to spikes ``[T, B, I]``.
-        make_optimisers: called once the parameters exist; returns the optimisers.
+        updater: what moves the posterior, :class:`GradientSteps` or :class:`ExpectationSteps`.
         settings: see :class:`TrainSettings`.
-        kl_weight: schedule of beta.
-        temperature: schedule of a relaxed guide's temperature.
-        lr_scale: schedule of a factor on every optimiser's learning rate.
-        seed: of initialisation, order, encoding and draws; the caller's random state is untouched.
+        seed: seed of initialisation, order, encoding and draws; the caller's random state is untouched.
         augment: changes training examples ``[B, ...]`` at random before they are encoded, afresh each epoch;
-            neither those of the reference batch nor any for validation.
+            neither the reference batch nor validation examples are changed.
+
+    Example:
+        >>> import torch
+        >>> from bisnn_pyro.inference import AutoRelaxedSign, BayesianLearningRule, GradientSteps
+        >>> from bisnn_pyro.models import BernoulliRate
+        >>> x = torch.rand(20, 2, generator=torch.Generator().manual_seed(0))
+        >>> y = (x[:, 0] > x[:, 1]).long()
+        >>> model = SpikingGLM(2, [8], BernoulliRate())
+        >>> guide = AutoRelaxedSign(model)
+        >>> learner = Learner(
+        ...     model,
+        ...     guide,
+        ...     lambda features, generator: features.expand(10, -1, -1),  # a constant current
+        ...     GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters())]),
+        ...     TrainSettings(epochs=2),
+        ... )
+        >>> result = learner.fit(x, y)
+        >>> len(result.history), sorted(guide.mode()["layers.0.weight"].unique().tolist())
+        (2, [-1.0, 1.0])
     """
 
-    model: SpikingGLM
-    guide: SynapticGuide
-    encode: Encode
-    make_optimisers: Callable[[SpikingGLM, SynapticGuide], Sequence[torch.optim.Optimizer]]
-    settings: TrainSettings = field(default_factory=TrainSettings)
-    kl_weight: Schedule = field(default_factory=lambda: Schedule(1.0))
-    temperature: Schedule | None = None
-    lr_scale: Schedule = field(default_factory=lambda: Schedule(1.0))
-    seed: int = 0
-    augment: Augment | None = None
-
-    def make_updater(self) -> Updater:
-        """Return what moves the posterior; called once the parameters exist."""
-        settings = self.settings
-        return Updates(
-            self.model,
-            self.guide,
-            list(self.make_optimisers(self.model, self.guide)),
-            particles=settings.particles,
-            width=settings.window,
-            kl_scale=settings.window_kl_scale,
-            kl_weight=self.kl_weight,
-            temperature=self.temperature,
-            lr_scale=self.lr_scale,
-            validation_draws=settings.validation_draws,
-        )
+    def __init__(
+        self,
+        model: SpikingGLM,
+        guide: SynapticGuide,
+        encode: Encode,
+        updater: Updater,
+        settings: TrainSettings | None = None,
+        *,
+        seed: int = 0,
+        augment: Augment | None = None,
+    ) -> None:
+        self.model, self.guide, self.encode, self.updater = model, guide, encode, updater
+        self.settings, self.seed, self.augment = settings or TrainSettings(), seed, augment
 
     def fit(
         self,
@@ -143,21 +101,23 @@ class Learner:
         x_val: Inputs | None = None,
         y_val: Tensor | None = None,
         *,
-        resume: dict[str, Any] | None = None,
+        resume: Checkpoint | None = None,
         on_epoch: Callable[[History, Callable[[], Checkpoint]], None] | None = None,
+        progress: bool = False,
     ) -> FitResult:
         """Train on features ``x`` ``[N, ...]`` and targets ``y`` ``[N]``.
 
         Features may be an array on demand (:class:`~bisnn_pyro.inference.inputs.ArrayOnDemand`), such as
-        recordings on a disk: of it a mini-batch is read at a time.
+        recordings on a disk; one mini-batch of it is read at a time.
 
         Args:
             x: training features.
             y: training targets.
             x_val: validation features; without them nothing stops early and the last parameters stay.
             y_val: validation targets.
-            resume: a checkpoint to go on from, bit for bit.
+            resume: a checkpoint to continue from, with the same bits as without the interruption.
             on_epoch: called after each epoch with the history and a function that makes a checkpoint.
+            progress: show a progress bar.
 
         Raises:
             DataError: if the arrays do not belong together or hold NaN or infinity.
@@ -172,14 +132,196 @@ class Learner:
         with seeded(self.seed, Purpose.TRAINING), pyro.get_param_store().scope():
             size = self.model.dataset_size
             try:
-                run = TrainingRun(self, x, y, x_val, y_val)
+                run = _TrainingRun(self, x, y, x_val, y_val)
                 if resume is not None:
                     run.load(resume)
                 with StopRequest() as stop:
-                    interrupted = run.loop(stop, on_epoch)
+                    interrupted = run.loop(stop, on_epoch, progress)
             finally:
                 self.model.dataset_size = size
         return FitResult(run.history, run.best_epoch, interrupted, run.seconds, run.last_checkpoint)
+
+
+class _TrainingRun:
+    """One call of :meth:`Learner.fit`: its mutable state and its steps."""
+
+    def __init__(
+        self, learner: Learner, x: Inputs, y: Tensor, x_val: Inputs | None, y_val: Tensor | None
+    ) -> None:
+        self.learner, self.settings = learner, learner.settings
+        self.model, self.guide = learner.model, learner.guide
+        self.x, self.y = x, y
+        self.order = generator(learner.seed, Purpose.ORDER)
+        self.spikes = generator(learner.seed, Purpose.ENCODING)
+        self.model.dataset_size = len(x)
+        self._prepare(learner)
+        self.updater = learner.updater
+        self.updater.begin(self.model, self.guide, self.settings)
+        self.validation: tuple[Sequence[Tensor], Tensor] | None = None
+        if x_val is not None and y_val is not None and len(x_val):
+            blocks = encode_all(learner.encode, x_val, derived_seed(learner.seed, Purpose.VALIDATION))
+            self.validation = (blocks, y_val)
+        self.history, self.epoch = History(), 0
+        self.best_nll, self.best_epoch, self.stale = math.inf, 0, 0
+        self.best: dict[str, Any] | None = None
+        self.last_checkpoint: Checkpoint = {}
+        self.seconds_before, self.started = 0.0, time.perf_counter()
+
+    def _prepare(self, learner: Learner) -> None:
+        self.model.train()
+        self.guide.train()
+        first = learner.encode(rows(self.x, slice(1)), generator(learner.seed, Purpose.INITIALISATION))
+        if first.shape[0] <= self.model.burn_in:
+            raise ModelError(
+                f"network.burn_in = {self.model.burn_in} leaves nothing of {first.shape[0]} encoded steps"
+            )
+        self.guide.initialize(first, self.y[:1])
+        if self.model.normalise and self.settings.window is not None:
+            raise ModelError(
+                "network.normalise takes its statistics over whole sequences; leave train.window out with it"
+            )
+        if self.model.normalise:
+            # A random subset: a file may be sorted by class.
+            chosen = torch.randperm(len(self.x), generator=generator(learner.seed, Purpose.REFERENCE))
+            some = rows(self.x, chosen[: self.settings.reference_size])
+            self.model.set_reference(learner.encode(some, generator(learner.seed, Purpose.REFERENCE, 1)))
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of training, validation and the time before a resume included."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def loop(self, stop: StopRequest, on_epoch: Callable[..., None] | None, progress: bool) -> bool:
+        """Train to the end, or until asked to stop; return whether it was asked."""
+        self.started = time.perf_counter()
+        self.last_checkpoint = self.checkpoint()
+        total = self.settings.epochs
+        with tqdm(total=total, initial=self.epoch, disable=not progress, unit="epoch", leave=True) as bar:
+            while self.epoch < total and not self._exhausted():
+                row = self._train_epoch_named(stop)
+                if row is None:
+                    self._restore(self.last_checkpoint)  # what a half epoch did cannot be resumed
+                    break
+                self.epoch += 1
+                last = self.epoch == total
+                if self.validation and (last or self.epoch % self.settings.validate_every == 0):
+                    self._validate(row)
+                self.history.append(row)
+                self.last_checkpoint = self.checkpoint()
+                bar.update()
+                bar.set_postfix_str(_postfix(row))
+                if on_epoch is not None:
+                    on_epoch(self.history, lambda: self.last_checkpoint)
+        if self.best is not None and self.settings.restore_best:
+            self._restore(self.best)
+        else:
+            self.best_epoch = self.epoch
+        self.model.eval()
+        self.guide.eval()
+        return stop.requested
+
+    def _restore(self, state: Checkpoint) -> None:
+        self.guide.load_state_dict(state["guide"])
+        self.model.load_state_dict(state["model"])
+
+    def _exhausted(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.stale >= patience
+
+    def _train_epoch_named(self, stop: StopRequest) -> Row | None:
+        try:
+            return self._train_epoch(stop)
+        except DivergenceError as error:
+            raise DivergenceError(f"epoch {self.epoch + 1}: {error}") from error
+
+    def _train_epoch(self, stop: StopRequest) -> Row | None:
+        """Return the epoch's means, or ``None`` if it was asked to stop within."""
+        n, size = len(self.x), self.settings.batch_size
+        order = torch.randperm(n, generator=self.order)
+        batches = order.split(size)
+        started = time.perf_counter()
+        sums: Row = {}
+        scheduled: Row = {}
+        count = 0
+        for k, index in enumerate(batches):
+            scheduled = self.updater.schedule((self.epoch + k / len(batches)) / self.settings.epochs)
+            spikes = self.learner.encode(self._features(index), self.spikes)
+            for seen in self.updater(spikes, self.y[index]):
+                for name, value in seen.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                count += 1
+            if stop.requested:
+                return None
+        row = {"epoch": float(self.epoch + 1)}
+        for name, total in sums.items():
+            row[name] = total / len(batches) / n if name in ("loss", "nll") else total / count
+        return row | scheduled | {"seconds": time.perf_counter() - started}
+
+    def _features(self, index: Tensor) -> Tensor:
+        x, std = rows(self.x, index), self.settings.input_noise
+        if self.learner.augment is not None:
+            x = self.learner.augment(x, self.spikes)
+        if not std:
+            return x
+        noise = torch.randn(x.shape, generator=self.spikes, dtype=x.dtype)
+        return (x + std * noise).clamp_(0, 1)
+
+    # -- validation and state ---------------------------------------------------------------------
+
+    def _validate(self, row: Row) -> None:
+        assert self.validation is not None
+        blocks, y = self.validation
+        row.update(self.updater.validate(blocks, y, self.learner.seed))
+        if row["val_nll"] < self.best_nll:
+            self.best_nll, self.best_epoch, self.stale = row["val_nll"], self.epoch, 0
+            self.best = {
+                "guide": copy.deepcopy(self.guide.state_dict()),
+                "model": copy.deepcopy(self.model.state_dict()),
+            }
+        else:
+            self.stale += 1
+
+    def checkpoint(self) -> Checkpoint:
+        """Return everything that the rest of the run depends on."""
+        return copy.deepcopy(
+            {
+                "guide": self.guide.state_dict(),
+                "model": self.model.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.updater.optimisers],
+                "random": {
+                    "global": torch.get_rng_state(),
+                    "order": self.order.get_state(),
+                    "spikes": self.spikes.get_state(),
+                },
+                "epoch": self.epoch,
+                "rows": self.history.rows,
+                "best": self.best,
+                "best_nll": self.best_nll,
+                "best_epoch": self.best_epoch,
+                "stale": self.stale,
+                "seconds": self.seconds,
+            }
+        )
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, bit for bit."""
+        self._restore(checkpoint)
+        for optimiser, state in zip(self.updater.optimisers, checkpoint["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        torch.set_rng_state(checkpoint["random"]["global"])
+        self.order.set_state(checkpoint["random"]["order"])
+        self.spikes.set_state(checkpoint["random"]["spikes"])
+        self.epoch, self.history = checkpoint["epoch"], History(checkpoint["rows"])
+        self.best, self.best_nll = checkpoint["best"], checkpoint["best_nll"]
+        self.best_epoch, self.stale = checkpoint["best_epoch"], checkpoint["stale"]
+        self.seconds_before = checkpoint["seconds"]
+
+
+def _postfix(row: Row) -> str:
+    names = [n for n in ("loss", "kl", "val_nll", "val_accuracy", "val_rmse") if n in row]
+    return ", ".join(f"{n} {row[n]:.4g}" for n in names)
 
 
 def _check_data(x: Inputs, y: Tensor, *, suffix: str = "", at_least: int = 1) -> None:

@@ -22,7 +22,7 @@ class Schedule:
         warmup: share of training over which the value rises linearly from 0 to ``start`` first.
     """
 
-    start: float
+    start: float = 1.0
     end: float | None = None
     shape: Shape = "constant"
     warmup: float = 0.0
@@ -45,10 +45,6 @@ class Schedule:
             return self.start * progress / self.warmup
         x = min(1.0, max(0.0, (progress - self.warmup) / (1 - self.warmup)))
         end = self.start if self.end is None or self.shape == "constant" else self.end
-        if self.shape == "constant" and self.end not in (None, self.start):
-            raise ModelError(
-                f"a schedule from {self.start} to {self.end} needs a shape: linear, exponential or cosine"
-            )
         if self.shape == "exponential":
             return self.start * (end / self.start) ** x
         if self.shape == "cosine":

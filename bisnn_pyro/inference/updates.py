@@ -1,79 +1,183 @@
-"""From one batch to parameter updates: of the whole sequence, or window by window."""
+"""How to train, what moves a posterior batch by batch, and how it is judged between epochs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyro
 import torch
 from torch import Tensor
 
-from bisnn_pyro.errors import DivergenceError
+from bisnn_pyro.errors import DivergenceError, ModelError
+from bisnn_pyro.inference.committee import Prediction, posterior_draws, predict
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
-from bisnn_pyro.inference.guides import AutoRelaxedSign, SynapticGuide
 from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.schedules import Schedule
-from bisnn_pyro.inference.updater import Updater
-from bisnn_pyro.inference.validation import validate
-from bisnn_pyro.models import NetworkState, SpikingGLM, Window
+from bisnn_pyro.inference.seeding import Purpose, derived_seed
+from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+from bisnn_pyro.models import NetworkState, SimulationPlan, SpikingGLM, Window, per_draw
+
+FLOOR = math.log(1e-12)
+"""Log-probability at which a validation NLL is cut off, so that one confident mistake cannot hide the rest."""
+
+_CONSTANT = Schedule(1.0)
 
 
-class Updates(Updater):
-    """Takes gradient steps on the free energy of a batch.
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train: the keys of a config's table ``[train]``.
 
     Args:
-        model: the network.
-        guide: its posterior, in ``train()``.
-        optimisers: they move the parameters of both.
-        particles: weight draws in a step, vectorised.
-        width: steps in a window; ``None`` makes one update of the whole sequence.
-        kl_scale: KL weight of a window relative to beta; ``None`` is its share of the counted steps.
-        kl_weight: schedule of beta.
-        temperature: schedule of a relaxed guide's temperature; ``None`` leaves it as it is.
-        lr_scale: schedule of a factor on every optimiser's learning rate.
-        validation_draws: members of the validation committee.
+        epochs: passes over the training set.
+        batch_size: examples in a mini-batch.
+        particles: weight draws per step, vectorised.
+        window: steps per update; ``None`` makes one update from the whole sequence.
+        window_kl_scale: KL weight of one window's update, relative to beta; ``None`` is the window's
+            share w / T' of the counted steps (1 with ``window = 1`` is the released online rule).
+        kl_weight: beta, the weight of the KL in the loss, a number or a schedule over training; 1 is Bayes,
+            less is a cold posterior.
+        lr_schedule: factor on every learning rate over training.
+        other_lr: learning rate of Adam for parameters of the model that are not synapses.
+        validate_every: epochs between validations.
+        validation_draws: hard draws in the validation committee.
+        patience: validations without a better NLL before stopping; ``None`` never stops early.
+        restore_best: end with the parameters of the best validation NLL.
+        input_noise: standard deviation of Gaussian noise on the features (in [0, 1], clipped to it), drawn
+            afresh each epoch: augmentation for small data sets.
+        reference_size: training examples in the reference batch of a normalised network.
+        checkpoint_every: epochs between two checkpoints on disk.
+        threads: number of threads; ``None`` leaves it as it is.
+
+    Raises:
+        ModelError: if a setting is out of its range.
     """
 
-    def __init__(
-        self,
-        model: SpikingGLM,
-        guide: SynapticGuide,
-        optimisers: Sequence[torch.optim.Optimizer],
-        *,
-        particles: int = 1,
-        width: int | None = None,
-        kl_scale: float | None = None,
-        kl_weight: Schedule,
-        temperature: Schedule | None = None,
-        lr_scale: Schedule,
-        validation_draws: int = 10,
-    ) -> None:
-        self.model, self.guide, self.optimisers = model, guide, optimisers
-        self.particles, self.width, self.kl_scale = particles, width, kl_scale
-        self.kl_weight, self.temperature, self.lr_scale = kl_weight, temperature, lr_scale
-        self.validation_draws = 1 if guide.point else validation_draws
+    epochs: int = 100
+    batch_size: int = 40
+    particles: int = 1
+    window: int | None = None
+    window_kl_scale: float | None = None
+    kl_weight: float | Schedule = 1.0
+    lr_schedule: Schedule = _CONSTANT
+    other_lr: float = 0.01
+    validate_every: int = 1
+    validation_draws: int = 10
+    patience: int | None = None
+    restore_best: bool = True
+    input_noise: float = 0.0
+    reference_size: int = 64
+    checkpoint_every: int = 10
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        counts = ("epochs", "batch_size", "particles", "validate_every", "validation_draws", "reference_size")
+        optional = ("window", "patience", "threads")
+        for name in (*counts, "checkpoint_every", *optional):
+            value = getattr(self, name)
+            if not (value is None and name in optional) and value < 1:
+                raise ModelError(f"train.{name} must be at least 1, not {value}")
+        if not self.other_lr > 0:
+            raise ModelError(f"train.other_lr must be positive, not {self.other_lr}")
+        beta = self.kl_schedule
+        rates = {"kl_weight": min(beta.start, beta.start if beta.end is None else beta.end)}
+        rates["input_noise"] = self.input_noise
+        rates["window_kl_scale"] = 0.0 if self.window_kl_scale is None else self.window_kl_scale
+        for name, rate in rates.items():
+            if not 0 <= rate < math.inf:
+                raise ModelError(f"train.{name} must be a number >= 0, not {getattr(self, name)}")
+
+    @property
+    def kl_schedule(self) -> Schedule:
+        """``kl_weight`` as a schedule."""
+        return self.kl_weight if isinstance(self.kl_weight, Schedule) else Schedule(self.kl_weight)
+
+
+class Updater(ABC):
+    """Moves a posterior batch by batch, and judges it between epochs.
+
+    The :class:`Learner` does everything else: order, encoding, history, stopping, checkpoints.
+    """
+
+    optimisers: Sequence[torch.optim.Optimizer] = ()
+    """Those whose state a checkpoint must keep."""
+
+    @abstractmethod
+    def begin(self, model: SpikingGLM, guide: SynapticGuide, settings: TrainSettings) -> None:
+        """Start a training run; called once the parameters of model and guide exist.
+
+        Raises:
+            ModelError: if the model, the guide or a setting does not suit this updater.
+        """
+
+    def schedule(self, progress: float) -> Row:
+        """Set what changes over training, ``progress`` in [0, 1); return it for the history."""
+        return {}
+
+    @abstractmethod
+    def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[Mapping[str, Tensor]]:
+        """Update on inputs ``[T, B, I]`` and targets ``[B]``; yield what each update saw before it.
+
+        Scalars by name: ``loss`` and ``nll`` are estimates of sums over the data set, which the history
+        divides by its size; others enter as they are.
+
+        Raises:
+            DivergenceError: if a loss or a parameter is not finite; the message names it.
+        """
+
+    @abstractmethod
+    def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
+        """Return ``val_nll``, and the accuracy or RMSE, on encoded inputs and targets ``[N]``."""
+
+
+MakeOptimisers = Callable[[SpikingGLM, SynapticGuide], Sequence[torch.optim.Optimizer]]
+"""Makes the optimisers of a run from a model and a guide that have their parameters."""
+
+
+class GradientSteps(Updater):
+    """Takes gradient steps on the free energy of a batch.
+
+    Any torch optimiser works; the natural parameters' is usually :class:`BayesianLearningRule`.  Parameters
+    of the model that none of the optimisers holds (biases, noise scales) are moved by Adam with the learning
+    rate ``settings.other_lr``.
+
+    Args:
+        make_optimisers: called with model and guide once their parameters exist; returns the optimisers.
+    """
+
+    def __init__(self, make_optimisers: MakeOptimisers) -> None:
+        self.make_optimisers = make_optimisers
+
+    def begin(self, model: SpikingGLM, guide: SynapticGuide, settings: TrainSettings) -> None:
+        """Make the optimisers."""
+        self.model, self.guide, self.settings = model, guide, settings
+        optimisers = list(self.make_optimisers(model, guide))
+        held = {id(p) for opt in optimisers for group in opt.param_groups for p in group["params"]}
+        others = [p for p in model.parameters() if id(p) not in held]
+        if others:
+            optimisers.append(torch.optim.Adam(others, settings.other_lr))
+        self.optimisers = optimisers
         self.rates = [[group["lr"] for group in opt.param_groups] for opt in optimisers]
-        self.beta = kl_weight(0.0)
-        self.elbo = MeanFieldELBO(num_particles=particles, vectorize_particles=True, max_plate_nesting=1)
+        self.beta = settings.kl_schedule(0.0)
+        self.elbo = MeanFieldELBO(
+            num_particles=settings.particles, vectorize_particles=True, max_plate_nesting=1
+        )
 
     def schedule(self, progress: float) -> Row:
         """Set beta, the temperature and the learning rates."""
-        self.beta, scale = self.kl_weight(progress), self.lr_scale(progress)
+        self.beta, scale = self.settings.kl_schedule(progress), self.settings.lr_schedule(progress)
         for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * scale
-        row = {"kl_weight": self.beta}
-        if isinstance(self.guide, AutoRelaxedSign):
-            if self.temperature is not None:
-                self.guide.temperature.fill_(self.temperature(progress))
-            row["temperature"] = float(self.guide.temperature)
-        return row | {"lr_scale": scale}
+        return {"kl_weight": self.beta} | self.guide.anneal(progress) | {"lr_scale": scale}
 
     def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
         """Score a committee of hard draws, see :func:`validate`."""
-        return validate(self.model, self.guide, blocks, y, n_draws=self.validation_draws, seed=seed)
+        n_draws = 1 if self.guide.point else self.settings.validation_draws
+        return validate(self.model, self.guide, blocks, y, n_draws=n_draws, seed=seed)
 
     def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[dict[str, Tensor]]:
         """Update on inputs ``[T, B, I]`` and targets; yield loss, nll and KL that each update saw.
@@ -86,17 +190,16 @@ class Updates(Updater):
 
     def free_energies(self, spikes: Tensor, y: Tensor) -> Iterator[FreeEnergy]:
         """Update likewise; yield the whole free energy, with what the model returned."""
-        beta = self.beta
-        burn_in = self.model.burn_in
-        if self.width is None:
-            yield self._update(spikes, y, beta, None, Window(burn_in=burn_in))
+        burn_in, width, kl_scale = self.model.burn_in, self.settings.window, self.settings.window_kl_scale
+        if width is None:
+            yield self._update(spikes, y, self.beta, None, Window(burn_in=burn_in))
             return
         counted = spikes.shape[0] - burn_in
         state = self._warm_up(spikes[:burn_in]) if burn_in else None
-        for start in range(burn_in, spikes.shape[0], self.width):
-            part = spikes[start : start + self.width]
+        for start in range(burn_in, spikes.shape[0], width):
+            part = spikes[start : start + width]
             fraction = part.shape[0] / counted
-            weight = beta * (fraction if self.kl_scale is None else self.kl_scale)
+            weight = self.beta * (fraction if kl_scale is None else kl_scale)
             energy = self._update(part, y, weight, state, Window(start=start, fraction=fraction))
             carried = energy.output.state  # none after a window that is the whole sequence
             state = None if carried is None else carried.detach()
@@ -106,13 +209,11 @@ class Updates(Updater):
     def _warm_up(self, spikes: Tensor) -> NetworkState:
         """Run the burn-in, which carries no loss, with a draw of its own."""
         guide: Callable[..., Any] = self.guide
-        if self.particles > 1:
-            guide = pyro.plate("num_particles_vectorized", self.particles, dim=-2)(self.guide)
+        if self.settings.particles > 1:
+            guide = pyro.plate("num_particles_vectorized", self.settings.particles, dim=-2)(self.guide)
         trace = pyro.poutine.trace(guide).get_trace(spikes)
-        draw: dict[str, Any] = {name: trace.nodes[name]["value"] for name in self.guide.sites}
-        # [S, 1, O, I] under a particle plate: the 1 is the data plate's dimension.
-        weights = {name: w if w.dim() == 2 else w.squeeze(-3) for name, w in draw.items()}
-        state = self.model.simulate(weights, spikes, record=False).state
+        weights = {name: per_draw(trace.nodes[name]["value"]) for name in self.guide.sites}
+        state = self.model.simulate(weights, spikes, plan=SimulationPlan(record=False)).state
         assert state is not None
         return state
 
@@ -157,3 +258,38 @@ class Updates(Updater):
                         f"the parameter {site!r} is not finite after a step; "
                         "lower rule.lr, or bound a step with rule.max_step"
                     )
+
+
+def validate(
+    model: SpikingGLM, guide: SynapticGuide, blocks: Sequence[Tensor], y: Tensor, *, n_draws: int, seed: int
+) -> dict[str, float]:
+    """Return the committee's mean NLL on encoded data, and its accuracy or RMSE.
+
+    Members are drawn from the posterior, hard +-1 for binary synapses, with the same seed every time,
+    so that epochs are compared by the same noise.
+
+    Args:
+        model: the network.
+        guide: its posterior.
+        blocks: encoded inputs ``[T, B, I]``.
+        y: targets ``[N]``.
+        n_draws: number of members.
+        seed: of the draws.
+    """
+    seed = derived_seed(seed, Purpose.VALIDATION)
+    prediction = predict(model, posterior_draws(guide, seed), blocks, n_draws=n_draws, seed=seed)
+    return validation_scores(prediction, y)
+
+
+def validation_scores(prediction: Prediction, y: Tensor) -> dict[str, float]:
+    """Return the mean NLL of a prediction's vote for targets ``[N]``, and its accuracy or RMSE."""
+    draws = torch.from_numpy(prediction.draws).double()
+    if prediction.noise_scale is None:
+        mean = draws.mean(0)
+        p_true = mean.gather(1, y.long()[:, None]).squeeze(1)
+        accuracy = float((mean.argmax(-1) == y).double().mean())
+        return {"val_nll": float(-p_true.log().clamp_min(FLOOR).mean()), "val_accuracy": accuracy}
+    normal = torch.distributions.Normal(draws, prediction.noise_scale)
+    log_mixture = normal.log_prob(y.double()).logsumexp(0) - math.log(len(draws))
+    rmse = float((draws.mean(0) - y.double()).square().mean().sqrt())
+    return {"val_nll": float(-log_mixture.mean()), "val_rmse": rmse}

@@ -1,28 +1,53 @@
 """Models: time kernels, neurons, synapses, priors, likelihoods, and the spiking GLM made of them."""
 
-from bisnn_pyro.models.architecture import Conv, Dense
-from bisnn_pyro.models.convolution import ConvSynapses
-from bisnn_pyro.models.kernels import TimeConstants, use_backend
-from bisnn_pyro.models.layers import DenseSynapses, RecurrentSynapses, Synapses
+from bisnn_pyro.models.architecture import Conv, Dense, SpikePool
+from bisnn_pyro.models.kernels import (
+    FilterState,
+    ResetState,
+    TimeConstants,
+    alpha_filter,
+    refractory_trace,
+    threshold_scan,
+    use_backend,
+)
+from bisnn_pyro.models.layers import (
+    ConvSynapses,
+    DenseSynapses,
+    RecurrentSynapses,
+    Synapses,
+    is_constant,
+    per_draw,
+)
 from bisnn_pyro.models.likelihoods import (
     BernoulliRate,
     BernoulliSteps,
     CategoricalProbit,
     CategoricalRate,
     CategoricalSteps,
+    Classification,
     Gaussian,
     Likelihood,
+    Regression,
     SpikeTrainBernoulli,
+    SpikeTrainDistribution,
     Window,
+    rate,
+    steps,
 )
 from bisnn_pyro.models.network import SpikingGLM
-from bisnn_pyro.models.neurons import EscapeNeuron, Neuron, NeuronState, ThresholdNeuron
-from bisnn_pyro.models.normalisation import ChannelNormalisation, Normalisation
-from bisnn_pyro.models.pooling import SpikePool
+from bisnn_pyro.models.neurons import (
+    EscapeNeuron,
+    Neuron,
+    NeuronState,
+    SignNeuron,
+    SingleStepNeuron,
+    SpikeResponseNeuron,
+    ThresholdNeuron,
+)
+from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
-from bisnn_pyro.models.sign_network import SignNetwork, SignNeuron
-from bisnn_pyro.models.simulation import NetworkState, Simulation
-from bisnn_pyro.models.single_step import SingleStepNeuron
+from bisnn_pyro.models.sign_network import SignNetwork
+from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
 from bisnn_pyro.models.surrogate import (
     SURROGATES,
     Arctan,
@@ -45,14 +70,17 @@ __all__ = [
     "CategoricalRate",
     "CategoricalSteps",
     "ChannelNormalisation",
+    "Classification",
     "Conv",
     "ConvSynapses",
     "Dense",
     "DenseSynapses",
     "EscapeNeuron",
     "FastSigmoid",
+    "FilterState",
     "Gaussian",
     "Likelihood",
+    "Moments",
     "NetworkState",
     "Neuron",
     "NeuronState",
@@ -60,14 +88,19 @@ __all__ = [
     "Normalisation",
     "Prior",
     "RecurrentSynapses",
+    "Regression",
+    "ResetState",
     "Sigmoid",
     "SignNetwork",
     "SignNeuron",
     "Simulation",
+    "SimulationPlan",
     "SingleStep",
     "SingleStepNeuron",
     "SpikePool",
+    "SpikeResponseNeuron",
     "SpikeTrainBernoulli",
+    "SpikeTrainDistribution",
     "SpikingGLM",
     "Surrogate",
     "Synapses",
@@ -75,5 +108,12 @@ __all__ = [
     "TimeConstants",
     "Triangle",
     "Window",
+    "alpha_filter",
+    "is_constant",
+    "per_draw",
+    "rate",
+    "refractory_trace",
+    "steps",
+    "threshold_scan",
     "use_backend",
 ]

@@ -15,16 +15,32 @@ from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.architecture import Hidden, build_layers
-from bisnn_pyro.models.layers import DenseSynapses, RecurrentSynapses, Synapses, random_readout
+from bisnn_pyro.models.layers import (
+    DenseSynapses,
+    RecurrentSynapses,
+    Synapses,
+    beside,
+    matmul_over_time,
+    per_draw,
+    random_readout,
+)
 from bisnn_pyro.models.likelihoods import Likelihood, Window
-from bisnn_pyro.models.neurons import Neuron, ThresholdNeuron
+from bisnn_pyro.models.neurons import Neuron, NeuronState, ThresholdNeuron
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
-from bisnn_pyro.models.reference import check_reference, compact, moments_of
-from bisnn_pyro.models.simulation import NetworkState, Simulation, run_network
+from bisnn_pyro.models.simulation import (
+    LayerRun,
+    NetworkState,
+    Simulation,
+    SimulationPlan,
+    check_reference,
+    compact,
+    moments_of,
+)
 
 Credit = Literal["local", "end-to-end"]
 Readout = Literal["random", "trained"]
+_PLAN = SimulationPlan()
 
 
 class SpikingGLM(PyroModule):
@@ -165,39 +181,69 @@ class SpikingGLM(PyroModule):
         """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
         self.reference = None if spikes is None else compact(spikes)
 
+    def _with_weights(self, weights: Mapping[str, Tensor]) -> list[LayerRun]:
+        return [
+            LayerRun(self.neuron, synapses, pool, weights, k)
+            for k, (synapses, pool) in enumerate(zip(self.synapses, self.pools, strict=True))
+        ]
+
     def simulate(
         self,
         weights: Mapping[str, Tensor],
         spikes: Tensor,
         state: NetworkState | None = None,
-        *,
-        uncounted: int = 0,
-        record: bool = True,
-        carry: bool = True,
-        moments: Sequence[Moments] | None = None,
+        plan: SimulationPlan = _PLAN,
     ) -> Simulation:
-        """Run the network for given weights; no Pyro in here.
+        """Run the network for given weights, without Pyro.
 
         Args:
             weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
             spikes: inputs ``[T, B, I]``, shared by all draws.
-            state: state to go on from; ``None`` means at rest.
-            uncounted: first steps on which no loss will depend; under local credit they are left out of
-                the backward pass.
-            record: keep the potentials, which nothing but a report needs.
-            carry: return the state.  A whole sequence, whose state nobody needs, lets a layer filter its
-                sums instead of its inputs where those are more.
-            moments: of a normalised network in evaluation, from :meth:`reference_moments` for the same
-                weights; without them the reference batch runs beside the examples.
+            state: state to continue from; ``None`` means at rest.
+            plan: what to compute and keep.
 
         Returns:
-            Read-outs, spikes and potentials; with ``normalise`` in evaluation those of the examples without
-            the reference batch, which the state alone includes.
+            Read-outs, spikes and potentials.  A normalised network in evaluation returns those of the
+            examples without the reference batch; only the state includes it.
+
+        Raises:
+            ModelError: if the inputs do not fit, see :meth:`check_inputs`.
         """
         self.check_inputs(spikes)
-        return run_network(
-            self, weights, spikes, state, uncounted=uncounted, record=record, carry=carry, moments=moments
-        )
+        n_reference, moments = 0, plan.moments
+        if self.normalise and not self.training and moments is None:
+            assert self.reference is not None
+            n_reference = self.reference.shape[-2]
+            spikes = beside(self.reference.to(spikes), spikes)
+        local, carry = self.credit == "local", plan.carry or state is not None
+        # Otherwise later losses reach the first steps, through traces or a layer's statistics.
+        uncounted = plan.uncounted if local and not self.normalise else 0
+        x, states, fired, potentials, readouts = spikes, [], [], [], []
+        for k, layer in enumerate(self._with_weights(weights)):
+            before = None if state is None else state.layers[k]
+            sums, synaptic = layer.sums(x, before and before.synaptic, carry=carry, uncounted=uncounted)
+            current = layer.synapses.finished(sums, moments[k] if moments else n_reference)
+            s, u, reset, lateral = layer.fire(current, before, through_time=not local, record=plan.record)
+            if u is not None:
+                potentials.append(u)
+            if carry and synaptic is not None:
+                states.append(NeuronState(synaptic, reset, lateral))
+            fired.append(s)
+            x = layer.pooled(s)
+            slot = k - (len(self.pools) - self._n_random)
+            if slot >= 0:
+                readouts.append(matmul_over_time(x, self.random_readout(slot)))
+            x = x.detach() if local else x
+        final = None
+        if self.readout is not None:
+            trace, final = self.neuron.trace(x, state.readout if state is not None else None)
+            readouts.append(self.readout.current(trace, weights["readout.weight"]))
+        if n_reference:
+            readouts, fired, potentials = (
+                [x[..., n_reference:, :] for x in part] for part in (readouts, fired, potentials)
+            )
+        after = NetworkState(tuple(states), final) if carry else None
+        return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))
 
     @torch.no_grad()
     def reference_moments(self, weights: Mapping[str, Tensor], n_examples: int) -> list[Moments]:
@@ -210,7 +256,7 @@ class SpikingGLM(PyroModule):
             n_examples: so many of the reference run at once, which bounds the memory.
         """
         assert self.reference is not None
-        return moments_of(self, self.reference, weights, n_examples)
+        return moments_of(self._with_weights(weights), self.reference, n_examples)
 
     def check_inputs(self, spikes: Tensor) -> None:
         """Refuse inputs that the network cannot run on.
@@ -233,11 +279,7 @@ class SpikingGLM(PyroModule):
         """Sample all synapses, ``[*S, O, I]``; call it inside the model."""
         modules: list[Synapses] = [*self.synapses, *([] if self.readout is None else [self.readout])]
         drawn = [getattr(module, site) for module in modules for site in module.shapes]
-        # Under a particle plate weights arrive as [S, 1, O, I]: the 1 is the data plate's dimension.
-        return {
-            name: w if w.dim() == 2 else w.squeeze(-3)
-            for name, w in zip(self.weight_sites, drawn, strict=True)
-        }
+        return {name: per_draw(w) for name, w in zip(self.weight_sites, drawn, strict=True)}
 
     def forward(
         self,
@@ -261,9 +303,8 @@ class SpikingGLM(PyroModule):
                 f"{spikes.shape[0]} steps leave nothing to score after burn_in = {window.burn_in}"
             )
         whole = state is None and window.fraction == 1
-        simulation = self.simulate(
-            self.draw_weights(), spikes, state, uncounted=window.burn_in, record=False, carry=not whole
-        )
+        plan = SimulationPlan(uncounted=window.burn_in, record=False, carry=not whole)
+        simulation = self.simulate(self.draw_weights(), spikes, state, plan)
         n_examples = spikes.shape[-2]
         scale = 1.0 if self.dataset_size is None else self.dataset_size / n_examples
         *earlier, last = (self.counted(r, window) for r in simulation.readouts)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.kernels import (
@@ -16,10 +18,12 @@ from bisnn_pyro.models.kernels import (
     ResetState,
     TimeConstants,
     alpha_filter,
+    recurrent_scan,
     threshold_scan,
 )
-from bisnn_pyro.models.recurrence import recurrent_scan
-from bisnn_pyro.models.surrogate import Boxcar, Sigmoid, Surrogate
+from bisnn_pyro.models.surrogate import Boxcar, Sigmoid, SingleStep, Surrogate
+
+_BOXCAR, _SINGLE_STEP = Boxcar(), SingleStep()
 
 
 class NeuronState(NamedTuple):
@@ -92,7 +96,7 @@ class Neuron(ABC):
         """Return :meth:`fire` of units with lateral synapses, and the state of what they heard.
 
         A neuron that has this says so by ``recurrent``; see
-        :func:`bisnn_pyro.models.recurrence.recurrent_scan` for what it must do.
+        :func:`bisnn_pyro.models.kernels.recurrent_scan` for what it must do.
 
         Args:
             current: from outside the layer, ``[*S, T, B, O]``.
@@ -104,22 +108,38 @@ class Neuron(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
 
 
+@dataclass(frozen=True)
 class SpikeResponseNeuron(Neuron):
-    """What neurons with synaptic traces and a reset share: ``s = 1[u + noise >= 0]``.
+    """Base of the neurons with synaptic traces and a reset: ``s = 1[u + noise >= 0]``.
 
-    A subclass is a dataclass with the fields below, in an order of its own, and may add noise.
+    A subclass is a frozen dataclass that adds a surrogate, and noise if it is stochastic.
+
+    Args:
+        tau_membrane: time constant of the membrane, in steps.
+        tau_synapse: time constant of the synapses, in steps.
+        tau_refractory: time constant of the reset, in steps.
+        reset: weight of the refractory trace in the potential.
+
+    Raises:
+        ModelError: if a time constant is not positive, or ``reset`` is negative.
     """
 
     linear: ClassVar[bool] = True
     recurrent: ClassVar[bool] = True
-    constants: TimeConstants
-    """The three time constants."""
-    reset: float
-    """Weight of the refractory trace in the potential."""
+    tau_membrane: float = 10.0
+    tau_synapse: float = 6.0
+    tau_refractory: float = 2.0
+    reset: float = 1.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.reset) and self.reset >= 0):
             raise ModelError(f"neuron reset must be a number >= 0, not {self.reset}")
+        _ = self.constants  # which checks the time constants
+
+    @cached_property
+    def constants(self) -> TimeConstants:
+        """The three time constants, and what follows from them."""
+        return TimeConstants(self.tau_membrane, self.tau_synapse, self.tau_refractory)
 
     def _noise(self, current: Tensor) -> Tensor | None:
         """Return what is added to the potentials of these currents, same shape; ``None`` for nothing."""
@@ -171,14 +191,21 @@ class ThresholdNeuron(SpikeResponseNeuron):
     none.
 
     Args:
-        constants: the three time constants.
-        surrogate: ``ds/du``.
+        tau_membrane: time constant of the membrane, in steps.
+        tau_synapse: time constant of the synapses, in steps.
+        tau_refractory: time constant of the reset, in steps.
         reset: weight of the refractory trace in the potential.
+        surrogate: stands for the derivative ``ds/du`` in the backward pass.
+
+    Example:
+        >>> import torch
+        >>> neuron = ThresholdNeuron(tau_membrane=20.0, surrogate=Boxcar(width=1.0))
+        >>> spikes, potentials, _ = neuron.fire(torch.full((5, 1, 1), 0.5), None)  # currents [T, B, O]
+        >>> spikes.flatten().tolist()
+        [1.0, 0.0, 0.0, 1.0, 0.0]
     """
 
-    constants: TimeConstants = field(default_factory=TimeConstants)
-    surrogate: Surrogate = field(default_factory=Boxcar)
-    reset: float = 1.0
+    surrogate: Surrogate = _BOXCAR
 
     def spikes(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, ResetState]:
         """Return spikes and the end state; a boxcar's backward pass then keeps a byte per potential."""
@@ -208,15 +235,15 @@ class EscapeNeuron(SpikeResponseNeuron):
     :math:`\Delta\to 0`, where this unit becomes :class:`ThresholdNeuron`.
 
     Args:
-        constants: the three time constants.
-        delta: width :math:`\Delta` of the escape noise, in units of the potential, > 0.
+        tau_membrane: time constant of the membrane, in steps.
+        tau_synapse: time constant of the synapses, in steps.
+        tau_refractory: time constant of the reset, in steps.
         reset: weight of the refractory trace in the potential.
+        delta: width :math:`\Delta` of the escape noise, in units of the potential, > 0.
     """
 
     stochastic: ClassVar[bool] = True
-    constants: TimeConstants = field(default_factory=TimeConstants)
     delta: float = 0.25
-    reset: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -232,3 +259,92 @@ class EscapeNeuron(SpikeResponseNeuron):
         """Return logistic noise of width delta, independent for each of the currents."""
         u = torch.rand_like(current)
         return self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)
+
+
+class _Threshold(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, threshold: float, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
+        potential = current - threshold
+        ctx.save_for_backward(surrogate.remember(potential).reshape(current.shape))
+        ctx.surrogate = surrogate
+        ctx.mark_non_differentiable(potential)
+        ctx.set_materialize_grads(False)
+        return (potential >= 0).to(current.dtype), potential
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        (remembered,) = ctx.saved_tensors
+        return None if grad is None else ctx.surrogate.backward(grad, remembered), None, None
+
+
+@dataclass(frozen=True)
+class SingleStepNeuron(Neuron):
+    r"""Neuron without time: :math:`s = 1[I \ge u_{th}]` (S2NN, arXiv 2201.10879v1; S3NN in v2).
+
+    No synaptic trace, no reset, no state: the trace of a spike is the spike.  Meant for one step (a constant
+    current, ``encoder.n_steps = 1``), where a network of it is one forward pass.  Several steps are as
+    many independent presentations, none of which knows of another; a random encoding's are averaged in
+    the read-out, and a constant current's are all alike, a waste.
+
+    Potentials are reported relative to the threshold, ``u = I - threshold``, as other neurons' are.
+
+    .. warning::
+        A current of unit scale and mean 0, as ``normalise`` gives, reaches a threshold of 1 in a sixth of
+        the units; a much smaller one reaches it nowhere, and a silent layer tells the next nothing.  One
+        notices as ``rate_k`` near 0 in :meth:`SpikingGLM.activity`: raise ``gain``, normalise, or lower
+        the threshold.
+
+    Args:
+        threshold: :math:`u_{th}`; the paper's is 1.
+        surrogate: ``ds/du``.
+
+    Raises:
+        ModelError: if the threshold is not a finite number.
+    """
+
+    linear: ClassVar[bool] = True
+    threshold: float = 1.0
+    surrogate: Surrogate = _SINGLE_STEP
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ModelError(f"neuron threshold must be a finite number, not {self.threshold}")
+
+    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
+        """Return the spikes themselves, and a state of zeros."""
+        rest = _rest(spikes)
+        return spikes, FilterState(rest, rest)
+
+    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
+        """Return spikes, potentials relative to the threshold, and a state of zeros."""
+        spikes, potential = _Threshold.apply(current, self.threshold, self.surrogate)
+        rest = _rest(current)
+        return spikes, potential, ResetState(rest, rest)
+
+
+def _rest(x: Tensor) -> Tensor:
+    """Return zeros ``[*S, B, I]`` for ``x`` ``[*S, T, B, I]``, in the memory of one."""
+    return x.new_zeros(()).expand(*x.shape[:-3], *x.shape[-2:])
+
+
+@dataclass(frozen=True)
+class SignNeuron(Neuron):
+    r"""Unit without time or state: :math:`s = \operatorname{sign}(I)`, 0 counted as +1.
+
+    For :class:`SignNetwork`: a "spike" of it is +1 or -1, where that of other neurons is 1 or 0.
+
+    Args:
+        surrogate: half of what stands for ``ds/du``; expectation backpropagation needs none.
+    """
+
+    surrogate: Surrogate = _BOXCAR
+
+    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
+        """Return the inputs themselves, and a state of zeros."""
+        return SingleStepNeuron(0.0, self.surrogate).trace(spikes, state)
+
+    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
+        """Return signs, potentials and a state of zeros."""
+        steps, potential, rest = SingleStepNeuron(0.0, self.surrogate).fire(current, state)
+        return 2 * steps - 1, potential, rest

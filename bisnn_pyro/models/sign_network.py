@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from numbers import Integral
 
 import torch
@@ -13,36 +12,12 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models.kernels import FilterState, ResetState
 from bisnn_pyro.models.layers import DenseSynapses, Synapses
 from bisnn_pyro.models.likelihoods import Likelihood
 from bisnn_pyro.models.network import SpikingGLM
-from bisnn_pyro.models.neurons import Neuron
+from bisnn_pyro.models.neurons import SignNeuron
 from bisnn_pyro.models.priors import Prior
-from bisnn_pyro.models.single_step import SingleStepNeuron
 from bisnn_pyro.models.surrogate import Boxcar, Surrogate
-
-
-@dataclass(frozen=True)
-class SignNeuron(Neuron):
-    r"""Unit without time or state: :math:`s = \operatorname{sign}(I)`, 0 counted as +1.
-
-    For :class:`SignNetwork`: a "spike" of it is +1 or -1, where that of other neurons is 1 or 0.
-
-    Args:
-        surrogate: half of what stands for ``ds/du``; expectation backpropagation needs none.
-    """
-
-    surrogate: Surrogate = field(default_factory=Boxcar)
-
-    def trace(self, spikes: Tensor, state: FilterState | None) -> tuple[Tensor, FilterState]:
-        """Return the inputs themselves, and a state of zeros."""
-        return SingleStepNeuron(0.0, self.surrogate).trace(spikes, state)
-
-    def fire(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, Tensor, ResetState]:
-        """Return signs, potentials and a state of zeros."""
-        steps, potential, rest = SingleStepNeuron(0.0, self.surrogate).fire(current, state)
-        return 2 * steps - 1, potential, rest
 
 
 class SignNetwork(SpikingGLM):

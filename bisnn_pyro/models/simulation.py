@@ -1,20 +1,20 @@
-"""One run of a network: layer after layer, each the cheapest way that is right, and what it leaves behind."""
+"""How one layer of a network runs, what a run returns, and statistics on the reference batch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from bisnn_pyro.errors import ModelError
+from bisnn_pyro.models.architecture import SpikePool
 from bisnn_pyro.models.kernels import FilterState, ResetState
-from bisnn_pyro.models.layers import RecurrentSynapses, Synapses
+from bisnn_pyro.models.layers import RecurrentSynapses, Synapses, filters_after, is_constant
 from bisnn_pyro.models.neurons import Neuron, NeuronState
 from bisnn_pyro.models.normalisation import Moments
-from bisnn_pyro.models.products import beside, filters_after, is_constant, matmul_over_time
-
-if TYPE_CHECKING:
-    from bisnn_pyro.models.network import SpikingGLM
 
 
 class NetworkState(NamedTuple):
@@ -45,18 +45,41 @@ class Simulation(NamedTuple):
     potentials: tuple[Tensor, ...]
 
 
+@dataclass(frozen=True)
+class SimulationPlan:
+    """What a run of a network must compute and keep, see :meth:`SpikingGLM.simulate`.
+
+    Args:
+        uncounted: number of first steps on which no loss will depend; under local credit the backward pass
+            leaves them out.
+        record: keep the membrane potentials; only reports need them.
+        carry: return the state after the last step.  For a whole sequence, whose state is not needed, a
+            layer may filter its sums instead of its inputs where the inputs are more.
+        moments: for a normalised network in evaluation, the result of
+            :meth:`SpikingGLM.reference_moments` for the same weights; without it the reference batch runs
+            along with the examples.
+    """
+
+    uncounted: int = 0
+    record: bool = True
+    carry: bool = True
+    moments: Sequence[Moments] | None = None
+
+
 class LayerRun(NamedTuple):
     """A hidden layer with its weights: from inputs to currents, and from currents to spikes.
 
     Attributes:
         neuron: of its units.
         synapses: into and among them.
+        pool: pools its spikes, if they are pooled.
         weights: ``[*S, O, I]`` for each site of the network.
-        depth: which hidden layer it is; those of layer 0 are the network's inputs.
+        depth: index of the hidden layer; layer 0 receives the network's inputs.
     """
 
     neuron: Neuron
     synapses: Synapses
+    pool: SpikePool | None
     weights: Mapping[str, Tensor]
     depth: int
 
@@ -99,53 +122,67 @@ class LayerRun(NamedTuple):
         spikes, reset = self.neuron.spikes(current, state)
         return spikes, None, reset, None
 
+    def pooled(self, spikes: Tensor) -> Tensor:
+        """Return what the next layer and the read-outs see of the layer's spikes."""
+        return spikes if self.pool is None else self.pool(spikes)
 
-def run_network(
-    model: SpikingGLM,
-    weights: Mapping[str, Tensor],
-    spikes: Tensor,
-    state: NetworkState | None,
-    *,
-    uncounted: int,
-    record: bool,
-    carry: bool,
-    moments: Sequence[Moments] | None,
-) -> Simulation:
-    """Run a network for given weights; arguments and result are those of :meth:`SpikingGLM.simulate`."""
-    n_reference = 0
-    if model.normalise and not model.training and moments is None:
-        assert model.reference is not None
-        n_reference = model.reference.shape[-2]
-        spikes = beside(model.reference.to(spikes), spikes)
-    local = model.credit == "local"
-    if not local or model.normalise:
-        uncounted = 0  # later losses reach these steps, through traces or a layer's statistics
-    carry = carry or state is not None
-    n_random = len(model.likelihoods) - (model.readout is not None)
-    x, states, fired, potentials, readouts = spikes, [], [], [], []
-    for k, pool in enumerate(model.pools):
-        layer = LayerRun(model.neuron, model.synapses[k], weights, k)
-        before = None if state is None else state.layers[k]
-        sums, synaptic = layer.sums(x, before and before.synaptic, carry=carry, uncounted=uncounted)
-        current = layer.synapses.finished(sums, moments[k] if moments else n_reference)
-        s, u, reset, lateral = layer.fire(current, before, through_time=not local, record=record)
-        if u is not None:
-            potentials.append(u)
-        if carry and synaptic is not None:
-            states.append(NeuronState(synaptic, reset, lateral))
-        fired.append(s)
-        x = s if pool is None else pool(s)
-        slot = k - (len(model.pools) - n_random)
-        if slot >= 0:
-            readouts.append(matmul_over_time(x, model.random_readout(slot)))
-        x = x.detach() if local else x
-    final = None
-    if model.readout is not None:
-        trace, final = model.neuron.trace(x, state.readout if state is not None else None)
-        readouts.append(model.readout.current(trace, weights["readout.weight"]))
-    if n_reference:
-        readouts, fired, potentials = (
-            [x[..., n_reference:, :] for x in part] for part in (readouts, fired, potentials)
+
+def compact(spikes: Tensor) -> Tensor:
+    """Return the same reference batch ``[T, R, I]``, a constant current in the memory of one step."""
+    if spikes.shape[0] > 1 and torch.equal(spikes[1:], spikes[:1].expand_as(spikes[1:])):
+        return spikes[:1].expand_as(spikes)
+    return spikes
+
+
+def check_reference(reference: Tensor | None, n_steps: int) -> None:
+    """Refuse to predict on so many steps without a reference batch of as many.
+
+    Raises:
+        ModelError: if there is no reference batch, or it has another number of steps.
+    """
+    if reference is None:
+        raise ModelError(
+            "normalise = true needs a reference batch to predict: call model.set_reference(spikes) "
+            "with encoded training inputs [T, R, I]"
         )
-    after = NetworkState(tuple(states), final) if carry else None
-    return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))
+    if reference.shape[0] != n_steps:
+        raise ModelError(f"the reference batch has {reference.shape[0]} steps, the input {n_steps}")
+
+
+def moments_of(layers: Sequence[LayerRun], reference: Tensor, n_examples: int) -> list[Moments]:
+    """Return the moments of each hidden layer's currents on the reference batch.
+
+    The statistics of a layer are taken over the whole batch, so all parts of the batch go through one layer
+    before any goes through the next; in between their spikes are kept in one byte each.
+
+    Args:
+        layers: all hidden layers of a normalised network, with their weights.
+        reference: inputs ``[T, R, I]``.
+        n_examples: number of examples in a part; bounds the memory of the currents.
+    """
+    some = next(iter(layers[0].weights.values()))
+    parts = list(reference.to(some).split(n_examples, dim=-2))
+    sizes = [part.shape[-2] for part in parts]
+    found: list[Moments] = []
+    for k, layer in enumerate(layers):
+        assert layer.synapses.normalisation is not None
+        of_parts = []
+        for part in parts:
+            sums = layer.sums(part.to(some.dtype), None, carry=False)[0]
+            of_parts.append(layer.synapses.normalisation.moments(sums))
+        found.append(Moments.merged(of_parts, sizes))
+        if k + 1 == len(layers):
+            break
+        for i, part in enumerate(parts):
+            if len(parts) > 1:  # those of a single part are still here
+                sums = layer.sums(part.to(some.dtype), None, carry=False)[0]
+            current = layer.synapses.finished(sums, found[k])
+            spikes, *_ = layer.fire(current, None, through_time=False, record=False)
+            parts[i] = _small(layer.pooled(spikes))
+    return found
+
+
+def _small(spikes: Tensor) -> Tensor:
+    """Return zeros and ones as bytes, and other values as they are."""
+    small = spikes.to(torch.uint8)
+    return small if torch.equal(small.to(spikes.dtype), spikes) else spikes

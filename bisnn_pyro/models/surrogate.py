@@ -57,7 +57,11 @@ class Surrogate(ABC):
 
 @dataclass(frozen=True)
 class Boxcar(Surrogate):
-    """``1/(2 width)`` for ``-width < u <= width``: BiSNN's own, with ``width = 0.5`` (arXiv 2012.08300)."""
+    """``1/(2 width)`` for ``-width < u <= width``: BiSNN's own, with ``width = 0.5`` (arXiv 2012.08300).
+
+    Args:
+        width: half-width of the bump, in units of the potential, > 0.
+    """
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
@@ -80,7 +84,11 @@ class Boxcar(Surrogate):
 
 @dataclass(frozen=True)
 class Sigmoid(Surrogate):
-    """Derivative of the logistic function, ``sigma'(u / width) / width``."""
+    """Derivative of the logistic function, ``sigma'(u / width) / width``.
+
+    Args:
+        width: scale of the bump, in units of the potential, > 0.
+    """
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
@@ -90,7 +98,11 @@ class Sigmoid(Surrogate):
 
 @dataclass(frozen=True)
 class FastSigmoid(Surrogate):
-    """``1 / (2 width (1 + |u| / width)^2)`` (SuperSpike, Zenke and Ganguli 2018, up to its area)."""
+    """``1 / (2 width (1 + |u| / width)^2)`` (SuperSpike, Zenke and Ganguli 2018, up to its area).
+
+    Args:
+        width: scale of the bump, in units of the potential, > 0.
+    """
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
@@ -99,7 +111,11 @@ class FastSigmoid(Surrogate):
 
 @dataclass(frozen=True)
 class Triangle(Surrogate):
-    """``max(0, 1 - |u| / width) / width`` (Bellec et al. 2018, up to its area)."""
+    """``max(0, 1 - |u| / width) / width`` (Bellec et al. 2018, up to its area).
+
+    Args:
+        width: half-width of the bump, in units of the potential, > 0.
+    """
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
@@ -108,7 +124,11 @@ class Triangle(Surrogate):
 
 @dataclass(frozen=True)
 class Arctan(Surrogate):
-    """``1 / (pi width (1 + (u / width)^2))`` (Fang et al. 2021, up to its area)."""
+    """``1 / (pi width (1 + (u / width)^2))`` (Fang et al. 2021, up to its area).
+
+    Args:
+        width: scale of the bump, in units of the potential, > 0.
+    """
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""
@@ -120,36 +140,30 @@ class SingleStep(Surrogate):
     r"""The single-step network's surrogate (S2NN, arXiv 2201.10879v1), reduced from a multi-step one.
 
     .. math:: \frac{ds}{du} = \alpha\,\sigma(\alpha u)(1-\sigma(\alpha u)) \; (u<0), \qquad
-        \frac{\beta}{u+1} \; (u\ge 0)
+        \frac{\alpha/4}{u+1} \; (u\ge 0)
 
-    with ``u`` relative to the threshold.  Asymmetric, and no bump: the right branch falls as ``1/u``, whose
-    integral does not exist, so units far above their threshold keep a gradient, and a learning rate
-    found with a bump of area one need not suit it.
+    with ``u`` relative to the threshold.  It is asymmetric and not a bump: the right branch falls as ``1/u``,
+    whose integral diverges, so units far above their threshold keep a gradient, and a learning rate found
+    with a bump of area one need not suit it.
 
-    The branches meet at 0 if ``beta = alpha / 4``; others are refused, since a jump there would let
-    rounding at the threshold decide the gradient.
+    The paper's right branch is :math:`\beta/(u+1)`; here :math:`\beta=\alpha/4`, its own choice for
+    :math:`\alpha=4`, at which the branches meet.  Any other value would let rounding at the threshold
+    decide the gradient.
 
     Args:
         width: half-width of what :meth:`share_within` counts; the gradient does not depend on it.
         alpha: steepness below the threshold, > 0.
-        beta: derivative at the threshold; ``None`` is ``alpha / 4``, 1 for the paper's ``alpha = 4``.
 
     Raises:
-        ModelError: if ``alpha`` is not a positive number, or ``beta`` is not ``alpha / 4``.
+        ModelError: if ``alpha`` is not a positive number.
     """
 
     alpha: float = 4.0
-    beta: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (math.isfinite(self.alpha) and self.alpha > 0):
             raise ModelError(f"surrogate alpha must be a positive number, not {self.alpha}")
-        if self.beta is not None and not math.isclose(self.beta, self.alpha / 4, rel_tol=1e-6):
-            raise ModelError(
-                f"surrogate beta = {self.beta} leaves a jump at the threshold; set beta = alpha / 4 = "
-                f"{self.alpha / 4}, or leave it out"
-            )
 
     def derivative(self, u: Tensor) -> Tensor:
         """Return ``ds/du``."""

@@ -5,8 +5,15 @@ asked for is the one that runs; nothing falls back in silence.
 """
 
 from bisnn_pyro.compute import BACKENDS, current_backend, use_backend
-from bisnn_pyro.models.kernels.filter import FilterState, TimeConstants, alpha_filter, refractory_trace
-from bisnn_pyro.models.kernels.scan import ResetState, threshold_scan
+from bisnn_pyro.models.kernels.dynamics import (
+    FilterState,
+    ResetState,
+    TimeConstants,
+    alpha_filter,
+    recurrent_scan,
+    refractory_trace,
+    threshold_scan,
+)
 
 __all__ = [
     "BACKENDS",
@@ -15,6 +22,7 @@ __all__ = [
     "TimeConstants",
     "alpha_filter",
     "current_backend",
+    "recurrent_scan",
     "refractory_trace",
     "threshold_scan",
     "use_backend",

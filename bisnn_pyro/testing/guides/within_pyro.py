@@ -15,7 +15,7 @@ from pyro.optim import PyroOptim
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from bisnn_pyro.inference import AutoGaussian, AutoRelaxedSign, MeanFieldELBO
+from bisnn_pyro.inference import AutoMeanFieldGaussian, AutoRelaxedSign, MeanFieldELBO
 from bisnn_pyro.models import BinaryPrior, NormalPrior, Prior
 from bisnn_pyro.testing.guides.base import GuideSuite, Model, module_local_params
 
@@ -37,7 +37,7 @@ class PyroSuite(GuideSuite):
             with pyro.plate("data", 5, dim=-1):
                 pyro.sample("y", dist.Normal(w.sum((-2, -1)) + v.sum(-1), 1.0), obs=y)
 
-        partner = AutoGaussian if mine.binary else AutoRelaxedSign
+        partner = AutoMeanFieldGaussian if mine.binary else AutoRelaxedSign
         guides = AutoGuideList(model)
         guides.append(self.make(poutine.block(model, expose=["mine"])))
         guides.append(partner(poutine.block(model, expose=["other"])))

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import Independent, constraints
 
 from bisnn_pyro.errors import ModelError
+from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.seeding import Purpose, generator
 
 
@@ -38,8 +39,10 @@ class SynapticGuide(AutoGuide):
     """Whether the guide is a single network, so that a committee of it has one member."""
     binary: ClassVar[bool] = True
     """Whether draws are in {-1, +1}."""
-    predictors: ClassVar[tuple[str, ...]] = ("committee", "mode", "mean")
-    """What can predict: draws, the mode's network, the means, or the posterior's moments (``moments``)."""
+    moments: ClassVar[bool] = False
+    """Whether the posterior's moments predict by themselves, see :func:`predict_moments`."""
+    default_rule: ClassVar[str] = "adam"
+    """What fits the guide unless a rule is chosen: ``bayesian``, ``adam`` or ``expectation``."""
     roles: ClassVar[tuple[str, ...]] = ()
     """What a site's parameters are called."""
 
@@ -72,6 +75,14 @@ class SynapticGuide(AutoGuide):
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
         """Draw a site from the posterior with an explicit generator."""
         raise NotImplementedError
+
+    def anneal(self, progress: float) -> Row:
+        """Set what the guide itself changes over training, and return it for the history.
+
+        Args:
+            progress: share of the training that is over, in [0, 1).
+        """
+        return {}
 
     # -- the AutoGuide ----------------------------------------------------------------------------
 

@@ -1,0 +1,328 @@
+"""The guides of the package: posteriors and point estimates over synapses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor
+from torch.distributions import constraints
+
+from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli, SignBernoulli
+from bisnn_pyro.errors import ModelError
+from bisnn_pyro.inference.history import Row
+from bisnn_pyro.inference.schedules import Schedule
+from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+
+
+class AutoRelaxedSign(SynapticGuide):
+    r"""Mean-field Bernoulli posterior with natural parameters as its own (BiSNN, arXiv 2012.08300).
+
+    In ``train()`` a draw is :math:`\tanh((\lambda+\delta)/\tau)`, or its sign with the same derivative
+    if ``hard``; in ``eval()`` it is +-1.
+
+    .. warning::
+        Assumes that the likelihood at relaxed weights stands for that at binary ones.  It is biased for
+        every :math:`\tau>0`; a small :math:`\tau` is less biased and noisier (the gradient's scale grows
+        as :math:`1/\tau`).  One notices bias as a validation loss of hard draws well above the training
+        loss, and noise as a loss that does not settle.
+
+    Args:
+        model: a Pyro model whose latent sites are all :class:`SignBernoulli`.
+        temperature: :math:`\tau > 0`, a number or a schedule over training; :meth:`anneal` sets it.
+        hard: draw +-1 in training too, with the relaxed derivative.
+        init_scale: initial :math:`\lambda` is uniform in ``(-init_scale, init_scale)``.  Never start far
+            out: at the released code's +-10 a float32 gradient is already lost.
+    """
+
+    default_rule = "bayesian"
+    roles = ("natural",)
+    temperature: Tensor
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        *,
+        temperature: float | Schedule = 1.0,
+        hard: bool = False,
+        init_scale: float = 0.1,
+    ) -> None:
+        super().__init__(model, init_scale=init_scale)
+        self.schedule = temperature if isinstance(temperature, Schedule) else Schedule(float(temperature))
+        if self.schedule.warmup or not all(self.schedule(progress) > 0 for progress in (0.0, 1.0)):
+            raise ModelError(f"guide temperature must be positive throughout training, not {temperature}")
+        self.register_buffer("temperature", torch.tensor(self.schedule(0.0)))
+        self.hard = hard
+
+    def anneal(self, progress: float) -> Row:
+        """Set the temperature to its schedule's value, and return it."""
+        self.temperature.fill_(self.schedule(progress))
+        return {"temperature": float(self.temperature)}
+
+    def _covers(self, prior: TorchDistribution) -> bool:
+        return isinstance(prior, SignBernoulli)
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        like = prior.natural
+        noise = 2 * torch.rand(shape, dtype=like.dtype, device=like.device) - 1
+        return {"natural": self.init_scale * noise}
+
+    def _training_distribution(self, name: str) -> TorchDistribution:
+        relaxed = HardRelaxedSignBernoulli if self.hard else RelaxedSignBernoulli
+        return relaxed(self.temperature, self.parameter("natural", name))
+
+    def _posterior(self, name: str) -> TorchDistribution:
+        return SignBernoulli(self.parameter("natural", name))
+
+    def _draw(self, name: str, generator: torch.Generator) -> Tensor:
+        p = torch.sigmoid(2 * self.parameter("natural", name).detach())
+        u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
+        return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
+
+    def natural_parameters(self) -> dict[str, Tensor]:
+        """Return lambda for each site."""
+        return {name: self.parameter("natural", name).detach() for name in self._known_sites()}
+
+
+class AutoMeanFieldGaussian(SynapticGuide):
+    """Mean-field Gaussian posterior of full-precision synapses, with the exact KL to a Normal prior.
+
+    Unlike Pyro's ``AutoNormal`` it shares the interface of the binary guides; training and evaluation
+    draw from the same distribution.
+
+    Args:
+        model: a Pyro model whose latent sites are all ``Normal``.
+        init_scale: standard deviation of the initial means, in units of the prior's.
+        init_deviation: initial posterior standard deviation, in units of the prior's.
+    """
+
+    binary = False
+    roles: ClassVar[tuple[str, ...]] = ("loc", "deviation")
+
+    def __init__(self, model: Any, *, init_scale: float = 1.0, init_deviation: float = 0.1) -> None:
+        super().__init__(model, init_scale=init_scale)
+        self.init_deviation = init_deviation
+
+    def _covers(self, prior: TorchDistribution) -> bool:
+        return isinstance(prior, dist.Normal)
+
+    def _constraint(self, role: str) -> constraints.Constraint:
+        return constraints.positive if role == "deviation" else constraints.real
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        scale = prior.scale.expand(shape)
+        return {
+            "loc": self.init_scale * scale * torch.randn_like(scale),
+            "deviation": self.init_deviation * scale,
+        }
+
+    def _posterior(self, name: str) -> TorchDistribution:
+        return dist.Normal(self.parameter("loc", name), self.parameter("deviation", name))
+
+    _training_distribution = _posterior
+
+    def _draw(self, name: str, generator: torch.Generator) -> Tensor:
+        q = self._posterior(name)
+        noise = torch.randn(q.loc.shape, generator=generator, dtype=q.loc.dtype)
+        return (q.loc + q.scale * noise.to(q.loc.device)).detach()
+
+    def natural_parameters(self) -> dict[str, Tensor]:
+        """Return (mean times precision, minus half the precision), ``[2, O, I]`` for each site."""
+        result = {}
+        for name in self._known_sites():
+            q = self._posterior(name)
+            precision = q.scale.detach() ** -2
+            result[name] = torch.stack((q.loc.detach() * precision, -0.5 * precision))
+        return result
+
+
+class _PointGuide(SynapticGuide):
+    point = True
+
+    def _value(self, name: str) -> Tensor:
+        raise NotImplementedError
+
+    def _training_distribution(self, name: str) -> TorchDistribution:
+        return dist.Delta(self._value(name))
+
+    def _posterior(self, name: str) -> TorchDistribution:
+        return dist.Delta(self._value(name))
+
+    def _draw(self, name: str, generator: torch.Generator) -> Tensor:
+        return self._value(name).detach()
+
+    def mode(self) -> dict[str, Tensor]:
+        """Return the network."""
+        return {name: self._value(name).detach() for name in self._known_sites()}
+
+
+class SignStraightThrough(torch.autograd.Function):
+    """``sign(x)`` with 0 counted as +1; the backward pass is the identity, or cut off where |x| > clip."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, clip: float | None) -> Tensor:
+        """Return the sign of ``x``."""
+        ctx.clip = clip
+        if clip is not None:
+            ctx.save_for_backward(x)
+        return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Pass the gradient on."""
+        if ctx.clip is None:
+            return grad, None
+        (x,) = ctx.saved_tensors
+        return grad * (x.abs() <= ctx.clip), None
+
+
+class AutoStraightThrough(_PointGuide):
+    r"""A single binary network ``w = sign(w_r)`` trained through a real latent (ST-BiSNN, arXiv 2012.08300).
+
+    :math:`w_r \leftarrow w_r - \eta\,\partial L/\partial w`: the sign's derivative is taken as one.  In
+    this package it is a Delta guide in the same model, loop and ELBO as the Bayesian one.  Its KL is
+    minus the log-prior of the signs: a constant for a fair prior, otherwise a pull towards the likelier
+    sign.
+
+    .. warning::
+        The gradient belongs to no objective in ``w_r``.  Latents may grow without bound and signs may
+        flip to the end; one notices it as a loss that never settles.  ``clip`` bounds that.
+
+    Args:
+        model: a Pyro model whose latent sites are all :class:`SignBernoulli`.
+        clip: pass no gradient where ``|w_r| > clip``; ``None``, as in the paper, passes all.
+        init_scale: initial latents are uniform in ``(-init_scale, init_scale)``.
+    """
+
+    roles = ("latent",)
+
+    def __init__(self, model: Any, *, clip: float | None = None, init_scale: float = 0.1) -> None:
+        super().__init__(model, init_scale=init_scale)
+        self.clip = clip
+
+    def _covers(self, prior: TorchDistribution) -> bool:
+        return isinstance(prior, SignBernoulli)
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        like = prior.natural
+        noise = 2 * torch.rand(shape, dtype=like.dtype, device=like.device) - 1
+        return {"latent": self.init_scale * noise}
+
+    def _value(self, name: str) -> Tensor:
+        return SignStraightThrough.apply(self.parameter("latent", name), self.clip)
+
+    def natural_parameters(self) -> dict[str, Tensor]:
+        """Return plus or minus infinity: the point is the limit of a Bernoulli."""
+        return {name: torch.inf * w for name, w in self.mode().items()}
+
+
+class AutoFullPrecision(_PointGuide):
+    """A single real-valued network: the maximum a posteriori under a Normal prior.
+
+    Its KL is minus the log-prior density, that is weight decay; as for any density, only differences of
+    it mean anything.
+
+    Args:
+        model: a Pyro model whose latent sites are all ``Normal``.
+        init_scale: standard deviation of the initial weights, in units of the prior's.
+    """
+
+    binary = False
+    roles = ("loc",)
+
+    def __init__(self, model: Any, *, init_scale: float = 1.0) -> None:
+        super().__init__(model, init_scale=init_scale)
+
+    def _covers(self, prior: TorchDistribution) -> bool:
+        return isinstance(prior, dist.Normal)
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        return {"loc": self.init_scale * prior.scale * torch.randn_like(prior.scale.expand(shape))}
+
+    def _value(self, name: str) -> Tensor:
+        return self.parameter("loc", name)
+
+    def natural_parameters(self) -> dict[str, Tensor]:
+        """Raise: a point of a density is no member of an exponential family.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError("a full-precision point estimate has no natural parameters; use mode()")
+
+
+def _spread(shape: torch.Size, like: Tensor) -> Tensor:
+    """Return uniform numbers of variance ``1 / I``, ``[O, I]``."""
+    noise = torch.rand(shape, dtype=like.dtype, device=like.device) - 0.5
+    return noise * math.sqrt(12 / shape[-1])
+
+
+def _checked(dropout: float | None) -> float | None:
+    if dropout is not None and not 0.5 <= dropout <= 1:
+        raise ModelError(
+            f"guide dropout is the probability that an input keeps its sign, in [0.5, 1], not {dropout}"
+        )
+    return dropout
+
+
+class AutoExpectationSign(AutoRelaxedSign):
+    r"""Mean-field Bernoulli posterior of binary synapses, fitted by expectation backpropagation.
+
+    The family is that of :class:`AutoRelaxedSign` (and so, under a gradient, is the training draw).
+    Natural parameters begin at the prior's, plus uniform noise of variance ``1 / I`` that tells the units
+    of a layer apart: in expectation backpropagation the start *is* the prior.
+
+    Args:
+        model: a Pyro model whose latent sites are all :class:`SignBernoulli`.
+        dropout: probability that an input keeps its sign, in [0.5, 1], which enters the variance of the
+            first layer in training; ``None`` takes inputs as they are.
+        init_scale: factor on the noise.
+    """
+
+    moments = True
+    default_rule = "expectation"
+
+    def __init__(self, model: Any, *, dropout: float | None = None, init_scale: float = 1.0) -> None:
+        super().__init__(model, init_scale=init_scale)
+        self.dropout = _checked(dropout)
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        assert isinstance(prior, SignBernoulli)
+        return {"natural": prior.natural + self.init_scale * _spread(shape, prior.natural)}
+
+
+class AutoExpectationNormal(AutoMeanFieldGaussian):
+    r"""Gaussian posterior of real synapses with variance 1, fitted by expectation backpropagation.
+
+    Only the means are learned.  They begin uniform with variance ``1 / I`` around 0.
+
+    Args:
+        model: a Pyro model whose latent sites are all ``Normal``.
+        dropout: as of :class:`AutoExpectationSign`.
+        init_scale: factor on the spread of the initial means.
+    """
+
+    moments = True
+    default_rule = "expectation"
+    roles = ("loc",)
+
+    def __init__(self, model: Any, *, dropout: float | None = None, init_scale: float = 1.0) -> None:
+        super().__init__(model, init_scale=init_scale)
+        self.dropout = _checked(dropout)
+
+    def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
+        return {"loc": self.init_scale * _spread(shape, prior.mean)}
+
+    def _posterior(self, name: str) -> TorchDistribution:
+        mean = self.parameter("loc", name)
+        return dist.Normal(mean, torch.ones_like(mean))
+
+    _training_distribution = _posterior
+
+
+ExpectationGuide = AutoExpectationSign | AutoExpectationNormal
+"""Either posterior."""
