@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from typing import Any
 import pandas as pd
 import torch
 
-from bisnn_pyro.data import FOLDER_VARIABLE, published_size
+from bisnn_pyro.data import FOLDER_VARIABLE
 from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
 from bisnn_pyro.experiments.batch import run_experiment
 from bisnn_pyro.experiments.folder import RunFolder, environment
 from bisnn_pyro.experiments.run import finished_alike
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.results.report.blocks import numbers
-from bisnn_pyro.results.reproduce.outputs import OUTPUTS, answer, contrasts, save
-from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021
+from bisnn_pyro.results.report.paper import OUTPUTS, answer, contrasts, save
+from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021, published_size
 from bisnn_pyro.results.runs import Runs
 from bisnn_pyro.results.summary import summarise
 
@@ -178,7 +178,9 @@ def perform(
         more = {"resume": True, "jobs": settings.jobs, "command": settings.command}
         done = run_experiment(configs, at, report=report, **more)
         for config, error in done.failures:
-            raise BisnnError(f"{batch.experiment} {config.method} with seed {config.seed}: {error}") from error
+            raise BisnnError(
+                f"{batch.experiment} {config.method} with seed {config.seed}: {error}"
+            ) from error
         if done.interrupted:
             return None
         summarise(at, configs)
@@ -187,10 +189,14 @@ def perform(
         kind, _, argument = output.partition(":")
         for name, made in OUTPUTS[kind](runs, *([argument] if argument else [])):
             if isinstance(made, pd.DataFrame):
-                scores.append(contrasts(pd.DataFrame({"question": stage.question}, made.index) | made, runs))
+                scores.append(
+                    contrasts(made if "question" in made else made.assign(question=stage.question), runs)
+                )
             else:
                 files += save(out, f"{stage.prefix or stage.name}-{name}", made)
-    rows = [row for frame in scores for row in frame.to_dict("records") if row["condition"] not in stage.aside]
+    rows = [
+        row for frame in scores for row in frame.to_dict("records") if row["condition"] not in stage.aside
+    ]
     record = {"asked": _asked(stage, settings), "files": files, "contrasts": rows}
     record["versions"] = environment(torch.get_num_threads())["packages"]
     _write(_record_path(stage, out), json.dumps(record, indent=1) + "\n")
@@ -209,7 +215,9 @@ def _state(stage: Stage, settings: Settings, out: Path) -> Planned:
         raise RunFolderError(f"{out} holds runs of other settings; give another --out ({error})") from error
     try:
         record = json.loads(_record_path(stage, out).read_text())
-        there = record["asked"] == _asked(stage, settings) and all((out / file).is_file() for file in record["files"])
+        there = record["asked"] == _asked(stage, settings) and all(
+            (out / file).is_file() for file in record["files"]
+        )
     except (OSError, ValueError, KeyError):
         there = False
     return Planned(stage, None, len(runs), finished, record if there and finished == len(runs) else None)
@@ -238,7 +246,15 @@ def _write_readme(out: Path, name: str, settings: Settings, failed: dict[str, st
     """Write what spans the stages that are done, by this call or an earlier one."""
     states = [_state(stage, settings, out) for stage in PLANS[name](settings)]
     done = [one.record for one in states if one.record]
-    command = ["bisnn", "reproduce", name, "--out", str(out), "--seeds", numbers(settings.seeds).replace(", ", ",")]
+    command = [
+        "bisnn",
+        "reproduce",
+        name,
+        "--out",
+        str(out),
+        "--seeds",
+        numbers(settings.seeds).replace(", ", ","),
+    ]
     command += ["--quick"] if settings.quick else []
     command += ["--data-dir", str(settings.data_dir)] if settings.data_dir else []
     text = [HEAD.format(name=name, command=shlex.join(command), seeds=numbers(settings.seeds))]
@@ -255,7 +271,9 @@ def _write_readme(out: Path, name: str, settings: Settings, failed: dict[str, st
             text.append(f"Nothing here: {failed.get(one.stage.name, one.to_do)}.\n")
     if done:
         packages = {key: None for record in done for key in record["versions"].items()}
-        versions = pd.DataFrame(packages, columns=["package", "version"]).groupby("package", sort=False)["version"]
+        versions = pd.DataFrame(packages, columns=["package", "version"]).groupby("package", sort=False)[
+            "version"
+        ]
         text.append("\n## Versions\n\n")
         text += [f"- {package} {', '.join(several)}\n" for package, several in versions]
     _write(out / "README.md", "".join(text))

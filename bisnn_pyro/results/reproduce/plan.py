@@ -9,12 +9,14 @@ are from Bayes' rule.  All settings are the presets' own; EBP takes those for MN
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bisnn_pyro.data import published_size
+from bisnn_pyro.data import FASHION_MNIST, FOLDER_VARIABLE, MNIST, cache_folder, mnist_dvs, nmnist
+from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.config import Config
 
@@ -58,7 +60,9 @@ class Batch:
 
     def configs(self, seeds: Sequence[int]) -> list[Config]:
         """Return the configs of all methods, seeds and folds."""
-        return plan(self.source, self.methods, seeds[:1] if self.n_folds else seeds, self.changes, self.n_folds)
+        return plan(
+            self.source, self.methods, seeds[:1] if self.n_folds else seeds, self.changes, self.n_folds
+        )
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,15 @@ class Stage:
     aside: tuple[str, ...] = ()
 
 
-PUBLISHED = ("mnist", "fashion-mnist", "nmnist", "mnist-dvs")
+PUBLISHED: dict[str, Any] = {own.name: own for own in (MNIST, FASHION_MNIST, nmnist, mnist_dvs)}
 EVENTS, WHOLE, N_FOLDS = ("mnist-dvs", "nmnist"), 10_000, 5
 """The paper's event set and its substitute; one with fewer recordings than `WHOLE` is cross-validated."""
-USUAL, SCARCE, OOD, UNSEEN = "data as trained on", "scarce data", "out-of-distribution inputs", "unseen classes"
+USUAL, SCARCE, OOD, UNSEEN = (
+    "data as trained on",
+    "scarce data",
+    "out-of-distribution inputs",
+    "unseen classes",
+)
 ALL = ("table", "reliability", "forest", "committee-size")
 SHIFTS = ("shift:noise", "shift:rotation", "shift:flipped")
 MADE_UP = ("outside:noise", "outside:rotated", "outside:shuffled")
@@ -149,9 +158,14 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         few = ("data.n_train=10000",) if needs and not settings.quick else ()
         own = batch(f"{name}-unseen", "data.classes=[0,1,2,3,4,5,6,7]", *few, of=name)
         title = "unseen classes: 8 and 9, for networks that learned 0 to 7"
-        stages.append(Stage(f"{name}-unseen", title, UNSEEN, (own,), ("table", "outside:unseen-classes"), needs))
-    needs, fashion = ("mnist", "fashion-mnist"), ("outside:fashion-mnist",)
-    stages.append(Stage("mnist-fashion", "unseen classes: Fashion-MNIST", UNSEEN, (mnist,), fashion, needs, "mnist"))
+        stages.append(
+            Stage(f"{name}-unseen", title, UNSEEN, (own,), ("table", "outside:unseen-classes"), needs)
+        )
+    at = f":{settings.data_dir}" if settings.data_dir else ""
+    needs, fashion = ("mnist", "fashion-mnist"), (f"outside:fashion-mnist{at}",)
+    stages.append(
+        Stage("mnist-fashion", "unseen classes: Fashion-MNIST", UNSEEN, (mnist,), fashion, needs, "mnist")
+    )
     for key, values in SWEEPS.items():
         name, base = key.rpartition(".")[2].replace("_", "-"), "two-moons-scarce"
         swept = tuple(
@@ -160,3 +174,18 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         )
         stages.append(Stage(name, f"{base}: scores against {key}", USUAL, swept, (f"sweep:{key}",)))
     return stages
+
+
+def published_size(name: str, data_dir: Path | None = None) -> int:
+    """Return how many files or recordings of a published set are there; those of a single class count as 0."""
+    shared = os.environ.get(FOLDER_VARIABLE)
+    places = [data_dir] if data_dir else [*([Path(shared)] if shared else []), cache_folder(name)]
+    for place in places:
+        try:
+            found = PUBLISHED[name].search(place) if place.is_dir() else None
+        except DataError:
+            continue
+        items = list(getattr(found, "recordings", found or ()))
+        if len({getattr(item, "label", item) for item in items}) > 1:
+            return len(items)
+    return 0
