@@ -1,4 +1,4 @@
-"""What spans the runs of one folder: ``summary/`` with one table, figures, and the InferenceData over seeds."""
+"""What spans the runs of one folder: ``summary/`` with tables, figures and InferenceData over seeds."""
 
 from __future__ import annotations
 
