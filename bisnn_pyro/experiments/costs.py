@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisnn_pyro.analysis.energy import (
+from bisnn_pyro.analysis import (
     COUNTING_READOUT,
     FILTERED_READOUT,
     LATERAL,
@@ -25,22 +25,21 @@ from bisnn_pyro.analysis.energy import (
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.experiments.predictors import FLOAT_BITS
-from bisnn_pyro.inference.inputs import Inputs, chosen_rows
-from bisnn_pyro.inference.paths import bytes_per_example
-from bisnn_pyro.inference.seeding import Purpose, seeded
+from bisnn_pyro.inference import Inputs, Purpose, bytes_per_example, chosen_rows, seeded
 from bisnn_pyro.models import (
     ConvSynapses,
     EscapeNeuron,
     RecurrentSynapses,
     SignNetwork,
     SignNeuron,
+    Simulation,
+    SimulationPlan,
     SingleStepNeuron,
     SpikingGLM,
     Synapses,
     ThresholdNeuron,
+    is_constant,
 )
-from bisnn_pyro.models.products import is_constant
-from bisnn_pyro.models.simulation import Simulation
 
 MAX_POINTS = 250
 MAX_MEMBERS = 4
@@ -156,7 +155,7 @@ def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Ten
         need = bytes_per_example(fitted.model, block.shape[0])
         for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
             inputs = inputs.to(device=some.device, dtype=some.dtype)
-            yield inputs, fitted.model.simulate(weights, inputs, record=False)
+            yield inputs, fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False))
 
 
 def _count(runs: Runs) -> float | None:

@@ -12,21 +12,19 @@ import numpy as np
 
 from bisnn_pyro.analysis import (
     PrintedTable,
+    check_suffix,
     classification_metrics,
     printed_table,
     regression_metrics,
 )
-from bisnn_pyro.analysis.printing import check_suffix
-from bisnn_pyro.data import Task, curve_grid, gaussian_noise, task_settings
+from bisnn_pyro.data import Task, curve_grid, gaussian_noise
 from bisnn_pyro.data.points import load_points
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.predictors import fit_temperatures
-from bisnn_pyro.inference import EarlyVotes, History, Prediction
-from bisnn_pyro.inference.inputs import chosen_rows
-from bisnn_pyro.inference.process import steady_process
+from bisnn_pyro.inference import EarlyVotes, History, Prediction, chosen_rows, steady_process
 
 UNITS = "target rescaled to [0, 1] on the training set"
 MAX_TRAINING_POINTS = 2_000
@@ -220,7 +218,7 @@ def early_steps(config: Config, n_steps: int) -> tuple[int, ...]:
     A single number K stands for K even parts of the counted steps, rounded up; the last is T.
     """
     wanted, burn_in = config.analysis.early_decisions, config.network.burn_in
-    if isinstance(wanted, list):
+    if isinstance(wanted, tuple):
         return tuple(wanted)
     counted = n_steps - burn_in
     return tuple(dict.fromkeys(burn_in - (-k * counted // wanted) for k in range(1, wanted + 1)))
@@ -228,7 +226,7 @@ def early_steps(config: Config, n_steps: int) -> tuple[int, ...]:
 
 def step_ms(config: Config) -> float | None:
     """Return the length of a step in milliseconds: ``data.time_step`` of event recordings, else None."""
-    return {**task_settings(config.data.name), **config.data.settings}.get("time_step")
+    return config.data.get("time_step")
 
 
 def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
@@ -317,7 +315,7 @@ def evaluate_data(
         inputs, targets = prepare_inputs(fitted, x), prepare_targets(fitted, y)
     except DataError as error:
         raise DataError(f"{data} does not suit the run {path}: {error}") from error
-    with steady_process(fitted.config.train.threads):
+    with steady_process(fitted.config.train.get("threads")):
         scores = _scored(fitted.votes(fitted.encode(inputs)), targets, fitted.config)
     table = printed_table([{"predictor": name, **found} for name, found in scores.items()], digits=4)
     notes = [f"{len(y)} points of {data}", *([UNITS] if fitted.preprocessing.kind == "regression" else [])]

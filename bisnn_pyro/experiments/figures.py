@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    Plot,
     early_scores,
     early_stopping,
     plot_early_decisions,
@@ -19,7 +20,6 @@ from bisnn_pyro.analysis import (
     save_columns,
     save_figure,
 )
-from bisnn_pyro.analysis.figures.style import Plot
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import legend
 from bisnn_pyro.experiments.store import Store

@@ -22,16 +22,20 @@ from bisnn_pyro.data.events.layout import Recording
 from bisnn_pyro.data.events.reader import Reader
 from bisnn_pyro.data.events.record import Events
 from bisnn_pyro.errors import DataError, RunFolderError
-from bisnn_pyro.experiments.build import build_encoder, build_guide, build_task
-from bisnn_pyro.experiments.build_network import build_model
+from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.network_config import ConvLayer, DenseLayer
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
 from bisnn_pyro.experiments.preprocessing import LATER, Preprocessing
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.inference import EarlyVotes, Prediction, SynapticGuide, encode_all
-from bisnn_pyro.inference.inputs import EncodedBlocks, as_inputs
+from bisnn_pyro.inference import (
+    EarlyVotes,
+    EncodedBlocks,
+    Prediction,
+    SynapticGuide,
+    as_inputs,
+    encode_all,
+)
 from bisnn_pyro.models import SpikingGLM
 
 FORMAT = "1"
@@ -281,11 +285,11 @@ class FittedRun:
 
 def _units(layer: Any) -> str:
     """Return a hidden layer in a word: units, or channels and kernel of a convolution."""
-    if isinstance(layer, ConvLayer):
+    if isinstance(layer, int):
+        return str(layer)
+    if layer.kind == "conv":
         return f"{layer.channels} maps ({layer.kernel} x {layer.kernel})"
-    if isinstance(layer, DenseLayer):
-        return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
-    return str(layer)
+    return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
 
 
 def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
@@ -307,9 +311,9 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{folder.path / 'preprocessing.json'} is broken: {error!r}") from error
     task: Any = preprocessing  # it has the sizes that building needs, and no data
-    encoder = build_encoder(config, task)
-    model = build_model(config, task, encoder)
-    guide = build_guide(config, model)
+    encoder = build_encoder(config, task, trust=trust)
+    model = build_model(config, task, encoder, trust=trust)
+    guide = build_guide(config, model, trust=trust)
     try:
         with safe_open(folder.posterior_path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
@@ -343,8 +347,9 @@ def reopen(
     """
     fitted = load_run(path, trust=trust)
     fitted.config = moved(fitted.config, data_dir)
-    task = build_task(fitted.config)
-    check_data(RunFolder(Path(path)), Preprocessing.of(task, build_encoder(fitted.config, task)))
+    task = build_task(fitted.config, trust=trust)
+    encoder = build_encoder(fitted.config, task, trust=trust)
+    check_data(RunFolder(Path(path)), Preprocessing.of(task, encoder))
     return fitted, task
 
 
@@ -352,8 +357,7 @@ def moved(config: Config, data_dir: str | os.PathLike[str] | None) -> Config:
     """Return the config with its data in another place; itself where that is None."""
     if data_dir is None:
         return config
-    data = config.data.model_copy(update={"path": str(Path(data_dir).expanduser().absolute())})
-    return config.model_copy(update={"data": data})
+    return config.replace("data.path", str(Path(data_dir).expanduser().absolute()))
 
 
 def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:

@@ -155,7 +155,7 @@ class RunFolder:
             RunFolderError: if this is not a run folder.
         """
         try:
-            return Config.model_validate(tomllib.loads(self.config_path.read_text()))
+            return Config.from_dict(tomllib.loads(self.config_path.read_text()))
         except OSError as error:
             raise RunFolderError(
                 f"{self.path} is not a run folder: cannot read config.toml ({error.strerror})"

@@ -20,8 +20,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bisnn_pyro.analysis import fit_temperature, scale_temperature
-from bisnn_pyro.analysis.temperature import LIMITS
+from bisnn_pyro.analysis import LIMITS, fit_temperature, scale_temperature
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.inference import (
     EarlyVotes,
@@ -32,7 +31,7 @@ from bisnn_pyro.inference import (
     predict,
     predict_moments,
 )
-from bisnn_pyro.inference.paths import Source
+from bisnn_pyro.inference.committee import Source
 from bisnn_pyro.models import SpikingGLM
 
 FLOAT_BITS = 32
@@ -114,7 +113,7 @@ class Moments(Predictor):
 
     def suits(self, guide: SynapticGuide) -> bool:
         """Return whether the guide's moments can be propagated."""
-        return _has_moments(guide)
+        return guide.moments
 
     def vote(
         self,
@@ -168,7 +167,7 @@ class Mean(Predictor):
 
     def suits(self, guide: SynapticGuide) -> bool:
         """Return whether the means are not the mode, and moments do not serve better."""
-        return not guide.point and not _has_moments(guide)
+        return not guide.point and not guide.moments
 
     def networks(self, guide: SynapticGuide, seed: int) -> Source:
         """Return the network of the means."""
@@ -309,7 +308,3 @@ def limit_notes(runs: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:
     """Return the note for a table with scaled predictors; empty where every temperature was found."""
     names = predictors_at_limit(runs)
     return [f"{AT_LIMIT}: {', '.join(names)}"] if names else []
-
-
-def _has_moments(guide: SynapticGuide) -> bool:
-    return getattr(guide, "moments", "moments" in getattr(guide, "predictors", ()))

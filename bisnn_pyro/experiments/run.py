@@ -18,10 +18,10 @@ from bisnn_pyro.experiments.build import (
     build_encoder,
     build_guide,
     build_learner,
+    build_model,
     build_task,
     check_noise,
 )
-from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.evaluate import check_early_decisions, evaluate, metrics_record
 from bisnn_pyro.experiments.figures import draw_run_figures
@@ -31,10 +31,7 @@ from bisnn_pyro.experiments.predictors import check_temperature_scaling
 from bisnn_pyro.experiments.preprocessing import Preprocessing
 from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.inference import FitResult, History
-from bisnn_pyro.inference.inputs import as_inputs
-from bisnn_pyro.inference.process import steady_process
-from bisnn_pyro.inference.seeding import Purpose, seeded
+from bisnn_pyro.inference import FitResult, History, Purpose, as_inputs, seeded, steady_process
 
 
 @dataclass(frozen=True)
@@ -91,9 +88,9 @@ def run(
     """
     out = Path("runs") / config.experiment if out is None else Path(out)
     folder = RunFolder.of(config, out)
-    with steady_process(config.train.threads or n_threads):
-        task = build_task(config)
-        fitted = new_fit(config, task)
+    with steady_process(config.train.get("threads") or n_threads):
+        task = build_task(config, trust=trust)
+        fitted = new_fit(config, task, trust=trust)
         folder.prepare(overwrite=overwrite, resume=resume)
         resumed = resume and folder.resumable
         try:
@@ -102,7 +99,7 @@ def run(
             folder.write_json("environment.json", environment(torch.get_num_threads(), command))
             # Before training: a run that is killed must not go on with other data.
             folder.write_json("preprocessing.json", fitted.preprocessing.to_dict())
-            result = fit(fitted, task, folder, checkpoint, progress=progress)
+            result = fit(fitted, task, folder, checkpoint, progress=progress, trust=trust)
         except BaseException:
             if not folder.resumable:
                 folder.discard()
@@ -118,16 +115,16 @@ def run(
         return RunResult(folder.path, metrics)
 
 
-def new_fit(config: Config, task: Task) -> FittedRun:
+def new_fit(config: Config, task: Task, *, trust: bool = False) -> FittedRun:
     """Build everything that a config and a task determine; nothing is trained yet."""
     check_noise(config, task)
     check_temperature_scaling(config, task)
     build_augmentation(config, task)  # a wrong one is refused here, before anything is written
-    encoder = build_encoder(config, task)
+    encoder = build_encoder(config, task, trust=trust)
     check_early_decisions(config, task, encoder.n_steps)
     with seeded(config.seed, Purpose.INITIALISATION):
-        model = build_model(config, task, encoder)
-        guide = build_guide(config, model)
+        model = build_model(config, task, encoder, trust=trust)
+        guide = build_guide(config, model, trust=trust)
     return FittedRun(config, model, guide, encoder, Preprocessing.of(task, encoder))
 
 
@@ -138,18 +135,20 @@ def fit(
     checkpoint: dict[str, Any] | None = None,
     *,
     progress: bool = False,
+    trust: bool = False,
 ) -> FitResult:
     """Train; with a folder, write checkpoints into it, the last one at the end."""
     config = fitted.config
     save = None if folder is None else _Checkpoints(folder, config)
     augment = build_augmentation(config, task)
-    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, progress=progress)
+    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, trust=trust)
     train, val = ((as_inputs(s.x), torch.as_tensor(s.y)) for s in (task.train, task.val))
     result = learner.fit(
         *train,
         *val,
         resume=checkpoint and checkpoint["learner"],
         on_epoch=save,
+        progress=progress,
     )
     if save is not None:
         save.write(result.checkpoint)
@@ -181,7 +180,7 @@ def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
 def _load_checkpoint(folder: RunFolder, fitted: FittedRun) -> dict[str, Any]:
     checkpoint = _read_checkpoint(folder)
     # Read as a config, so that keys of a later release stand at their defaults.
-    _check_config(folder, Config.model_validate(checkpoint["config"]).to_dict(), fitted.config)
+    _check_config(folder, Config.from_dict(checkpoint["config"]).to_dict(), fitted.config)
     if (folder.path / "preprocessing.json").is_file():
         check_data(folder, fitted.preprocessing)
     return checkpoint
@@ -241,8 +240,7 @@ def evaluate_folder(
     folder = RunFolder(Path(path))
     fitted = load_run(path, trust=trust)
     if noise is not None:
-        analysis = fitted.config.analysis.model_copy(update={"noise": noise})
-        fitted.config = fitted.config.model_copy(update={"analysis": analysis})
+        fitted.config = fitted.config.replace("analysis.noise", noise)
     fitted.config = moved(fitted.config, data_dir)
     if not folder.history_path.is_file():
         raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
@@ -253,8 +251,8 @@ def evaluate_folder(
     else:
         old = folder.read_json("metrics.json")
         seconds, best = old["train_seconds"], old["best_epoch"]
-    with steady_process(fitted.config.train.threads):
-        task = build_task(fitted.config)
-        fresh = new_fit(fitted.config, task)
+    with steady_process(fitted.config.train.get("threads")):
+        task = build_task(fitted.config, trust=trust)
+        fresh = new_fit(fitted.config, task, trust=trust)
         check_data(folder, fresh.preprocessing)
         return analyse(folder, fitted, task, history, seconds, best)

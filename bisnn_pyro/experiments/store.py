@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from bisnn_pyro.analysis import (
+    PredictedPoints,
     from_datasets,
     group,
     group_names,
@@ -47,25 +49,56 @@ if TYPE_CHECKING:
 
 MAX_STORED_SYNAPSES = 100_000
 """Posterior summaries of larger networks stay in posterior.safetensors alone."""
-MAX_STORED_FEATURES = 2
-"""Training points with more features are stored without them."""
 
 
 def write_store(
     folder: RunFolder, fitted: FittedRun, task: Task, evaluation: Evaluation, history: History
 ) -> None:
     """Write ``inference_data.nc`` of a run, whole or not at all."""
+    import xarray as xr
+
     idata = _arviz_groups(fitted, task, evaluation, history)
     groups = {name: group(idata, name) for name in group_names(idata)}
-    chain = {"chain": [fitted.config.seed]}
-    groups["predictions"] = groups["predictions"].merge(_votes(evaluation).expand_dims(chain))
-    grid = _grid(task, evaluation)
+    train, grid = evaluation.training, _grid(task, evaluation)
     if grid is not None:
-        groups["grid"] = grid.expand_dims(chain)
+        groups["grid"] = grid.expand_dims(chain=[fitted.config.seed])
+        groups["constant_data"] = xr.Dataset({"x": (("point", "feature"), train.x)}, {"point": train.index})
     save_idata(from_datasets(groups, idata.attrs), folder.idata_path)
 
 
-def _votes(evaluation: Evaluation) -> xr.Dataset:
+def _arviz_groups(fitted: FittedRun, task: Task, evaluation: Evaluation, history: History) -> Any:
+    config, train = fitted.config, evaluation.training
+    first = next(iter(evaluation.predictions.values()))
+    return run_inference_data(
+        seed=config.seed,
+        test=_points(task.test.y, first),
+        train=replace(_points(train.y, train.votes), index=train.index),
+        votes=_votes(evaluation),
+        summaries=_summaries(fitted),
+        history={name: history.column(name) for name in history.columns},
+        class_names=list(task.classes) if task.kind == "classification" else None,
+        attrs={
+            "experiment": config.experiment,
+            "method": config.method,
+            "kl_weight": config.value("train.kl_weight"),
+            "log_likelihood": "of the observed site; its mean over steps for per-step likelihoods. "
+            "The NLL in metrics.json is that of the probabilities",
+            "n_steps": fitted.encoder.n_steps,
+            **({} if (length := step_ms(config)) is None else {"step_ms": length}),
+            **_units(task, first),
+        },
+    )
+
+
+def _points(y: np.ndarray, prediction: Prediction) -> PredictedPoints:
+    draws, scale, loglik = prediction.draws, prediction.noise_scale, prediction.log_likelihood
+    assert loglik is not None
+    if scale is None:
+        return PredictedPoints(y, loglik, probabilities=draws)
+    return PredictedPoints(y, loglik, means=draws, noise_scale=scale)
+
+
+def _votes(evaluation: Evaluation) -> dict[str, xr.DataArray]:
     import xarray as xr
 
     found = {"vote": _stacked(evaluation.predictions)}
@@ -77,7 +110,7 @@ def _votes(evaluation: Evaluation) -> xr.Dataset:
         dims = ("predictor", "step", "pred_point", "class")
         early = xr.DataArray(np.stack(list(evaluation.early.values())), coords, dims)
         found["early"] = early.reindex(predictor=list(evaluation.predictions))  # NaN where there are none
-    return xr.Dataset(found)
+    return found
 
 
 def _grid(task: Task, evaluation: Evaluation) -> xr.Dataset | None:
@@ -114,52 +147,10 @@ def _stacked(votes: Mapping[str, Prediction], point: str = "pred_point") -> xr.D
     return xr.DataArray(np.stack(padded), {"predictor": names}, ("predictor", "member", point))
 
 
-def _arviz_groups(fitted: FittedRun, task: Task, evaluation: Evaluation, history: History) -> Any:
-    first = next(iter(evaluation.predictions.values()))
-    config, regression = fitted.config, first.noise_scale is not None
-    assert first.log_likelihood is not None
-    shared = {"seed": config.seed, "class_names": None if regression else list(task.classes)}
-    train, kind = evaluation.training, "mean_draws" if regression else "probabilities"
-    low = task.n_features <= MAX_STORED_FEATURES and not task.spiking
-    trained = run_inference_data(
-        **shared,
-        observed=train.y,
-        log_likelihood=train.votes.log_likelihood,
-        features=np.asarray(train.x) if low else None,
-        **{kind: train.votes.draws},
-    )
-    tested = run_inference_data(
-        **shared,
-        observed=task.test.y,
-        log_likelihood=first.log_likelihood,
-        summaries=_summaries(fitted),
-        history={name: history.column(name) for name in history.columns},
-        attrs={
-            "experiment": config.experiment,
-            "method": config.method,
-            "kl_weight": config.train.kl_weight,
-            "log_likelihood": "of the observed site; its mean over steps for per-step likelihoods. "
-            "The NLL in metrics.json is that of the probabilities",
-            "n_steps": fitted.encoder.n_steps,
-            **({} if (length := step_ms(config)) is None else {"step_ms": length}),
-            **(_units(task, first) if regression else {}),
-        },
-        **{kind: first.draws},
-    )
-    groups = {name: group(trained, name) for name in group_names(trained)}
-    for name in group_names(tested):
-        found = group(tested, name)
-        renamed = {
-            "posterior_predictive": "predictions",
-            "log_likelihood": "predictions_log_likelihood",
-            "observed_data": "predictions_constant_data",
-        }.get(name, name)
-        groups[renamed] = found.rename(point="pred_point") if "point" in found.dims else found
-    return from_datasets(groups, tested.attrs)
-
-
 def _units(task: Task, prediction: Prediction) -> dict[str, Any]:
     """Return what a reader of a regression needs to go back to the original units."""
+    if prediction.noise_scale is None:
+        return {}
     scaler = task.target_scaler
     span = {} if scaler is None else {"target_low": float(scaler.low), "target_high": float(scaler.high)}
     return {"noise_scale": prediction.noise_scale, "units": UNITS, **span}
