@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any
 
 from bisnn_pyro.analysis import (
+    HOROWITZ_45NM,
+    WORD,
     OperationEnergies,
     Work,
     check_suffix,
     non_spiking_inference,
     spiking_inference,
 )
-from bisnn_pyro.analysis.energy import HOROWITZ_45NM, WORD
 from bisnn_pyro.errors import ConfigError, InputError
 from bisnn_pyro.experiments.costs import (
     MAX_POINTS,
