@@ -45,7 +45,8 @@ def reproduce(
 ) -> None:
     """Run a paper's comparison, or go on where it stopped.
 
-    It makes runs, tables, figures and README.md.  Nothing is downloaded; parts whose data are not there are named and skipped.
+    It makes runs, tables, figures and README.md.  Nothing is downloaded; parts without their data are named
+    and skipped.
     """
     from bisnn_pyro.experiments.batch import parse_seeds
     from bisnn_pyro.experiments.reproduce import reproduction
