@@ -20,12 +20,12 @@ from bisnn_pyro.models import (
     SignNetwork,
     SignNeuron,
     SingleStepNeuron,
+    SpikePool,
     SpikeTrainBernoulli,
     SpikingGLM,
     Synapses,
     ThresholdNeuron,
 )
-from bisnn_pyro.models.pooling import SpikePool
 
 _VOTES: dict[type[Likelihood], str] = {
     CategoricalRate: "softmax",

@@ -21,10 +21,8 @@ from bisnn_pyro.experiments.export.description import (
 )
 from bisnn_pyro.experiments.export.format import write_file
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
-from bisnn_pyro.inference import posterior_draws
-from bisnn_pyro.inference.seeding import Purpose, seeded
-from bisnn_pyro.models import EscapeNeuron, RecurrentSynapses, Synapses, ThresholdNeuron
-from bisnn_pyro.models.normalisation import Moments
+from bisnn_pyro.inference import Purpose, posterior_draws, seeded
+from bisnn_pyro.models import EscapeNeuron, Moments, RecurrentSynapses, Synapses, ThresholdNeuron
 
 SUFFIX = ".bisnn"
 _EXAMPLES = 50
@@ -81,7 +79,7 @@ def _meaning(fitted: FittedRun) -> dict[str, Any]:
         "n_inputs": model.synapses[0].n_inputs,
         "n_steps": fitted.encoder.n_steps,
         "burn_in": model.burn_in,
-        "encoder": {"name": "spikes"} if spiking else fitted.config.encoder.model_dump(),
+        "encoder": {"name": "spikes"} if spiking else fitted.config.encoder.to_dict(),
         "classes": [] if labels is None else list(labels.names),
         "neuron": describe_neuron(model.neuron),
         "readout": {"filtered": traced and model.readout is not None},
