@@ -7,8 +7,8 @@ from bisnn_pyro.models.dynamics import (
     ResetState,
     TimeConstants,
     alpha_filter,
-    refractory_trace,
     recurrent_scan,
+    refractory_trace,
     threshold_scan,
 )
 from bisnn_pyro.models.layers import (
@@ -59,7 +59,6 @@ from bisnn_pyro.models.surrogate import (
 )
 
 __all__ = [
-    "recurrent_scan",
     "Arctan",
     "BernoulliRate",
     "BernoulliSteps",
@@ -111,6 +110,7 @@ __all__ = [
     "is_constant",
     "per_draw",
     "rate",
+    "recurrent_scan",
     "refractory_trace",
     "steps",
     "threshold_scan",

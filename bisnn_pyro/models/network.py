@@ -29,7 +29,6 @@ from bisnn_pyro.models.layers import (
 )
 from bisnn_pyro.models.likelihoods import Likelihood, Window
 from bisnn_pyro.models.neurons import Neuron, NeuronState, SignNeuron, ThresholdNeuron
-from bisnn_pyro.models.surrogate import Boxcar, Surrogate
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
 from bisnn_pyro.models.simulation import (
@@ -41,6 +40,7 @@ from bisnn_pyro.models.simulation import (
     compact,
     moments_of,
 )
+from bisnn_pyro.models.surrogate import Boxcar, Surrogate
 
 Credit = Literal["local", "end-to-end"]
 Readout = Literal["random", "trained"]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from bisnn_pyro.inference.ebp.moments import LayerMoments, forward, input_signal, tanh, unit_signal
+from bisnn_pyro.inference.ebp import LayerMoments, forward, input_signal, tanh, unit_signal
 from tests.inference.ebp import reference
 
 KINDS = pytest.mark.parametrize("binary", [True, False], ids=["binary", "real"])

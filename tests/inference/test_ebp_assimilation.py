@@ -6,8 +6,15 @@ import math
 import pytest
 import torch
 
-from bisnn_pyro.inference.ebp.assimilation import assimilate, errors, log_evidence, one_hot_signs
-from bisnn_pyro.inference.ebp.moments import LayerMoments, Potential, forward
+from bisnn_pyro.inference.ebp import (
+    LayerMoments,
+    Potential,
+    assimilate,
+    errors,
+    forward,
+    log_evidence,
+    one_hot_signs,
+)
 from tests.inference.ebp import reference
 from tests.inference.ebp.test_moments import KINDS, inputs, make_layers, means
 
