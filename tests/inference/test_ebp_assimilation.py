@@ -15,8 +15,8 @@ from bisnn_pyro.inference.ebp import (
     log_evidence,
     one_hot_signs,
 )
-from tests.inference.ebp import reference
-from tests.inference.ebp.test_moments import KINDS, inputs, make_layers, means
+from tests.inference import ebp_reference as reference
+from tests.inference.test_ebp_moments import KINDS, inputs, make_layers, means
 
 Y = torch.tensor([0, 1, 2, 1, 0])
 

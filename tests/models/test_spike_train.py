@@ -153,7 +153,7 @@ def test_log_prob_of_labels_with_a_burn_in(burn_in):
     # The clamped past before the first counted step acts through the reset.
     rng = np.random.default_rng(0)
     full = rng.normal(size=(2, 9, 2))
-    likelihood = SpikeTrainBernoulli(2, delta=0.8, reset=1.2, period=2)
+    likelihood = SpikeTrainBernoulli(2, neuron=ThresholdNeuron(reset=1.2), delta=0.8, period=2)
     y = torch.tensor([1, 0])
     ours = likelihood.log_prob(torch.tensor(full[:, burn_in:]), y, Window(burn_in=burn_in))
     trains = likelihood.trains(y, 0, 9).numpy()
