@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models import TimeConstants, use_backend
-from bisnn_pyro.models.kernels import FilterState, alpha_filter, refractory_trace
+from bisnn_pyro.models import FilterState, TimeConstants, alpha_filter, refractory_trace, use_backend
 from tests.models import reference
 
 BACKENDS = pytest.mark.parametrize("backend", ["torch", "numba"])

@@ -13,7 +13,9 @@ from bisnn_pyro.inference import (
     AutoExpectationNormal,
     AutoExpectationSign,
     AutoRelaxedSign,
-    ExpectationLearner,
+    ExpectationSteps,
+    Learner,
+    Schedule,
     TrainSettings,
     posterior_draws,
     predict,
@@ -53,7 +55,7 @@ def make_learner(binary=True, hidden=(20,), seed=0, dropout=None, n_classes=3, *
     model = SignNetwork(10, hidden, CategoricalProbit(n_classes), prior=prior)
     guide = (AutoExpectationSign if binary else AutoExpectationNormal)(model, dropout=dropout)
     settings = TrainSettings(**{"epochs": 3, "batch_size": 10, "restore_best": False} | settings)
-    return ExpectationLearner(model, guide, encode, settings=settings, seed=seed)
+    return Learner(model, guide, encode, ExpectationSteps(), settings, seed=seed)
 
 
 def state(learner):
@@ -107,8 +109,7 @@ def test_first_row_is_minus_the_log_evidence_before_the_update():
     twin = make_learner(batch_size=len(X), epochs=1, dropout=0.8)
     row = learner.fit(X, Y).history.rows[0]
     twin.settings = TrainSettings(epochs=1, batch_size=len(X))
-    from bisnn_pyro.inference.ebp.moments import forward
-    from bisnn_pyro.inference.ebp.network import layers_of
+    from bisnn_pyro.inference.ebp import forward, layers_of
     from bisnn_pyro.inference.seeding import Purpose, seeded
 
     with seeded(0, Purpose.TRAINING):
@@ -169,14 +170,16 @@ def test_divergence_is_named():
 
 def test_what_does_not_fit_is_refused():
     sign = make_learner().model
-    relaxed = ExpectationLearner(sign, AutoRelaxedSign(sign), encode)
+    relaxed = Learner(sign, AutoRelaxedSign(sign), encode, ExpectationSteps())
     with pytest.raises(ModelError, match=r"guide\.name = 'ebp'"):
         relaxed.fit(X, Y)
     spiking = SpikingGLM(10, [4], BernoulliRate())
     with pytest.raises(ModelError, match=r"network\.name = 'sign'"):
-        ExpectationLearner(spiking, AutoExpectationSign(spiking), encode).fit(X, Y % 2)
-    with pytest.raises(ModelError, match="window"):
-        make_learner(window=1).fit(X, Y)
+        Learner(spiking, AutoExpectationSign(spiking), encode, ExpectationSteps()).fit(X, Y % 2)
+    unused = {"window": 1, "particles": 2, "kl_weight": 0.5, "lr_schedule": Schedule(0.5), "other_lr": 0.1}
+    for name, value in unused.items():
+        with pytest.raises(ModelError, match=f"leave train.{name} out"):
+            make_learner(**{name: value}).fit(X, Y)
     with pytest.raises(ModelError, match=r"\[0\.5, 1\]"):
         make_learner(dropout=0.3)
 

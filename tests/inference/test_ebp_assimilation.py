@@ -6,10 +6,17 @@ import math
 import pytest
 import torch
 
-from bisnn_pyro.inference.ebp.assimilation import assimilate, errors, log_evidence, one_hot_signs
-from bisnn_pyro.inference.ebp.moments import LayerMoments, Potential, forward
-from tests.inference.ebp import reference
-from tests.inference.ebp.test_moments import KINDS, inputs, make_layers, means
+from bisnn_pyro.inference.ebp import (
+    LayerMoments,
+    Potential,
+    assimilate,
+    errors,
+    forward,
+    log_evidence,
+    one_hot_signs,
+)
+from tests.inference import ebp_reference as reference
+from tests.inference.test_ebp_moments import KINDS, inputs, make_layers, means
 
 Y = torch.tensor([0, 1, 2, 1, 0])
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models.kernels.backend import kernels_for
+from bisnn_pyro.models.kernels import kernels_for
 
 if TYPE_CHECKING:
     from bisnn_pyro.models.surrogate import Surrogate

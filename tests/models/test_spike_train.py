@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models import CategoricalRate, SpikeTrainBernoulli, SpikingGLM, TimeConstants, Window
-from bisnn_pyro.models.kernels import ResetState
+from bisnn_pyro.models import (
+    CategoricalRate,
+    ResetState,
+    SpikeTrainBernoulli,
+    SpikingGLM,
+    ThresholdNeuron,
+    Window,
+)
 from bisnn_pyro.models.likelihoods import SpikeTrainDistribution
 
 F64 = torch.float64
@@ -147,7 +153,7 @@ def test_log_prob_of_labels_with_a_burn_in(burn_in):
     # The clamped past before the first counted step acts through the reset.
     rng = np.random.default_rng(0)
     full = rng.normal(size=(2, 9, 2))
-    likelihood = SpikeTrainBernoulli(2, delta=0.8, reset=1.2, period=2)
+    likelihood = SpikeTrainBernoulli(2, neuron=ThresholdNeuron(reset=1.2), delta=0.8, period=2)
     y = torch.tensor([1, 0])
     ours = likelihood.log_prob(torch.tensor(full[:, burn_in:]), y, Window(burn_in=burn_in))
     trains = likelihood.trains(y, 0, 9).numpy()
@@ -212,7 +218,7 @@ def test_bad_arguments_are_refused(kwargs):
 def test_reset_uses_the_refractory_constant():
     readout = torch.zeros(1, 3, 2, dtype=F64)
     train = torch.tensor([[[1.0, 0], [0, 0], [0, 0]]], dtype=F64)
-    likelihood = SpikeTrainBernoulli(2, constants=TimeConstants(refractory=5.0))
+    likelihood = SpikeTrainBernoulli(2, neuron=ThresholdNeuron(tau_refractory=5.0))
     u = likelihood.distribution(readout, None, Window()).potential(train)
     assert u[0, :, 0].tolist() == pytest.approx([0, -1, -math.exp(-1 / 5)])
     assert u[0, :, 1].tolist() == [0, 0, 0]

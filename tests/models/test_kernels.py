@@ -7,19 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bisnn_pyro.compute import BACKENDS, current_backend
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models import Boxcar, TimeConstants, use_backend
-from bisnn_pyro.models.kernels import (
-    BACKENDS,
+from bisnn_pyro.models import (
+    Boxcar,
     FilterState,
     ResetState,
+    TimeConstants,
     alpha_filter,
-    current_backend,
-    numba_backend,
     refractory_trace,
     threshold_scan,
-    torch_backend,
+    use_backend,
 )
+from bisnn_pyro.models.kernels import numba_backend, torch_backend
 
 
 def run_all(x, taus, reset, backend, states):

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisnn_pyro.models import Boxcar, Triangle, use_backend
-from bisnn_pyro.models.kernels import ResetState, threshold_scan
+from bisnn_pyro.models import Boxcar, ResetState, Triangle, threshold_scan, use_backend
 from tests.models import reference
 
 BACKENDS = pytest.mark.parametrize("backend", ["torch", "numba"])
