@@ -1,7 +1,9 @@
 """Bayesian learning of spiking networks with binary synapses, in Pyro.
 
-The names below are what most users need, whichever part of the package defines them.  Each is imported at its
-first use, so ``import bisnn_pyro`` needs neither torch nor Pyro.
+``import bisnn_pyro as bp`` has what most users need, whichever part of the package defines it: networks,
+priors and likelihoods; guides, rules and the learner; presets, runs, finished runs and studies of them.  Each
+name is imported at its first use, so the import itself needs neither torch nor Pyro.  ``__init__.pyi`` holds
+the names, also for type checkers, and ``dir(bisnn_pyro)`` lists them.
 
 Example:
     >>> import bisnn_pyro as bp
@@ -12,114 +14,33 @@ Example:
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from bisnn_pyro.experiments.api import load_preset, load_run, run
-    from bisnn_pyro.experiments.export import read_export
-    from bisnn_pyro.inference import (
-        AutoExpectationNormal,
-        AutoExpectationSign,
-        AutoFullPrecision,
-        AutoMeanFieldGaussian,
-        AutoRelaxedSign,
-        AutoStraightThrough,
-        BayesianLearningRule,
-        BiMU,
-        ExpectationSteps,
-        GradientSteps,
-        Learner,
-        MeanFieldELBO,
-        Schedule,
-        TrainSettings,
-        exact_posterior,
-        predict,
-    )
-    from bisnn_pyro.models import (
-        BernoulliRate,
-        BernoulliSteps,
-        BinaryPrior,
-        CategoricalProbit,
-        CategoricalRate,
-        CategoricalSteps,
-        EscapeNeuron,
-        Gaussian,
-        NormalPrior,
-        SignNetwork,
-        SingleStepNeuron,
-        SpikeTrainBernoulli,
-        SpikingGLM,
-        ThresholdNeuron,
-    )
-    from bisnn_pyro.results import Runs
 
-#: Where each name is defined.
-_HOME = {
-    "bisnn_pyro.models": (
-        "SpikingGLM SignNetwork ThresholdNeuron EscapeNeuron SingleStepNeuron BinaryPrior NormalPrior "
-        "BernoulliRate BernoulliSteps CategoricalRate CategoricalSteps CategoricalProbit Gaussian "
-        "SpikeTrainBernoulli"
-    ),
-    "bisnn_pyro.inference": (
-        "AutoRelaxedSign AutoStraightThrough AutoFullPrecision AutoMeanFieldGaussian "
-        "AutoExpectationSign AutoExpectationNormal Learner TrainSettings Schedule GradientSteps "
-        "ExpectationSteps BayesianLearningRule BiMU MeanFieldELBO exact_posterior predict"
-    ),
-    "bisnn_pyro.experiments.api": "load_preset run load_run",
-    "bisnn_pyro.experiments.export": "read_export",
-    "bisnn_pyro.results": "Runs",
-}
-_ROOM = {name: room for room, names in _HOME.items() for name in names.split()}
+@cache
+def _homes() -> dict[str, str]:
+    """Return the module that defines each public name."""
+    import ast
 
-__all__ = [
-    "__version__",
-    "AutoExpectationNormal",
-    "AutoExpectationSign",
-    "AutoFullPrecision",
-    "AutoMeanFieldGaussian",
-    "AutoRelaxedSign",
-    "AutoStraightThrough",
-    "BayesianLearningRule",
-    "BernoulliRate",
-    "BernoulliSteps",
-    "BiMU",
-    "BinaryPrior",
-    "CategoricalProbit",
-    "CategoricalRate",
-    "CategoricalSteps",
-    "EscapeNeuron",
-    "ExpectationSteps",
-    "Gaussian",
-    "GradientSteps",
-    "Learner",
-    "MeanFieldELBO",
-    "NormalPrior",
-    "Runs",
-    "Schedule",
-    "SignNetwork",
-    "SingleStepNeuron",
-    "SpikeTrainBernoulli",
-    "SpikingGLM",
-    "ThresholdNeuron",
-    "TrainSettings",
-    "exact_posterior",
-    "load_preset",
-    "load_run",
-    "predict",
-    "read_export",
-    "run",
-]
+    tree = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+    return {alias.name: node.module for node in imports for alias in node.names if node.module}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOM:
+    """Import a public name from its module when it is first used (PEP 562)."""
+    if name == "__all__":
+        return __dir__()
+    if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_ROOM[name]), name)
+    value = globals()[name] = getattr(import_module(_homes()[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_homes()])
