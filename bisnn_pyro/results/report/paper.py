@@ -1,7 +1,7 @@
 """Tables and figures of a paper from finished runs, and when a posterior helps.
 
-Each function takes runs and yields names with what belongs into files of that name: a printed table, a figure,
-or a file that is written already.  Data frames among them hold scores under a ``condition``, of which
+Each function takes runs and yields names with what goes into files of that name: a printed table, a figure, or
+a file that is written already.  Data frames among them hold scores under a ``condition``, of which
 :func:`contrasts` makes the differences between the committee and a straight-through net.
 """
 
@@ -124,6 +124,7 @@ def save(out: Path, stem: str, made: PrintedTable | Plot | Path) -> list[str]:
 
 
 def scores(runs: Runs, name: str = "scores") -> Made:
+    """Yield the table of all runs, and the differences to the first."""
     found = compare(runs)
     yield name, found.scores
     if found.differences is not None:
@@ -132,6 +133,7 @@ def scores(runs: Runs, name: str = "scores") -> Made:
 
 
 def scores_apart(runs: Runs) -> Made:
+    """Yield the tables of each experiment."""
     for name, own in by_experiment(runs).items():
         yield from scores(own, f"scores-{name}")
 
@@ -171,8 +173,8 @@ def _sweep(runs: Runs, key: str) -> Made:
 
 
 OUTPUTS: dict[str, Callable[..., Made]] = {
-    "table": _scores,
-    "tables": _scores_apart,
+    "table": scores,
+    "tables": scores_apart,
     "reliability": reliability,
     "forest": seeds,
     "committee-size": committee_size,
@@ -194,7 +196,7 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     Returns:
         One row per condition, seed (or fold) and ``committee``: as it is, and at its temperature.
     """
-    keys, scores = ["question", "condition", "seed"], [score for score in SCORES if score in frame]
+    keys, shown = ["question", "condition", "seed"], [score for score in SCORES if score in frame]
     frame = frame.assign(seed=frame[runs.over].astype(int))
 
     def of(method: str, place: int) -> pd.DataFrame:
@@ -202,7 +204,7 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
             line.first.experiment: line.main[place] for line in runs.lines if line.first.method == method
         }
         own = frame[(frame["method"] == method) & (frame["predictor"] == frame["experiment"].map(wanted))]
-        return own.set_index(keys)[scores]
+        return own.set_index(keys)[shown]
 
     baseline, found = of(BASELINE, -1), {"as it is": of(METHOD, 0), "at its temperature": of(METHOD, -1)}
     both = [(own - baseline).loc[own.index.intersection(baseline.index)] for own in found.values()]

@@ -231,10 +231,7 @@ def posteriors(runs: Runs) -> Section | None:
     over = "folds and seeds" if runs.folds else "seeds"
     blocks: list[Block] = [
         drawn(plot_posterior_bars(first), caption),
-        Table(
-            f"Posterior of each layer, over {over}",
-            printed_table(pd.DataFrame(rows), digits=DIGITS),
-        ),
+        Table(f"Posterior of each layer, over {over}", printed_table(pd.DataFrame(rows), digits=DIGITS)),
         Text(ABOUT_POSTERIOR),
         *reasons,
     ]

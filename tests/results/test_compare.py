@@ -2,39 +2,22 @@
 
 import json
 import shutil
-import tomllib
 
 import numpy as np
 import pytest
 import scipy.stats
-import tomli_w
 import xarray as xr
 
 from bisnn_pyro.errors import ConfigError, InputError, RunFolderError
 from bisnn_pyro.experiments.batch import plan, run_experiment
-from bisnn_pyro.experiments.compare import compare
-from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.predictions import read_predictions
-
-from .numbers import read_rows
+from bisnn_pyro.experiments.store import Store
+from bisnn_pyro.results import compare
+from tests.experiments.numbers import read_rows
+from tests.results.changing import change_config, change_metrics, change_targets
 
 METHODS = ("bayes", "straight-through")
 PREDICTORS = [("bayes", "committee"), ("bayes", "mode"), ("bayes", "mean"), ("straight-through", "mode")]
 LINES = [(method, predictor + end) for method, predictor in PREDICTORS for end in ("", "-scaled")]
-
-
-def change_config(folder, **tables):
-    path = folder / "config.toml"
-    config = tomllib.loads(path.read_text())
-    for name, value in tables.items():
-        config[name] = {**config[name], **value} if isinstance(value, dict) else value
-    path.write_text(tomli_w.dumps(config))
-
-
-def change_predictions(folder, **changes):
-    with np.load(folder / "predictions.npz") as file:
-        arrays = {**file, **changes}
-    np.savez(folder / "predictions.npz", **arrays)
 
 
 def test_the_command_writes_scores_over_seeds(finished, bisnn, tmp_path):
@@ -70,12 +53,12 @@ def bootstrap_by_hand(a, b, seed, n_resamples):
 
 
 def test_paired_differences_from_the_inference_data(finished, tmp_path):
-    # The first predictors' draws are in inference_data.nc as well: another file, in double.
+    # The draws of the first predictors, whose votes are stored apart.
     probs, y = {}, None
     for method in METHODS:
         trees = [xr.open_datatree(finished / f"{method}-seed{k}" / "inference_data.nc") for k in (0, 1)]
-        probs[method] = [t["posterior_predictive"]["y_prob"].mean(("chain", "draw")).values for t in trees]
-        y = trees[0]["observed_data"]["y"].values.astype(int)
+        probs[method] = [t["predictions"]["y_prob"].mean(("chain", "draw")).values for t in trees]
+        y = trees[0]["predictions_constant_data"]["y"].values.astype(int)
     points = np.arange(len(y))
     scores = {
         method: {
@@ -124,7 +107,7 @@ def test_other_formats_hold_what_the_terminal_shows(finished, tmp_path, suffix):
 def test_reference_and_single_lines(finished):
     result = compare([finished], reference="straight-through", n_resamples=10)
     assert result.differences.body[0][0] == "straight-through mode - bayes committee"
-    with pytest.raises(ConfigError, match="'bays' is no method of these runs; they have bayes, straight"):
+    with pytest.raises(ConfigError, match="'bays' is not a method of these runs; they have bayes, straight"):
         compare([finished], reference="bays")
     one = compare([finished / "straight-through-seed1"], n_resamples=10)
     assert [row[3] for row in one.scores.body] == ["1", "1"]
@@ -144,11 +127,9 @@ def test_experiments_are_told_apart(finished, runs):
 def test_folds_are_pooled_point_by_point(finished, runs, tmp_path):
     for name in METHODS:
         for k in (0, 1):
-            change_config(runs / f"{name}-seed{k}", data={"fold": k, "n_folds": 2}, seed=0)
+            change_config(runs / f"{name}-seed{k}", data__fold=k, data__n_folds=2, seed=0)
         # The second fold has other test points.
-        change_predictions(
-            runs / f"{name}-seed1", y=1 - read_predictions(RunFolder(runs / f"{name}-seed1")).y
-        )
+        change_targets(runs / f"{name}-seed1", 1 - Store.open(runs / f"{name}-seed1").targets)
     result = compare([runs], n_resamples=10)
     assert result.scores.header[3] == "folds"
     assert result.scores.body[0][3:5] == ["0-1 of 2", "2"]
@@ -160,14 +141,8 @@ def test_folds_are_pooled_point_by_point(finished, runs, tmp_path):
         compare([runs, finished])
 
 
-def test_a_regression_has_its_own_scores(tmp_path):
-    small = ["data.points_per_unit=4", "data.n_val=10", "data.n_test=20", "encoder.n_neurons=4"]
-    small += ["encoder.n_steps=12", "network.hidden=[8]", "network.burn_in=2", "train.epochs=1"]
-    small += ["predict.draws=3", "analysis.figures=false"]
-    out = run_experiment(
-        plan("curve", ["bayes", "straight-through"], overrides=small), tmp_path / "curve"
-    ).out
-    result = compare([out], tmp_path / "t.csv", n_resamples=50)
+def test_a_regression_has_its_own_scores(curves, tmp_path):
+    result = compare(curves, tmp_path / "t.csv", n_resamples=50)
     assert result.scores.header[4:7] == ["rmse", "nll", "coverage90"]
     table = {(line["method"], line["predictor"]): line for line in read_rows(tmp_path / "t.csv")}
     for line in read_rows(tmp_path / "t-differences.csv"):
@@ -176,8 +151,11 @@ def test_a_regression_has_its_own_scores(tmp_path):
             expected = float(table["bayes", "committee"][metric]) - float(other[metric])
             assert float(line[metric]) == pytest.approx(expected, abs=1e-5)
             assert float(line[f"{metric}_low"]) <= float(line[f"{metric}_high"])
-    (config,) = plan("curve", ["bayes"], overrides=[*small, "analysis.temperature_scaling=true"])
-    with pytest.raises(ConfigError, match="temperature_scaling is for classifications"):
+
+
+def test_a_regression_has_no_temperature(tmp_path):
+    (config,) = plan("curve", ["bayes"], overrides=["analysis.temperature_scaling=true"])
+    with pytest.raises(ConfigError, match="temperature_scaling is for classification"):
         run_experiment([config], tmp_path / "scaled")
     assert not (tmp_path / "scaled").exists()
 
@@ -201,46 +179,49 @@ def test_bad_arguments_exit_with_2(finished, arguments, words, bisnn):
 def test_folders_without_finished_runs_are_refused(runs, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(RunFolderError, match="nor does it hold any"):
+    with pytest.raises(RunFolderError, match="and holds none"):
         compare([empty])
     folder = runs / "bayes-seed1"
     (folder / "checkpoint").mkdir()
     (folder / "checkpoint" / "state.pt").write_bytes(b"")
-    with pytest.raises(RunFolderError, match=r"bayes-seed1 was cut off: .*--resume"):
+    with pytest.raises(RunFolderError, match=r"bayes-seed1 is not finished: it was interrupted.*--resume"):
         compare([runs])
     shutil.rmtree(folder / "checkpoint")
-    (folder / "predictions.npz").write_bytes(b"nonsense")
-    with pytest.raises(RunFolderError, match=r"cannot read .*predictions\.npz"):
+    (folder / "inference_data.nc").write_bytes(b"nonsense")
+    with pytest.raises(RunFolderError, match=r"inference_data\.nc has no readable"):
         compare([runs])
-    (folder / "predictions.npz").unlink()
+    (folder / "inference_data.nc").unlink()
     with pytest.raises(RunFolderError, match=r"missing; `bisnn evaluate .*bayes-seed1` writes it"):
         compare([runs])
     (folder / "metrics.json").unlink()
-    with pytest.raises(RunFolderError, match=r"bayes-seed1 has no metrics\.json"):
+    with pytest.raises(RunFolderError, match=r"bayes-seed1 .* has no metrics\.json"):
         compare([runs])
     assert compare([runs / "bayes-seed0"], n_resamples=5).scores.body
 
 
 def test_predictions_that_are_not_of_these_metrics_are_refused(runs):
-    path = runs / "bayes-seed0" / "metrics.json"
-    record = json.loads(path.read_text())
-    record["predictors"]["median"] = record["predictors"]["mode"]
-    path.write_text(json.dumps(record))
-    with pytest.raises(RunFolderError, match=r"predictions\.npz lacks median"):
+    def add(record):
+        record["predictors"]["median"] = record["predictors"]["mode"]
+
+    change_metrics(runs / "bayes-seed0", add)
+    with pytest.raises(RunFolderError, match=r"inference_data.nc lacks median"):
         compare([runs])
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda f: change_config(f, data={"name": "digits"}), "the data are 'two-moons' and 'digits'"),
-        (lambda f: change_config(f, data={"noise": 0.5}), r"data\.noise differ, and so may"),
-        (lambda f: change_predictions(f, y=np.zeros(30, int)), "15 targets of 30 differ"),
-        (lambda f: change_predictions(f, y=np.zeros(20, int)), "30 and 20 test points"),
-        (lambda f: change_predictions(f, noise_scale=0.1), "one is a classification, the other a regression"),
-        (lambda f: change_config(f, analysis={"bins": 5}), r"analysis\.bins differs"),
-        (lambda f: change_config(f, train={"epochs": 9}), r"other settings \(train\.epochs\)"),
-        (lambda f: change_config(f, seed=0), "the same experiment, method and seed"),
+        (lambda f: change_config(f, data__name="digits"), "the data are 'two-moons' and 'digits'"),
+        (lambda f: change_config(f, data__noise=0.5), r"data\.noise differ, and so may"),
+        (lambda f: change_targets(f, np.zeros(30, int)), "test points differ: 15 targets of 30"),
+        (lambda f: change_targets(f, np.zeros(20, int)), "30 and 20 test points"),
+        (
+            lambda f: change_metrics(f, lambda m: m.update(predictors={"mode": {"rmse": 1.0}})),
+            "one is a classification, the other a regression",
+        ),
+        (lambda f: change_config(f, analysis__bins=5), r"analysis\.bins differs"),
+        (lambda f: change_config(f, train__epochs=9), r"other settings \(train\.epochs\)"),
+        (lambda f: change_config(f, seed=0), "the same experiment and method and seed"),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(runs, spoil, words):
@@ -252,5 +233,5 @@ def test_runs_that_do_not_belong_together_are_refused(runs, spoil, words):
 
 def test_settings_that_leave_the_test_points_alone_are_no_obstacle(runs):
     for k in (0, 1):
-        change_config(runs / f"bayes-seed{k}", data={"n_train": 20}, analysis={"resolution": 9})
+        change_config(runs / f"bayes-seed{k}", data__n_train=20, analysis__resolution=9)
     assert compare([runs], n_resamples=5).differences is not None

@@ -12,11 +12,15 @@ from bisnn_pyro.data import load_task
 from bisnn_pyro.distributions import SignBernoulli
 from bisnn_pyro.errors import DataError, InputError
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.elpd import compare_elpd, compare_loo
-from bisnn_pyro.experiments.posterior import layer_posteriors, posterior_table
 from bisnn_pyro.experiments.run import run
-from bisnn_pyro.experiments.spike_checks import spike_checks
 from bisnn_pyro.inference import encode_all
+from bisnn_pyro.results.studies import (
+    compare_elpd,
+    compare_loo,
+    layer_posteriors,
+    posterior_table,
+    spike_checks,
+)
 from tests.experiments.tiny import TINY
 
 QUIET = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=2", "prior.p=0.6", "predict.draws=6"]
@@ -66,7 +70,7 @@ def test_held_out_comparison_takes_what_the_runs_stored(runs):
     rows = {row["model"]: row for row in table.numbers}
     assert set(rows) == {"bayes-seed0", "straight-through-seed0"}
     for method, path in runs.items():
-        stored = group(load_idata(path / "inference_data.nc"), "log_likelihood")["y"].values[0]
+        stored = group(load_idata(path / "inference_data.nc"), "predictions_log_likelihood")["y"].values[0]
         assert rows[f"{method}-seed0"]["elpd"] == pytest.approx(held_out_elpd(stored).elpd)
     assert rows["straight-through-seed0"]["n_draws"] == 1
     assert any("means over steps" in note for note in table.notes)
@@ -92,7 +96,7 @@ def test_loo_is_of_training_points_and_draws(runs):
 def test_a_tempered_posterior_is_called_one(source, tmp_path):
     (config,) = plan(source, ["bayes"], overrides=[*QUIET, "train.kl_weight=0.1"])
     table = compare_elpd([run(config, tmp_path).path])
-    assert any("the weight on the KL is not 1" in note for note in table.notes)
+    assert any("the weight of the KL is not 1" in note for note in table.notes)
 
 
 def test_hidden_spikes_of_members(runs):

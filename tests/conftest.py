@@ -10,7 +10,7 @@ import pytest
 from bisnn_pyro.cli import main
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import run
-from tests.experiments.study_runs import digits_run, moons_runs, spikes_run
+from tests.experiments.study_runs import curve_runs, digits_run, ebp_run, moons_runs, spikes_run
 from tests.experiments.tiny import TINY
 
 
@@ -84,6 +84,18 @@ def spikes(tmp_path_factory):
     return spikes_run(tmp_path_factory.mktemp("spikes"))
 
 
+@pytest.fixture(scope="session")
+def curves(tmp_path_factory):
+    """Run folders of a regression: the Bayes committee and the straight-through net; read only."""
+    return curve_runs(tmp_path_factory.mktemp("curves"))
+
+
+@pytest.fixture(scope="session")
+def ebp(tmp_path_factory):
+    """A run folder of expectation backpropagation on images; read only."""
+    return ebp_run(tmp_path_factory.mktemp("ebp"))
+
+
 @pytest.fixture
 def bisnn(monkeypatch, capsys):
     """The command line from a user's words to its status and output, without a process of its own.
@@ -96,7 +108,6 @@ def bisnn(monkeypatch, capsys):
         capsys.readouterr()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", words)
-            patch.setattr(sys, "path", [*sys.path])
             patch.delenv("BISNN_DATA", raising=False)
             patch.delenv("BISNN_DEBUG", raising=False)
             for name, value in variables.items():

@@ -9,19 +9,20 @@ import torch
 
 from bisnn_pyro.data.shifts import chosen_signs, rotate
 from bisnn_pyro.errors import ConfigError, DataError, InputError, RunFolderError
-from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.fitted import load_run
-from bisnn_pyro.experiments.reopen import reopen
-from bisnn_pyro.experiments.run import run
-from bisnn_pyro.experiments.shift import shift_study
-from bisnn_pyro.experiments.shifted import SHIFTS, check_severities, shifted, with_stuck_synapses
-
-from .study_runs import QUIET, contents, moons_runs, read_csv
+from bisnn_pyro.experiments.fitted import load_run, reopen
+from bisnn_pyro.results.studies import shift_study
+from bisnn_pyro.results.studies.shift import SHIFTS, check_severities, shifted, with_flipped_synapses
+from tests.experiments.study_runs import contents, moons_runs, read_csv
 
 
 @pytest.fixture(scope="module")
 def moons(all_moons):
     return all_moons
+
+
+def rows_of(study):
+    """The numbers of every run, row by row."""
+    return study.frame.to_dict("records")
 
 
 def scores_at(rows, severity, folder):
@@ -33,10 +34,10 @@ def scores_at(rows, severity, folder):
     return record, found
 
 
-@pytest.mark.parametrize("kind", ["noise", "drop", "jitter", "stuck"])
+@pytest.mark.parametrize("kind", ["noise", "drop", "jitter", "flipped"])
 def test_severity_0_is_the_run_bit_for_bit(moons, kind):
     before = [contents(path) for path in moons]
-    rows = shift_study(moons, kind, [0, {"noise": 0.1, "jitter": 2}.get(kind, 0.3)]).rows
+    rows = rows_of(shift_study(moons, kind, [0, {"noise": 0.1, "jitter": 2}.get(kind, 0.3)]))
     for path in moons:
         record, found = scores_at(rows, "0", path)
         for name, stored in record["predictors"].items():
@@ -49,16 +50,16 @@ def test_severity_0_is_the_run_bit_for_bit(moons, kind):
                 assert {metric: found[name][metric] for metric in stored} == stored
 
 
-@pytest.mark.parametrize("kind", ["rotation", "drop", "stuck"])
+@pytest.mark.parametrize("kind", ["rotation", "drop", "flipped"])
 def test_severity_0_of_images(digits, kind):
-    rows = shift_study([digits], kind, [0, 0.5]).rows
+    rows = rows_of(shift_study([digits], kind, [0, 0.5]))
     record, found = scores_at(rows, "0", digits)
     for name, stored in record["predictors"].items():
         assert {metric: found[name][metric] for metric in stored} == stored
 
 
 def test_scores_are_those_of_points_shifted_by_hand(digits):
-    rows = shift_study([digits], "rotation", [30]).rows
+    rows = rows_of(shift_study([digits], "rotation", [30]))
     fitted, task = reopen(digits)
     for row in rows:
         votes = fitted.predict_scaled(rotate(task.test.x, 30, (1, 8, 8)), predictor=row["predictor"]).mean
@@ -115,10 +116,10 @@ def test_rotated_recordings(spikes):
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
-def test_stuck_synapses(moons, fraction):
+def test_flipped_synapses(moons, fraction):
     for path in moons[::2]:  # of each method
         guide = load_run(path).guide
-        faulty = with_stuck_synapses(guide, fraction, seed=3)
+        faulty = with_flipped_synapses(guide, fraction, seed=3)
         assert not faulty.training
         for stream, (name, mode) in enumerate(sorted(guide.mode().items())):
             signs = torch.from_numpy(chosen_signs(tuple(mode.shape), fraction, 3, stream))
@@ -134,22 +135,19 @@ def test_stuck_synapses(moons, fraction):
                 assert bool(((share - p).abs() < 5 * (p * (1 - p) / 200).sqrt() + 1e-6).all())
 
 
-def test_all_synapses_turned_negate_the_potentials_of_sign_units(tmp_path):
-    quick = ["data.name=digits", "data.n_train=60", "network.hidden=[12]", "predict.draws=2"]
-    (config,) = plan("mnist-ebp", ["ebp"], overrides=[*QUIET, "analysis.temperature_scaling=false", *quick])
-    path = run(config, tmp_path).path
-    rows = shift_study([path], "stuck", [0, 0.5]).rows
+def test_flipped_synapses_of_sign_units(ebp):
+    rows = rows_of(shift_study([ebp], "flipped", [0, 0.5]))
     assert {row["predictor"] for row in rows} == {"moments", "mode", "committee"}
     moments = [row["nll"] for row in rows if row["predictor"] == "moments"]
     assert moments[0] != moments[1]
     with pytest.raises(ConfigError, match="feeds currents"):
-        shift_study([path], "drop", [0.1])
+        shift_study([ebp], "drop", [0.1])
 
 
 def test_table_and_files(moons, tmp_path):
-    study = shift_study(moons, "stuck", [0, 0.2], out=tmp_path / "out")
-    table = read_csv(tmp_path / "out" / "shift-stuck.csv")
-    every = read_csv(tmp_path / "out" / "shift-stuck-runs.csv")
+    study = shift_study(moons, "flipped", [0, 0.2], out=tmp_path / "out")
+    table = read_csv(tmp_path / "out" / "shift-flipped.csv")
+    every = read_csv(tmp_path / "out" / "shift-flipped-runs.csv")
     assert set(table["n"]) == {2}
     assert list(table["severity"][:2]) == [0.0, 0.2]
     for k, method in enumerate(table["method"]):
@@ -163,14 +161,14 @@ def test_table_and_files(moons, tmp_path):
     names = {path.name for path in study.files}
     assert {p.name for p in (tmp_path / "out").iterdir()} == names
     for score in ("accuracy", "nll", "ece"):
-        assert {f"shift-stuck-{score}.{end}" for end in ("pdf", "png", "csv")} <= names
-    drawn = read_csv(tmp_path / "out" / "shift-stuck-nll.csv")
+        assert {f"shift-flipped-{score}.{end}" for end in ("pdf", "png", "csv")} <= names
+    drawn = read_csv(tmp_path / "out" / "shift-flipped-nll.csv")
     assert list(dict.fromkeys(drawn["method"])) == [
         f"{method}{end}"
         for method, ends in (
-            ("bayes", (" committee", " committee-scaled")),
-            ("straight-through", ("", " scaled")),
-            ("full-precision", ("", " scaled")),
+            ("bayes", (" (committee)", " (committee-scaled)")),
+            ("straight-through", ("", " (scaled)")),
+            ("full-precision", ("", " (scaled)")),
         )
         for end in ends
     ]
@@ -178,12 +176,9 @@ def test_table_and_files(moons, tmp_path):
     np.testing.assert_allclose(drawn["mean"][:2], table["nll"][own])
 
 
-def test_a_regression(tmp_path):
-    small = ["data.n_train=20", "network.hidden=[6]", "encoder.n_steps=12", "predict.draws=2"]
-    (config,) = plan("curve", ["bayes"], overrides=[*QUIET, *small])
-    result = run(config, tmp_path)
-    rows = shift_study([result.path], "noise", [0, 0.2]).rows
-    stored = result.metrics["predictors"]["committee"]
+def test_a_regression(curves):
+    rows = rows_of(shift_study(curves[:1], "noise", [0, 0.2]))
+    stored = json.loads((curves[0] / "metrics.json").read_text())["predictors"]["committee"]
     assert {k: rows[0][k] for k in ("rmse", "nll", "coverage90")} == {
         k: stored[k] for k in ("rmse", "nll", "coverage90")
     }
@@ -198,12 +193,12 @@ def test_shifts_that_do_not_suit(moons, digits, spikes, tmp_path):
         with pytest.raises(ConfigError, match=words):
             shift_study([path], kind)
     with pytest.raises(RunFolderError, match="cannot stand in one table"):
-        shift_study([moons[0], digits], "stuck")
+        shift_study([moons[0], digits], "flipped")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="give a folder"):
         shift_study(moons, "noise", out=tmp_path / "file")
     (seeded,) = moons_runs(tmp_path, ["bayes"], overrides=["predict.seed=1", "experiment=other"])
-    with pytest.raises(RunFolderError, match="another predict"):
+    with pytest.raises(RunFolderError, match=r"differ in predict\.seed"):
         shift_study([moons[0], seeded], "noise")
 
 
@@ -214,14 +209,14 @@ def test_shifts_that_do_not_suit(moons, digits, spikes, tmp_path):
         ("noise", [-0.1], "standard deviation"),
         ("drop", [1.0], "share of spikes"),
         ("jitter", [0.5], "whole number"),
-        ("stuck", [2.0], "wrong sign"),
+        ("flipped", [2.0], "wrong sign"),
         ("rotation", [float("nan")], "angle"),
         ("noise", [0.1, 0.1], "each once"),
         ("noise", [], "one or more"),
     ],
 )
 def test_severities_that_cannot_be(kind, severities, words):
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(InputError, match=words):
         check_severities(kind, severities)
 
 

@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+from bisnn_pyro.experiments.summary import summarise_runs
 
 from bisnn_pyro.experiments import early_summary
 from bisnn_pyro.experiments.batch import run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.summary import summarise_runs
 from tests.experiments.numbers import by_predictor, read_rows
 from tests.experiments.pictures import ask_for_figures
 from tests.experiments.spikes import spikes_configs

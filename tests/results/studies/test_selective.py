@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 
 from bisnn_pyro.errors import ConfigError, RunFolderError
-from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.reopen import reopen
-from bisnn_pyro.experiments.run import run
-from bisnn_pyro.experiments.selective import selective_study
-
-from .study_runs import QUIET, contents, moons_runs, read_csv
+from bisnn_pyro.experiments.fitted import reopen
+from bisnn_pyro.results.studies import selective_study
+from tests.experiments.study_runs import contents, moons_runs, read_csv
 
 
 def test_scores_by_hand(digits):
     path = digits
     before = contents(path)
-    rows = selective_study([path], level=0.8).rows
+    rows = selective_study([path], level=0.8).frame.to_dict("records")
     fitted, task = reopen(path)
     assert [row["predictor"] for row in rows] == ["committee", "mode", "mean"]
     for row in rows:
@@ -52,7 +49,7 @@ def test_table_over_seeds_and_files(moons, tmp_path):
         for column in ("aurc", "accuracy@0.8", "lac_coverage", "aps_size"):
             assert table[column][k] == pytest.approx(every[column][own].mean())
     curves = read_csv(tmp_path / "selective-risk.csv")
-    first = (curves["predictor"] == "bayes committee") & (curves["coverage"] == 1.0)
+    first = (curves["predictor"] == "bayes (committee)") & (curves["coverage"] == 1.0)
     own = (every["predictor"] == "committee") & (every["seed"] == 0)
     assert 1 - curves["risk"][first] == pytest.approx(every["accuracy@1"][own])
     assert {p.name for p in tmp_path.iterdir()} == {path.name for path in study.files}
@@ -63,27 +60,28 @@ def test_two_experiments_are_told_apart(moons, tmp_path):
     others = moons_runs(tmp_path, ["bayes"], overrides=["experiment=other"])
     selective_study([moons[0], *others], out=tmp_path / "out")
     names = set(read_csv(tmp_path / "out" / "selective-risk.csv")["predictor"])
-    assert {"tiny bayes committee", "other bayes committee"} <= names
+    assert {"tiny bayes (committee)", "other bayes (committee)"} <= names
 
 
-def test_studies_that_cannot_be(moons, tmp_path):
+def test_studies_that_cannot_be(moons, curves):
     with pytest.raises(ConfigError, match="16 calibration points are too few"):
         selective_study(moons, level=0.99)
     with pytest.raises(ConfigError, match="level in"):
         selective_study(moons, level=1.0)
-    small = ["data.n_train=20", "network.hidden=[6]", "encoder.n_steps=12", "predict.draws=2"]
-    (config,) = plan("curve", ["bayes"], overrides=[*QUIET, *small])
     with pytest.raises(RunFolderError, match="is a regression"):
-        selective_study([run(config, tmp_path).path])
+        selective_study(curves)
 
 
 def test_the_command(moons, bisnn, tmp_path):
     done, wrong = (
-        bisnn("study", "outside", moons[0], "--against", what, "--out", out, cwd=tmp_path)
-        for what, out in (("noise", "new"), ("rotated", "other"))
+        bisnn("study", command, moons[0], "--against", what, "--out", out, cwd=tmp_path)
+        for command, what, out in (
+            ("out-of-distribution", "noise", "new"),
+            ("outside", "rotated", "other"),  # its former name
+        )
     )
     assert done.returncode == 0, done.stderr
-    for word in ("committee", "information", "auroc", "bootstrap", "outside-noise.csv"):
+    for word in ("committee", "information", "auroc", "bootstrap", "out-of-distribution-noise.csv"):
         assert word in done.stdout
     assert wrong.returncode == 2, (wrong.stdout, wrong.stderr)
     assert "image shape is None" in wrong.stderr
@@ -95,6 +93,7 @@ def test_the_command(moons, bisnn, tmp_path):
     ("arguments", "status", "words"),
     [
         (["shift", "RUN", "--kind", "noise", "--severities", "0,0.2"], 0, "severity of noise"),
+        (["shift", "RUN", "--kind", "stuck", "--severities", "0.1"], 0, "severity of flipped"),
         (["selective", "RUN"], 0, "promise 0.9"),
         (["shift", "RUN", "--kind", "noise", "--severities", "0,x"], 2, "--severities '0,x'"),
         (["shift", "RUN", "--kind", "noisy"], 2, "did you mean 'noise'"),

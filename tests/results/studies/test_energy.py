@@ -8,9 +8,8 @@ import bisnn_pyro
 from bisnn_pyro.analysis import LATERAL, OperationEnergies, spiking_inference
 from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import InputError, ModelError
-from bisnn_pyro.experiments.activity import check_countable, layer_activity
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.energy import NON_SPIKING, WIDE, energy, inference_work
+from bisnn_pyro.experiments.costs import check_countable, layer_activity
 from bisnn_pyro.experiments.run import run
 from bisnn_pyro.inference import encode_all
 from bisnn_pyro.models import (
@@ -21,8 +20,8 @@ from bisnn_pyro.models import (
     SingleStepNeuron,
     SpikingGLM,
     ThresholdNeuron,
-    TimeConstants,
 )
+from bisnn_pyro.results.studies.energy import NON_SPIKING, WIDE, energy_study, inference_work
 
 QUIET = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=1"]
 SYNAPSES = 8 * 8 + 8 * 8
@@ -66,7 +65,7 @@ NETWORKS = {
 def test_events_are_spikes_times_what_they_reach(name):
     torch.manual_seed(0)
     n_inputs, hidden, image_shape = NETWORKS[name]
-    neuron = ThresholdNeuron(TimeConstants(3.0, 2.0, 2.0))
+    neuron = ThresholdNeuron(3.0, 2.0, 2.0)
     model = SpikingGLM(
         n_inputs,
         hidden,
@@ -148,7 +147,7 @@ def test_table_over_seeds(source, tmp_path):
             (config,) = plan(source, [method], [seed], overrides=QUIET)
             result = run(config, tmp_path / "runs")
     before = (result.path / "metrics.json").read_bytes()
-    table = energy([tmp_path / "runs"], tmp_path / "energy.csv")
+    table = energy_study([tmp_path / "runs"], tmp_path / "energy.csv").table
     rows = {(row["method"], row["predictor"]): row for row in table.numbers}
     assert len(rows) == 5 + 2
     assert all(row["n"] == 2 for row in rows.values())
@@ -163,7 +162,7 @@ def test_table_over_seeds(source, tmp_path):
     assert bayes["energy_nj"] == pytest.approx(bayes["compute_nj"] + bayes["memory_nj"])
     assert "at most 250 test points" in table.plain()
     assert "weight_bits" in (tmp_path / "energy.csv").read_text()
-    free = energy([result.path], energies=OperationEnergies(0, 0, 0, 0))
+    free = energy_study([result.path], energies=OperationEnergies(0, 0, 0, 0)).table
     assert all(row["energy_nj"] == 0 for row in free.numbers)
     assert (result.path / "metrics.json").read_bytes() == before
 
@@ -178,18 +177,8 @@ def test_operations_of_ones_own_parts_are_not_known():
         check_countable(model)
 
 
-def test_analytic_predictors_are_left_out(tmp_path):
-    quick = [
-        "analysis.figures=false",
-        "analysis.temperature_scaling=false",
-        "data.name=digits",
-        "network.hidden=[12]",
-        "train.epochs=1",
-        "predict.draws=2",
-    ]
-    (config,) = plan("mnist-ebp", ["ebp"], overrides=quick)
-    result = run(config, tmp_path)
-    rows = {row["predictor"]: row for row in energy([result.path]).numbers}
+def test_analytic_predictors_are_left_out(ebp):
+    rows = {row["predictor"]: row for row in energy_study([ebp]).table.numbers}
     assert list(rows) == ["mode", "committee", WIDE, NON_SPIKING]
     assert rows["mode"]["spikes"] is None
     assert rows["mode"]["synaptic_ops"] == 64 * 12 + 12 * 10
@@ -203,4 +192,4 @@ def test_seeds_of_different_networks_are_not_averaged(tmp_path):
         run_tiny("two-moons", tmp_path / str(seed), "straight-through", *changes)
     runs = [tmp_path / "0", tmp_path / "1"]
     with pytest.raises(InputError, match=r"\[network\] of .* differs"):
-        energy(runs)
+        energy_study(runs)

@@ -1,4 +1,4 @@
-"""Scores against one setting: values and seeds in their places, and runs that are no sweep."""
+"""Scores against one setting: values and seeds in their places, and runs that make no sweep."""
 
 import shutil
 
@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from bisnn_pyro.cli import app
 from bisnn_pyro.errors import InputError
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.sweep import sweep_study
-
-from .study_runs import moons_runs, read_csv
+from bisnn_pyro.results.studies import sweep_study
+from tests.experiments.study_runs import moons_runs, read_csv
+from tests.results.changing import change_config
 
 KEY = "train.kl_weight"
 WEIGHTS = (2, 0.01)
@@ -30,14 +30,6 @@ def runs(tmp_path_factory):
 
 def _copies(runs, tmp_path):
     return [shutil.copytree(path, tmp_path / f"{path.name}-{k}") for k, path in enumerate(runs)]
-
-
-def _change(path, **tables):
-    folder = RunFolder(path)
-    config = folder.read_config()
-    for table, values in tables.items():
-        config = config.model_copy(update={table: getattr(config, table).model_copy(update=values)})
-    folder.write_config(config)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +54,7 @@ def test_means_are_those_of_the_stored_scores(runs, written):
     for method in ("bayes", "full-precision"):
         own = (table["method"] == method) & (table["predictor"] == "mode")
         np.testing.assert_array_equal(table[KEY][own], sorted(WEIGHTS))  # in this order
-    assert len(study.rows) == len(read_csv(folder / f"sweep-{KEY}-runs.csv")["nll"])
+    assert len(study.frame) == len(read_csv(folder / f"sweep-{KEY}-runs.csv")["nll"])
 
 
 def test_figures_have_a_curve_a_method(written):
@@ -70,8 +62,8 @@ def test_figures_have_a_curve_a_method(written):
     table = read_csv(folder / f"sweep-{KEY}.csv")
     for score in ("accuracy", "nll", "ece"):
         curves = read_csv(folder / f"sweep-{KEY}-{score}.csv")
-        assert {"bayes committee", "bayes committee-scaled", "full-precision"} <= set(curves["predictor"])
-        own = curves["predictor"] == "bayes committee"
+        assert {"bayes (committee)", "bayes (committee-scaled)", "full-precision"} <= set(curves["predictor"])
+        own = curves["predictor"] == "bayes (committee)"
         np.testing.assert_array_equal(curves["x"][own], sorted(WEIGHTS))
         lines = (table["method"] == "bayes") & (table["predictor"] == "committee")
         expected = [table[score][lines & (table[KEY] == x)][0] for x in sorted(WEIGHTS)]
@@ -81,9 +73,9 @@ def test_figures_have_a_curve_a_method(written):
 
 def test_other_settings_must_stay(runs, tmp_path):
     copies = _copies(runs, tmp_path)
-    _change(copies[-1], rule={"lr": 0.5})
-    _change(copies[-3], rule={"lr": 0.5})
-    with pytest.raises(InputError, match=r"differ in rule\.lr beside train\.kl_weight"):
+    change_config(copies[-1], rule__lr=0.5)
+    change_config(copies[-3], rule__lr=0.5)
+    with pytest.raises(InputError, match=r"same method with other settings \(rule\.lr\)"):
         sweep_study(copies, KEY)
 
 
@@ -101,9 +93,8 @@ def test_one_value_and_two_runs_at_a_place_are_no_sweep(runs, tmp_path):
     with pytest.raises(InputError, match=r"all runs have train\.kl_weight = 2; a sweep takes two values"):
         sweep_study(alike, KEY)
     (twin,) = _copies(alike[:1], tmp_path)
-    folder = RunFolder(twin)
-    folder.write_config(folder.read_config().model_copy(update={"experiment": "twin"}))
-    with pytest.raises(InputError, match="are one method and seed at the same"):
+    change_config(twin, experiment="twin")
+    with pytest.raises(InputError, match=r"same method and seed at the same train\.kl_weight"):
         sweep_study([*runs, twin], KEY)
 
 
@@ -117,14 +108,14 @@ def test_each_row_names_its_run(written):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("train.kl_weigth", r"no setting in .*config\.toml; did you mean train\.kl_weight\?"),
+        ("train.kl_weigth", r"not a setting in .*config\.toml; did you mean train\.kl_weight\?"),
         ("kl_weight", r"did you mean train\.kl_weight\?"),
-        ("train", r"--key 'train' is no setting"),
-        ("", r"--key '' is no setting"),
+        ("train", r"--key 'train' is not a setting"),
+        ("", r"--key '' is not a setting"),
         ("train.epochs.x", r"did you mean train\.epochs\?"),
-        ("rule.name", r"rule\.name is 'auto'"),
+        ("rule.name", r"rule\.name is 'bayesian'"),
         ("train.restore_best", r"train\.restore_best is True"),
-        ("train.kl_warmup", r"train\.kl_warmup is 0\.0"),
+        ("train.input_noise", r"train\.input_noise is 0\.0"),
         ("train.checkpoint_every", "tells the runs of one line apart"),
     ],
 )
@@ -139,4 +130,4 @@ def test_the_command(runs, tmp_path):
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0
     assert f"written: {tmp_path / 'out' / f'sweep-{KEY}.csv'}" in done.stdout
-    assert "30 test points a run" in done.stdout
+    assert "30 test points per run" in done.stdout
