@@ -32,10 +32,11 @@ def inspect_data(
     if out is None:
         typer.echo("\n--out DIR draws one recording of each class, and writes a CSV of them all")
     else:
-        from bisnn_pyro.analysis import plot_recordings, save_figure
+        from bisnn_pyro.analysis import Picture, plot_recordings, save_figure
 
         pictures = found.pictures()
-        plot = plot_recordings(pictures.panels, pictures.axis_names, pictures.extent)
+        panels = [Picture(*panel) for panel in pictures.panels]
+        plot = plot_recordings(panels, pictures.axis_names, pictures.extent)
         written = save_figure(plot.figure, out, "pictures", plot.table)
         found.frame().to_csv(out / "recordings.csv", index=False)
         typer.echo(f"\nwritten: {', '.join(map(str, [*written.values(), out / 'recordings.csv']))}")

@@ -21,8 +21,6 @@ from bisnn_pyro.data.events.sets import nmnist as nmnist
 from bisnn_pyro.data.events.sets import poker_dvs as poker_dvs
 from bisnn_pyro.data.events.sets import shd as shd
 from bisnn_pyro.data.events.spikes import Recordings as Recordings
-from bisnn_pyro.data.images import FASHION_MNIST as FASHION_MNIST
-from bisnn_pyro.data.images import MNIST as MNIST
 from bisnn_pyro.data.images import fashion_mnist as fashion_mnist
 from bisnn_pyro.data.images import handwritten_digits as handwritten_digits
 from bisnn_pyro.data.images import mnist as mnist
@@ -30,14 +28,11 @@ from bisnn_pyro.data.inspection import Inspection as Inspection
 from bisnn_pyro.data.inspection import inspect_recordings as inspect_recordings
 from bisnn_pyro.data.inspection import published_size as published_size
 from bisnn_pyro.data.location import FOLDER_VARIABLE as FOLDER_VARIABLE
-from bisnn_pyro.data.location import PublishedSet as PublishedSet
-from bisnn_pyro.data.location import cache_folder as cache_folder
 from bisnn_pyro.data.matlab import load_mat as load_mat
 from bisnn_pyro.data.preprocessing import Preprocessing as Preprocessing
 from bisnn_pyro.data.scaling import FeatureScaler as FeatureScaler
 from bisnn_pyro.data.scaling import LabelMap as LabelMap
 from bisnn_pyro.data.scaling import TargetScaler as TargetScaler
-from bisnn_pyro.data.shifts import Change as Change
 from bisnn_pyro.data.shifts import ChangedRows as ChangedRows
 from bisnn_pyro.data.shifts import chosen_signs as chosen_signs
 from bisnn_pyro.data.shifts import gaussian_noise as gaussian_noise
