@@ -1,4 +1,4 @@
-"""One row of the table, and what every benchmark is given."""
+"""A measurement, one row of the printed table, and the settings of every benchmark."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from benchmarks.timing import Comparison
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table; all numbers ``None`` where there is nothing to compare with.
+class Measurement:
+    """What one benchmark found; numbers are ``None`` where there is nothing to compare with.
 
     Attributes:
         name: of the row.
@@ -33,7 +33,7 @@ class Row:
     setting: str
 
     @classmethod
-    def of(cls, name: str, c: Comparison, setting: str) -> Row:
+    def of(cls, name: str, c: Comparison, setting: str) -> Measurement:
         """Return the row of a comparison."""
         setting = f"{setting}; median and quartiles of {c.pairs} pairs"
         return cls(name, c.ratio, c.low, c.high, c.ours_s, c.theirs_s, setting)
@@ -52,7 +52,7 @@ class Settings:
         nets: the networks by name.
         points: test points of a committee.
         draws: members of a committee that is compared with another program.
-        member_draws: members of the committee whose time a member is measured.
+        member_draws: members of the committee whose time per member is measured.
         memory_draws: the two committees whose memory is compared, the larger first.
         memory_points: test points there.
         memory_steps: the two lengths T of a sequence whose memory is compared, the larger first.
@@ -82,6 +82,6 @@ class Benchmark:
     """
 
     name: str
-    run: Callable[[str, Settings], Row]
+    run: Callable[[str, Settings], Measurement]
     needs: str | None = None
     quick: bool = True
