@@ -364,7 +364,9 @@ def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:
     then = folder.read_json("preprocessing.json")
     recordings = then.get("fingerprints", {})
     moved = [
-        part for part, found in (preprocessing.fingerprints or {}).items() if recordings.get(part, found) != found
+        part
+        for part, found in (preprocessing.fingerprints or {}).items()
+        if recordings.get(part, found) != found
     ]
     if moved:
         raise RunFolderError(
