@@ -1,10 +1,22 @@
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisnn_pyro.analysis import brier_decomposition, brier_score
+import bisnn_pyro.analysis as analysis
+from bisnn_pyro.analysis import (
+    brier_decomposition,
+    brier_score,
+    calibration_metrics,
+    corp_decomposition,
+    isotonic_curve,
+    top_label,
+)
 from bisnn_pyro.errors import DataError
+from tests.analysis.calibration.test_curves import max_of_min
 from tests.analysis.strategies import predictions
 
 PARTS = ("reliability", "resolution", "uncertainty", "within_variance", "within_covariance")
@@ -65,3 +77,137 @@ def test_sure_predictions_and_a_single_class():
 def test_wrong_input_is_named():
     with pytest.raises(DataError, match="n_bins"):
         brier_decomposition([[0.5, 0.5]], [0], 0)
+
+
+def by_loops_corp(p, y):
+    """(MCB, DSC, UNC) of one forecast, from a recalibrated probability for every point."""
+    curve = dict(zip(sorted(set(p)), max_of_min(p, y), strict=True))
+    stated, recalibrated, constant = (
+        np.mean([(q - o) ** 2 for q, o in zip(qs, y, strict=True)])
+        for qs in (p, [curve[q] for q in p], [np.mean(y)] * len(y))
+    )
+    return stated - recalibrated, constant - recalibrated, constant
+
+
+@settings(max_examples=40, deadline=None)
+@given(predictions(max_points=12, max_classes=4))
+def test_it_equals_loops_and_adds_up_to_the_score(pair):
+    probs, labels = pair
+    ours = corp_decomposition(probs, labels)
+    classes = [by_loops_corp(probs[:, k].tolist(), (labels == k).tolist()) for k in range(probs.shape[1])]
+    found = (ours.miscalibration, ours.discrimination, ours.uncertainty)
+    assert found == pytest.approx(tuple(np.sum(classes, axis=0)), abs=1e-9)
+    assert ours.score == pytest.approx(brier_score(probs, labels), abs=1e-9)
+    confidence, hits = top_label(probs, labels)
+    top = corp_decomposition(probs, labels, "top-label")
+    found = (top.miscalibration, top.discrimination, top.uncertainty)
+    assert found == pytest.approx(by_loops_corp(confidence.tolist(), hits.tolist()), abs=1e-9)
+    assert top.score == pytest.approx(((confidence - hits) ** 2).mean(), abs=1e-9)
+    assert min(found) >= 0
+
+
+def test_recalibrated_probabilities_have_no_miscalibration(predictor):
+    probs, labels = predictor(300, 2)
+    curve = isotonic_curve(probs[:, 1], labels)
+    again = curve.calibrated[np.searchsorted(curve.confidence, probs[:, 1])]
+    parts = corp_decomposition(np.stack([1 - again, again], 1), labels)
+    before = corp_decomposition(probs, labels)
+    assert parts.miscalibration == pytest.approx(0, abs=1e-12)
+    assert (parts.discrimination, parts.uncertainty) == pytest.approx(
+        (before.discrimination, before.uncertainty)
+    )
+    assert before.miscalibration > 0
+
+
+def test_sure_predictions():
+    right = corp_decomposition(np.eye(2), [0, 1])
+    assert (right.miscalibration, right.discrimination, right.uncertainty) == (0.0, 0.5, 0.5)
+    # Of each class: always 1/2 is the best monotone answer, and scores 1/4 in place of 1.
+    wrong = corp_decomposition(np.eye(2), [1, 0])
+    assert (wrong.miscalibration, wrong.discrimination, wrong.uncertainty) == (1.5, 0.0, 0.5)
+
+
+@given(st.floats(0, 1))
+def test_one_confidence_and_a_single_class(p):
+    parts = corp_decomposition([[1 - p, p]] * 3, [1, 1, 1])
+    assert parts.uncertainty == parts.discrimination == 0.0
+    assert parts.miscalibration == pytest.approx(2 * (1 - p) ** 2)
+
+
+def test_wrong_input_is_named_of_corp():
+    with pytest.raises(DataError, match="form is"):
+        corp_decomposition([[0.5, 0.5]], [0], "binary")
+
+
+def test_each_is_the_score_of_its_name(predictor):
+    probs, labels = predictor(200, 3)
+    scores = calibration_metrics(probs, labels, 10, seed=2)
+    plain = analysis.classification_metrics(probs, labels, 10)
+    assert {name: scores[name] for name in ("ece", "ece_mass")} == {k: plain[k] for k in ("ece", "ece_mass")}
+    baseline = analysis.ece_of_calibrated(probs, 10, seed=2)
+    assert (scores["ece_calibrated"], scores["ece_calibrated_high"]) == (baseline.mean, baseline.high)
+    assert scores["classwise_ece"] == analysis.classwise_calibration_error(probs, labels, 10)
+    assert scores["classwise_ece_mass"] == analysis.classwise_calibration_error(probs, labels, 10, "mass")
+    assert scores["smooth_ece"] == analysis.smooth_calibration_error(probs, labels)
+    assert scores["debiased_l2_square"] == analysis.debiased_calibration_error(probs, labels, 10, root=False)
+    assert scores["brier"] == pytest.approx(plain["brier"])
+    for parts in (("reliability", "resolution"), ("miscalibration", "discrimination")):
+        total = scores[parts[0]] - scores[parts[1]] + scores["uncertainty"]
+        assert total == pytest.approx(plain["brier"])
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1], [0, 1, 0]])
+@pytest.mark.parametrize("rows", [np.eye(2)[[0, 1, 0]], np.full((3, 2), 0.5), [[0.9, 0.1]] * 3])
+def test_two_classes_one_of_them_empty(rows, labels):
+    assert all(math.isfinite(score) for score in calibration_metrics(rows, labels).values())
+
+
+def analyse_everything(draws, outside, labels):
+    """Every analysis of a committee's draws [S, N, C], as a report would ask for them."""
+    probs, half = draws.mean(0), len(labels) // 2
+    confidence, correct = analysis.top_label(probs, labels)
+    information = analysis.mutual_information(draws)
+    threshold = analysis.conformal_threshold(probs[:half], labels[:half])
+    return [
+        analysis.classification_metrics(probs, labels),
+        calibration_metrics(probs, labels),
+        analysis.ece_interval(probs, labels),
+        analysis.bin_consistency(confidence),
+        analysis.isotonic_curve(confidence, correct),
+        analysis.isotonic_consistency(confidence),
+        analysis.predictive_entropy(draws),
+        analysis.expected_entropy(draws),
+        analysis.disagreement(draws),
+        analysis.predictive_variance(draws),
+        analysis.vote_variance(draws),
+        analysis.detection_scores(information, analysis.mutual_information(outside)),
+        analysis.selective_accuracy(probs, labels, -information),
+        analysis.set_coverage(analysis.conformal_sets(probs[half:], threshold), labels[half:]),
+        analysis.committee_size_scores(draws, labels),
+    ]
+
+
+def random_committee(n_members, n_points, n_classes):
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(n_points, n_classes)).astype(np.float32)
+    votes = np.exp(logits + rng.normal(size=(n_members, n_points, n_classes)).astype(np.float32))
+    return votes / votes.sum(-1, keepdims=True), (logits + rng.gumbel(size=logits.shape)).argmax(-1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_everything_on_one_committee(n_classes):
+    draws, labels = random_committee(12, 300, n_classes)
+    outside = random_committee(12, 100, n_classes)[0]
+    assert len(analyse_everything(draws, outside, labels)) == 15
+
+
+@pytest.mark.slow
+def test_everything_at_full_size_stays_below_two_gigabytes():
+    draws, labels = random_committee(100, 10_000, 10)
+    tracemalloc.start()
+    try:
+        analyse_everything(draws, draws[:, ::2], labels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2e9

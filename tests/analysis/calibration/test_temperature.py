@@ -6,10 +6,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, softmax
 
 from bisnn_pyro.analysis import accuracy, fit_temperature, negative_log_likelihood, scale_temperature
-from bisnn_pyro.analysis.temperature import LIMITS
+from bisnn_pyro.analysis.calibration.temperature import LIMITS
 from bisnn_pyro.errors import DataError
-
-from .strategies import predictions
+from tests.analysis.strategies import predictions
 
 
 def test_scaling_is_a_softmax_of_divided_logits():

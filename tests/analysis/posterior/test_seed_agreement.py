@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import norm, rankdata
 
 from bisnn_pyro.analysis import (
+    PredictedPoints,
     compare_seeds,
     rank_counts,
     run_inference_data,
@@ -54,9 +55,7 @@ def run(seed, n_draws=20):
     probs = np.random.default_rng(seed).dirichlet([2.0, 2.0], size=(n_draws, 6))
     return run_inference_data(
         seed=seed,
-        observed=np.zeros(6),
-        log_likelihood=np.log(probs[..., 0]),
-        probabilities=probs,
+        test=PredictedPoints(np.zeros(6), np.log(probs[..., 0]), probabilities=probs),
         draws={"flat": np.ones(n_draws), "w": np.ones((n_draws, 3))},
     )
 
@@ -70,7 +69,7 @@ def test_table_of_stacked_seeds():
     assert (second["variable"], second["r_hat"]) == ("flat", None)
     assert any(note.startswith("flat: constant") for note in table.notes)
     assert "mean_log_likelihood" in table.plain()
-    with pytest.raises(DataError, match="'w' with one number a draw"):
+    with pytest.raises(DataError, match="'w' with one number"):
         seed_agreement_table(run(0), ["w"])
 
 

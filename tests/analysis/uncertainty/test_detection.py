@@ -71,7 +71,7 @@ def test_infinite_scores_have_their_place():
 def test_intervals_by_hand(monkeypatch):
     rng = np.random.default_rng(0)
     inside, outside = rng.integers(0, 6, 30), rng.integers(2, 9, 20)
-    monkeypatch.setattr("bisnn_pyro.analysis.resampling._MAX_DRAWN", 350)  # blocks of 7 resamples
+    monkeypatch.setattr("bisnn_pyro.analysis.intervals._MAX_DRAWN", 350)  # blocks of 7 resamples
     found = detection_scores(inside, outside, 0.8, n_resamples=30, seed=5)
     source, drawn = np.random.default_rng(5), []
     high, low = np.sort(outside)[::-1], np.sort(inside)[::-1]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import bernoulli
 
-from bisnn_pyro.analysis import natural_parameters, run_inference_data, summarise_posterior
+from bisnn_pyro.analysis import PredictedPoints, natural_parameters, run_inference_data, summarise_posterior
 from bisnn_pyro.errors import DataError
 
 naturals = hnp.arrays(
@@ -80,9 +80,7 @@ def test_agrees_with_the_loss_of_training():
 def container(**summaries):
     return run_inference_data(
         seed=0,
-        observed=[0, 1],
-        log_likelihood=np.zeros((3, 2)),
-        probabilities=np.full((3, 2, 2), 0.5),
+        test=PredictedPoints([0, 1], np.zeros((3, 2)), probabilities=np.full((3, 2, 2), 0.5)),
         summaries=summaries,
     )
 
