@@ -60,8 +60,7 @@ def save(rows: list[Row], folder: Path, extra: dict[str, Any] | None = None) -> 
 
 def draw(rows: list[Row], folder: Path) -> None:
     """Draw the ratios as horizontal bars on a log axis that start from 1, with their spread."""
-    from bisnn_pyro.analysis import save_figure
-    from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, new_figure, paper_style
+    from bisnn_pyro.analysis import DOUBLE_WIDTH, new_figure, paper_style, save_figure
 
     ratio, low, high = (np.array([getattr(r, key) for r in rows]) for key in ("ratio", "low", "high"))
     place = np.arange(len(rows))[::-1]

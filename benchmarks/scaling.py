@@ -113,8 +113,7 @@ def _at_least_a_decade(ax: Any) -> None:
 
 def draw(points: list[Point], fits: list[dict[str, Any]], folder: Path) -> None:
     """Draw time (upper row) and memory (lower row) over each axis, with the exponents."""
-    from bisnn_pyro.analysis import save_figure
-    from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, line_style, new_figure, paper_style
+    from bisnn_pyro.analysis import DOUBLE_WIDTH, line_style, new_figure, paper_style, save_figure
 
     axes_names = list(dict.fromkeys(p["axis"] for p in points))
     slopes = {(f["axis"], f["threads"], f["quantity"]): f["exponent"] for f in fits}

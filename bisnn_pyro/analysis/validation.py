@@ -97,3 +97,29 @@ def check_level(level: float) -> None:
     """
     if not 0 < level < 1:
         raise DataError(f"level is {level!r}; expected a number strictly between 0 and 1, such as 0.95.")
+
+
+def as_confidence(values: ArrayLike, name: str = "confidence") -> FloatArray:
+    """Check probabilities of an event: `[N]` in [0, 1].
+
+    Raises:
+        DataError: another shape, or a value outside [0, 1].
+    """
+    array = as_real(values, name, 1)
+    if array.min() < 0 or array.max() > 1:
+        raise DataError(f"{name} has values in [{array.min():g}, {array.max():g}]; expected [0, 1].")
+    return array
+
+
+def as_forecasts(confidence: ArrayLike, correct: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Check pairs of probability and outcome: `[N]` in [0, 1] and `[N]` booleans or 0/1.
+
+    Raises:
+        DataError: shapes that differ, or a wrong value.
+    """
+    conf, hits = as_confidence(confidence), as_real(correct, "correct", 1)
+    if conf.shape != hits.shape:
+        raise DataError(f"confidence has shape {conf.shape} but correct has {hits.shape}; they must agree.")
+    if not np.isin(hits, (0.0, 1.0)).all():
+        raise DataError("correct holds values other than 0 and 1.")
+    return conf, hits

@@ -1,6 +1,6 @@
-"""Data: tasks checked at the door, and encoders that turn features into spikes.
+"""Data: tasks whose arrays are checked once, and encoders that turn features into spikes.
 
-Names are imported at their first use, so that listing presets does not wait for torch.
+Names are imported when they are first used, so that listing presets does not wait for torch.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bisnn_pyro.data.arrays import load_npz
+    from bisnn_pyro.data.arrays import load_npz, load_points
     from bisnn_pyro.data.augmentation import SpikeAugmentation
-    from bisnn_pyro.data.corruption import gaussian_noise
-    from bisnn_pyro.data.digits import handwritten_digits
     from bisnn_pyro.data.encoders import (
         BernoulliRateEncoder,
         DirectEncoder,
@@ -21,74 +19,85 @@ if TYPE_CHECKING:
         PopulationEncoder,
         SpikesEncoder,
     )
-    from bisnn_pyro.data.events.binning import Binning
-    from bisnn_pyro.data.events.own import event_folder
-    from bisnn_pyro.data.events.record import Events
-    from bisnn_pyro.data.events.recordings import Recordings
-    from bisnn_pyro.data.events.sets import dvs_gesture, mnist_dvs, nmnist, poker_dvs, shd
-    from bisnn_pyro.data.images import fashion_mnist, mnist
-    from bisnn_pyro.data.labels import LabelMap
+    from bisnn_pyro.data.events.binning import Binning, clear_cache
+    from bisnn_pyro.data.events.formats import Events
+    from bisnn_pyro.data.events.layouts import Reader, Recording
+    from bisnn_pyro.data.events.sets import (
+        EventSet,
+        EventSettings,
+        dvs_gesture,
+        event_folder,
+        mnist_dvs,
+        nmnist,
+        poker_dvs,
+        shd,
+    )
+    from bisnn_pyro.data.events.spikes import Recordings
+    from bisnn_pyro.data.images import FASHION_MNIST, MNIST, fashion_mnist, handwritten_digits, mnist
+    from bisnn_pyro.data.inspection import Inspection, inspect_recordings
+    from bisnn_pyro.data.location import FOLDER_VARIABLE, PublishedSet, cache_folder
     from bisnn_pyro.data.matlab import load_mat
-    from bisnn_pyro.data.registry import encoder_settings, has_folds, load_task, make_encoder, task_settings
-    from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
-    from bisnn_pyro.data.standard_encoder import StandardEncoder
-    from bisnn_pyro.data.standardising import Standardiser
-    from bisnn_pyro.data.synthetic import CurveGrid, curve, curve_grid, curve_truth, two_moons
-    from bisnn_pyro.data.task import Split, Task
+    from bisnn_pyro.data.preprocessing import Preprocessing
+    from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
+    from bisnn_pyro.data.shifts import (
+        Change,
+        ChangedRows,
+        chosen_signs,
+        gaussian_noise,
+        noise_like,
+        rotate,
+        shuffle_pixels,
+        upside_down,
+    )
+    from bisnn_pyro.data.standard_encoder import StandardEncoder, Standardiser
+    from bisnn_pyro.data.synthetic import curve, curve_truth, two_moons
+    from bisnn_pyro.data.task import Grid, Split, Task
 
-_HOME = {
-    "BernoulliRateEncoder": "encoders",
-    "Binning": "events.binning",
-    "CurveGrid": "synthetic",
-    "DirectEncoder": "encoders",
-    "Encoder": "encoders",
-    "Events": "events.record",
-    "FeatureScaler": "scaling",
-    "LabelMap": "labels",
-    "LatencyEncoder": "encoders",
-    "PopulationEncoder": "encoders",
-    "Recordings": "events.recordings",
-    "SpikeAugmentation": "augmentation",
-    "SpikesEncoder": "encoders",
-    "Split": "task",
-    "StandardEncoder": "standard_encoder",
-    "Standardiser": "standardising",
-    "TargetScaler": "scaling",
-    "Task": "task",
-    "curve": "synthetic",
-    "curve_grid": "synthetic",
-    "curve_truth": "synthetic",
-    "dvs_gesture": "events.sets",
-    "encoder_settings": "registry",
-    "event_folder": "events.own",
-    "fashion_mnist": "images",
-    "gaussian_noise": "corruption",
-    "handwritten_digits": "digits",
-    "has_folds": "registry",
-    "load_mat": "matlab",
-    "load_npz": "arrays",
-    "load_task": "registry",
-    "make_encoder": "registry",
-    "mnist": "images",
-    "mnist_dvs": "events.sets",
-    "nmnist": "events.sets",
-    "poker_dvs": "events.sets",
-    "shd": "events.sets",
-    "task_settings": "registry",
-    "two_moons": "synthetic",
+_NAMES = {
+    "arrays": "load_npz load_points",
+    "augmentation": "SpikeAugmentation",
+    "encoders": "BernoulliRateEncoder DirectEncoder Encoder LatencyEncoder PopulationEncoder SpikesEncoder",
+    "events.binning": "Binning clear_cache",
+    "events.formats": "Events",
+    "events.layouts": "Reader Recording",
+    "events.sets": "EventSet EventSettings dvs_gesture event_folder mnist_dvs nmnist poker_dvs shd",
+    "events.spikes": "Recordings",
+    "images": "FASHION_MNIST MNIST fashion_mnist handwritten_digits mnist",
+    "inspection": "Inspection inspect_recordings",
+    "location": "FOLDER_VARIABLE PublishedSet cache_folder",
+    "matlab": "load_mat",
+    "preprocessing": "Preprocessing",
+    "scaling": "FeatureScaler LabelMap TargetScaler",
+    "shifts": "Change ChangedRows chosen_signs gaussian_noise noise_like rotate shuffle_pixels upside_down",
+    "standard_encoder": "StandardEncoder Standardiser",
+    "synthetic": "curve curve_truth two_moons",
+    "task": "Grid Split Task",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
+    "FASHION_MNIST",
+    "FOLDER_VARIABLE",
+    "MNIST",
     "BernoulliRateEncoder",
     "Binning",
-    "CurveGrid",
+    "Change",
+    "ChangedRows",
     "DirectEncoder",
     "Encoder",
+    "EventSet",
+    "EventSettings",
     "Events",
     "FeatureScaler",
+    "Grid",
+    "Inspection",
     "LabelMap",
     "LatencyEncoder",
     "PopulationEncoder",
+    "Preprocessing",
+    "PublishedSet",
+    "Reader",
+    "Recording",
     "Recordings",
     "SpikeAugmentation",
     "SpikesEncoder",
@@ -97,27 +106,30 @@ __all__ = [
     "Standardiser",
     "TargetScaler",
     "Task",
+    "cache_folder",
+    "chosen_signs",
+    "clear_cache",
     "curve",
-    "curve_grid",
     "curve_truth",
     "dvs_gesture",
-    "encoder_settings",
     "event_folder",
     "fashion_mnist",
     "gaussian_noise",
     "handwritten_digits",
-    "has_folds",
+    "inspect_recordings",
     "load_mat",
     "load_npz",
-    "load_task",
-    "make_encoder",
+    "load_points",
     "mnist",
     "mnist_dvs",
     "nmnist",
+    "noise_like",
     "poker_dvs",
+    "rotate",
     "shd",
-    "task_settings",
+    "shuffle_pixels",
     "two_moons",
+    "upside_down",
 ]
 
 

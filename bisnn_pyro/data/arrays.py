@@ -1,25 +1,32 @@
-"""A task from the user's own arrays in an ``.npz`` file."""
+"""A user's own arrays in ``.npz`` files: a task, or points for a network that is already trained."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from bisnn_pyro.data.checks import check_choice, check_number
-from bisnn_pyro.data.labels import LabelMap
-from bisnn_pyro.data.npz import read_npz
-from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.data.checks import check_choice, check_finite, check_number
+from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.data.splitting import at_most, choose
 from bisnn_pyro.data.task import Split, Task
 from bisnn_pyro.errors import DataError
 
 INPUT_KINDS = ("auto", "features", "images", "spikes")
 TARGET_KINDS = ("auto", "classification", "regression")
+REQUIRED = ("x_train", "y_train", "x_test", "y_test")
+OPTIONAL = ("x_val", "y_val", "kind")
+_WANTED = "expected x_train, y_train[, x_val, y_val], x_test, y_test"
+_LAYOUTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "features": ("features [N, F]", (2,)),
+    "images": ("images [N, H, W] or [N, C, H, W]", (3, 4)),
+    "spikes": ("spikes [N, T, I], [N, T, H, W] or [N, T, C, H, W]", (3, 4, 5)),
+}
 
 
 def load_npz(
@@ -30,28 +37,28 @@ def load_npz(
     seed: int = 0,
     n_train: int | None = None,
 ) -> Task:
-    """Make a task of ``x_train, y_train[, x_val, y_val], x_test, y_test``.
+    """Make a task from the arrays ``x_train, y_train[, x_val, y_val], x_test, y_test`` of a file.
 
-    What the inputs are (``kind="auto"``; a text scalar ``kind`` in the file comes before this rule):
+    Inputs with ``kind="auto"`` (a text scalar ``kind`` in the file takes precedence over this rule):
     ``[N, F]`` is features, ``[N, C, H, W]`` images, ``[N, T, C, H, W]`` spikes.  ``[N, A, B]`` is
-    ready spikes ``[N, T, I]`` if every value in the file's inputs is 0 or 1, else images
+    ready spikes ``[N, T, I]`` if every input value in the file is 0 or 1, else images
     ``[N, H, W]``; so black-and-white images need ``kind="images"`` and spike counts ``kind="spikes"``.
 
-    What the targets are (``target="auto"``): whole-number types, booleans and strings are class
-    labels; floats are a regression; floats that are all whole numbers could be either and are an
-    error that asks for ``target``.
+    Targets with ``target="auto"``: whole-number types, booleans and strings are class labels; floats are a
+    regression; floats that are all whole numbers could be either and raise an error that asks for
+    ``target``.
 
-    Features are scaled to [0, 1] by the training minimum and maximum, a range a feature (images:
-    one range in all), and clipped elsewhere.  Regression targets are scaled likewise, unclipped.
-    Spikes go in as they are.
+    Features are scaled to [0, 1] by the training minimum and maximum of each feature (images: of all
+    pixels), and other parts are clipped.  Regression targets are scaled likewise, without clipping.
+    Spikes are used as they are.
 
     Args:
         path: The file.
         kind: ``"auto"``, ``"features"``, ``"images"`` or ``"spikes"``.
         target: ``"auto"``, ``"classification"`` or ``"regression"``.
-        val_fraction: Share of the training set that validates when the file has no ``x_val``.
+        val_fraction: Share of the training set that validates if the file has no ``x_val``.
         seed: Seed of that split and of the choice of ``n_train``; not the training seed.
-        n_train: At most so many training examples, classes in proportion; None for all.
+        n_train: At most this many training examples, classes in proportion; None for all.
 
     Returns:
         The task, named after the file.
@@ -59,23 +66,168 @@ def load_npz(
     Raises:
         DataError: If anything in the file is not as described; the message names the array, its
             shape and what was expected.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> x = np.random.default_rng(0).random((40, 3))
+        >>> y = np.repeat(["no", "yes"], 20)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/mine.npz", x_train=x, y_train=y, x_test=x[::4], y_test=y[::4])
+        ...     task = load_npz(f"{folder}/mine.npz")
+        >>> task.name, task.classes, [len(part) for part in (task.train, task.val, task.test)]
+        ('mine', ('no', 'yes'), [32, 8, 10])
     """
     check_choice("data.kind", kind, INPUT_KINDS)
     check_choice("data.target", target, TARGET_KINDS)
     check_number("data.val_fraction", val_fraction, 0.0, 1.0)
     arrays = read_npz(path)
     layout = _Layout.of(_resolve_kind(kind, arrays), arrays)
-    targets = _targets(target, arrays)
+    labels, encode = _targets(target, arrays["y_train"])
     parts = {
-        part: Split(layout.shape(arrays[f"x_{part}"]), targets.encode(arrays[f"y_{part}"], f"y_{part}"))
+        part: Split(layout.shape(arrays[f"x_{part}"]), encode(arrays[f"y_{part}"], f"y_{part}"))
         for part in ("train", "val", "test")
         if f"x_{part}" in arrays
     }
-    strata = targets.labels is not None
-    train, val = _with_val(parts, val_fraction, seed, strata)
-    keep = at_most(n_train, len(train), seed + 1, train.y if strata else None)
+    train, val = _with_val(parts, val_fraction, seed, labels is not None)
+    keep = at_most(n_train, len(train), seed + 1, None if labels is None else train.y)
     train = Split(train.x[keep], train.y[keep])
-    return _scaled(Path(path).stem, train, val, parts["test"], layout, targets)
+    return _scaled(Path(path).stem, train, val, parts["test"], layout, labels)
+
+
+def load_points(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read the arrays ``x, y`` of a file, or ``x_test, y_test`` if it has none; others are ignored.
+
+    Args:
+        path: The file, as ``np.savez`` writes it.  Pickled objects are never loaded.
+
+    Returns:
+        Inputs ``[N, ...]``, unchanged (features, images or ready spikes), and targets ``[N]``: labels as
+        in the training data, or numbers.
+
+    Raises:
+        DataError: If the file cannot be read, lacks the arrays, or they are not as described.
+    """
+    file = _existing(path)
+
+    def names(held: Sequence[str]) -> Sequence[str]:
+        for pair in (("x", "y"), ("x_test", "y_test")):
+            if set(pair) <= set(held):
+                return pair
+        raise DataError(f"{file} holds {', '.join(sorted(held)) or 'no array'}; expected x and y")
+
+    x, y = _load(file, names).values()
+    _check_inputs(f"{file}: x", x)
+    return x, _checked_targets(f"{file}: y", y, f"{file}: x", x)
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read the arrays of a task; pickled objects are never loaded.
+
+    Args:
+        path: The file, as ``np.savez`` or ``np.savez_compressed`` writes it.
+
+    Returns:
+        The arrays by name: ``x_train, y_train, x_test, y_test`` and, if the file has them,
+        ``x_val, y_val, kind``.  Inputs and targets are non-empty and pair up.
+
+    Raises:
+        DataError: If the file cannot be read, an array is missing, misspelt, not numeric, empty or
+            not finite, or inputs and targets do not pair up.
+    """
+    file = _existing(path)
+    arrays = _load(file, lambda held: _task_names(file, held))
+    for part in ("train", "val", "test"):
+        x, y = f"x_{part}", f"y_{part}"
+        if x in arrays:
+            _check_inputs(x, arrays[x])
+            arrays[y] = _checked_targets(y, arrays[y], x, arrays[x])
+    return arrays
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise DataError(f"data.path is {path!r}; expected the path of an .npz file")
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise DataError(f"{file} is a folder; expected an .npz file")
+    if not file.is_file():
+        raise DataError(f"{file} does not exist; expected an .npz file (looked in {Path.cwd()})")
+    return file
+
+
+def _load(file: Path, choose_names: Callable[[Sequence[str]], Sequence[str]]) -> dict[str, np.ndarray]:
+    try:
+        # Our own handle: numpy leaves the file open if the format is not what it seems.
+        with file.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise DataError(f"{file} is not an .npz archive (or is cut short); write it with numpy.savez")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as archive:
+                return {name: _member(archive, name) for name in choose_names(archive.files)}
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive fails in zipfile, zlib, tokenize and others
+        raise DataError(f"{file} cannot be read: {error}") from error
+
+
+def _task_names(file: Path, held: Sequence[str]) -> list[str]:
+    missing = [name for name in REQUIRED if name not in held]
+    if missing:
+        listed = ", ".join(sorted(held)) or "no array"
+        raise DataError(f"{file} has no array {' and no '.join(missing)}; {_WANTED}; it holds {listed}")
+    for one, other in (("x_val", "y_val"), ("y_val", "x_val")):
+        if one in held and other not in held:
+            raise DataError(f"{file} has {one} but no {other}; give both, or neither for a split of x_train")
+    # A misspelt x_valid must not silently become a split of the training set.
+    odd = [n for n in held if n.lower()[:2] in ("x_", "y_") and n not in REQUIRED + OPTIONAL]
+    if odd:
+        raise DataError(f"{file} has the unknown array {odd[0]}; {_WANTED}")
+    return [name for name in REQUIRED + OPTIONAL if name in held]
+
+
+def _member(archive: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    try:
+        array = archive[name]
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise DataError(f"array {name} cannot be read: {error}") from error
+        raise DataError(
+            f"array {name} holds Python objects (dtype=object, often rows of unequal length), which are not "
+            "loaded because unpickling can run code; save it as a plain numeric or string array"
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{name} is not an array saved by numpy")
+    return array
+
+
+def _check_inputs(name: str, x: np.ndarray) -> None:
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{name} has type {x.dtype} and shape {x.shape}; expected real numbers")
+    if x.ndim < 2 or x.size == 0:
+        raise DataError(
+            f"{name} has shape {x.shape}; expected features [N, F], images [N, H, W] or [N, C, H, W], "
+            "or spikes [N, T, I], with no empty axis"
+        )
+    check_finite(name, x)
+
+
+def _checked_targets(name: str, y: np.ndarray, x_name: str, x: np.ndarray) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]  # a column of targets means the same
+    if y.ndim != 1 or len(y) != len(x):
+        hint = "; one-hot rows must be turned into labels with argmax" if y.ndim == 2 else ""
+        raise DataError(
+            f"{name} has shape {y.shape}; expected [N] with N = {len(x)} as in {x_name} "
+            f"of shape {x.shape}{hint}"
+        )
+    check_finite(name, y)
+    return y
+
+
+# --- what the arrays mean ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -105,19 +257,12 @@ class _Layout:
         return cls(kind, (1, *pixels) if len(pixels) == 2 else tuple(pixels))
 
     def shape(self, x: np.ndarray) -> np.ndarray:
-        """``[N, F]`` in the file's type, or ``[N, T, I]`` as uint8 where the values allow, else float32."""
+        """``[N, F]`` in the file's type, or ``[N, T, I]`` as uint8 if the values allow it, else float32."""
         if self.kind != "spikes":
             return x.reshape(len(x), -1)
         x = x.reshape(*x.shape[:2], prod(x.shape[2:]))
         small = x.dtype.kind == "b" or (x.min() >= 0 and x.max() <= 255 and bool((x == np.floor(x)).all()))
         return x.astype(np.uint8 if small else np.float32)
-
-
-_LAYOUTS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "features": ("features [N, F]", (2,)),
-    "images": ("images [N, H, W] or [N, C, H, W]", (3, 4)),
-    "spikes": ("spikes [N, T, I], [N, T, H, W] or [N, T, C, H, W]", (3, 4, 5)),
-}
 
 
 def _resolve_kind(kind: str, arrays: dict[str, np.ndarray]) -> str:
@@ -131,10 +276,10 @@ def _resolve_kind(kind: str, arrays: dict[str, np.ndarray]) -> str:
     if kind != "auto":
         return kind
     x = arrays["x_train"]
-    by_ndim = {2: "features", 4: "images", 5: "spikes"}
     if x.ndim == 3:
         inputs = (arrays[n] for n in ("x_train", "x_val", "x_test") if n in arrays)
         return "spikes" if all(_only_zeros_and_ones(a) for a in inputs) else "images"
+    by_ndim = {2: "features", 4: "images", 5: "spikes"}
     if x.ndim not in by_ndim:
         wanted = "; ".join(text for text, _ in _LAYOUTS.values())
         raise DataError(f"x_train has shape {x.shape}; expected {wanted}")
@@ -145,26 +290,18 @@ def _only_zeros_and_ones(x: np.ndarray) -> bool:
     return x.dtype.kind == "b" or bool(((x == 0) | (x == 1)).all())
 
 
-@dataclass(frozen=True)
-class _Targets:
-    """The label map of a classification, or None, and the encoding that goes with it."""
-
-    labels: LabelMap | None
-    encode: Callable[[np.ndarray, str], np.ndarray]
-
-
-def _targets(target: str, arrays: dict[str, np.ndarray]) -> _Targets:
-    y = arrays["y_train"]
+def _targets(target: str, y: np.ndarray) -> tuple[LabelMap | None, Callable[[np.ndarray, str], np.ndarray]]:
+    """The label map of a classification, or None, and the encoding of the targets."""
     if target == "auto":
         target = _guess_target(y)
-    if target == "classification":
-        labels = LabelMap.fit(y)
-        if len(labels.labels) < 2:
-            raise DataError(
-                f"y_train of shape {y.shape} holds one class, {labels.labels[0]!r}; expected 2 or more"
-            )
-        return _Targets(labels, labels.encode)
-    return _Targets(None, _as_numbers)
+    if target == "regression":
+        return None, _as_numbers
+    labels = LabelMap.fit(y)
+    if len(labels.labels) < 2:
+        raise DataError(
+            f"y_train of shape {y.shape} holds one class, {labels.labels[0]!r}; expected 2 or more"
+        )
+    return labels, labels.encode
 
 
 def _guess_target(y: np.ndarray) -> str:
@@ -199,13 +336,14 @@ def _with_val(parts: dict[str, Split], fraction: float, seed: int, strata: bool)
     return Split(train.x[~val], train.y[~val]), Split(train.x[val], train.y[val])
 
 
-def _scaled(name: str, train: Split, val: Split, test: Split, layout: _Layout, targets: _Targets) -> Task:
-    """Scale on the training examples that are left, and build the task."""
+def _scaled(
+    name: str, train: Split, val: Split, test: Split, layout: _Layout, labels: LabelMap | None
+) -> Task:
+    """Scale by the training examples that are used, and build the task."""
     spiking = layout.kind == "spikes"
     scaler = (
         None if spiking else FeatureScaler.fit(train.x, "global" if layout.kind == "images" else "feature")
     )
-    labels = targets.labels
     target_scaler = None if labels is not None else TargetScaler.fit(train.y)
 
     def scale(split: Split) -> Split:

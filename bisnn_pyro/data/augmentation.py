@@ -1,4 +1,4 @@
-"""Augmentation: training examples changed at random in ways that should not change their class."""
+"""Augmentation: random changes of training examples that should not change their class."""
 
 from __future__ import annotations
 
@@ -10,46 +10,54 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisnn_pyro.data.checks import check_count, check_number
+from bisnn_pyro.data.checks import check_count, check_flag, check_number
 from bisnn_pyro.errors import DataError
 
 
 @dataclass(frozen=True)
 class SpikeAugmentation:
-    """Random changes of ready spikes ``[B, T, I]``, or of image features ``[B, F]``, a batch at a time.
+    """Random changes of batches of ready spikes ``[B, T, I]``, or of image features ``[B, F]``.
 
-    Each setting claims that the class stays the same under a change.  Where it does not, the network learns
-    that a difference which matters is none; one notices as a validation NLL that is worse than without.
+    Each setting assumes that the class stays the same under a change.  If it does not, the network learns to
+    ignore a difference that matters, which shows as a validation NLL that is worse than without.
 
-    * ``shift`` moves each example by whole pixels, -shift..shift along x and along y.  It assumes that the
-      place means nothing.  It hurts where it does, and where objects reach the border, over which parts of
-      them go lost.  An axis of one pixel stays: sound of ``image_shape = (1, 1, 700)`` moves along its
-      channels alone.
+    * ``shift`` moves each example by whole pixels, -shift..shift along x and along y.  It assumes that
+      position carries no information.  It hurts if it does, and if objects reach the border, where parts of
+      them are lost.  An axis of one pixel stays: sound of ``image_shape = (1, 1, 700)`` moves along its
+      channels only.
     * ``flip`` mirrors an example left to right with probability 1/2: for gestures of either hand, never for
       digits.
-    * ``time_shift`` moves each recording by -time_shift..time_shift steps.  It assumes that the onset means
-      nothing.  What leaves the sequence goes lost, and decisions get later: they have to wait for an onset
-      that may be late.
-    * ``time_jitter`` moves each spike by -time_jitter..time_jitter steps of its own.  It assumes that times
-      mean nothing below that, and blurs what does lie in them: a latency code, the direction of fast motion.
-    * ``drop`` deletes each spike with this probability, as a sensor that misses events.  Rates fall by as
-      much in training alone, and nothing makes up for it: inputs of the test are stronger than those trained
-      on by 1 / (1 - drop).
+    * ``time_shift`` moves each recording by -time_shift..time_shift steps.  It assumes that the onset
+      carries no information.  Spikes that leave the sequence are lost, and decisions come later, since the
+      onset may be late.
+    * ``time_jitter`` moves each spike by -time_jitter..time_jitter steps of its own.  It assumes that
+      smaller differences in time carry no information, and blurs those that do: a latency code, the
+      direction of fast motion.
+    * ``drop`` deletes each spike with this probability, like a sensor that misses events.  It lowers the
+      rates in training only, without compensation: test inputs are stronger by 1 / (1 - drop).
 
-    All are drawn uniformly.  Moved spikes leave zeros behind.  A bin that counts several spikes moves, or
-    goes, as one, and of bins that jitter onto the same place the largest stays, so that binary spikes stay
+    All are drawn uniformly.  Moved spikes leave zeros.  A bin that counts several spikes moves, or is
+    dropped, as one, and of bins that jitter onto the same place the largest stays, so that binary spikes stay
     binary.
 
     Attributes:
-        shift: Most pixels along x and y.
+        shift: Largest shift along x and y, in pixels.
         flip: Whether to mirror, with probability 1/2.
-        time_shift: Most steps of a recording.
-        time_jitter: Most steps of a spike.
+        time_shift: Largest shift of a recording, in steps.
+        time_jitter: Largest shift of a single spike, in steps.
         drop: Probability of deletion, below 1.
         image_shape: ``(C, H, W)`` of the flattened inputs (``Task.image_shape``), for ``shift`` and ``flip``.
 
     Raises:
         DataError: If a setting is out of range, or ``shift`` or ``flip`` has no image shape.
+
+    Example:
+        >>> import torch
+        >>> x = torch.zeros(1, 6, 2)
+        >>> x[0, 3] = 1
+        >>> moved = SpikeAugmentation(time_shift=2)(x, torch.Generator().manual_seed(0))
+        >>> moved.sum(), moved[0].argmax(0).tolist()
+        (tensor(2.), [5, 5])
     """
 
     shift: int = 0
@@ -63,9 +71,8 @@ class SpikeAugmentation:
         for name in ("shift", "time_shift", "time_jitter"):
             check_count(name, getattr(self, name), 0)
         if check_number("drop", self.drop, 0.0, 1.0) == 1.0:
-            raise DataError("drop is 1; expected a probability below 1, or no spike would stay")
-        if not isinstance(self.flip, bool):
-            raise DataError(f"flip is {self.flip!r}; expected true or false")
+            raise DataError("drop is 1; expected a probability below 1, or no spike would remain")
+        check_flag("flip", self.flip)
         if not (self.shift or self.flip):
             return
         if self.image_shape is None or len(self.image_shape) != 3:
@@ -82,14 +89,14 @@ class SpikeAugmentation:
         """Change a batch.
 
         Args:
-            x: Ready spikes ``[B, T, I]`` or image features ``[B, F]``, none below 0; it stays as it is.
-            generator: Source of randomness, on the CPU as ``x`` is.
+            x: Ready spikes ``[B, T, I]`` or image features ``[B, F]``, 0 or more; it is not changed.
+            generator: Source of randomness, on the CPU like ``x``.
 
         Returns:
             The changed batch, shape and type of ``x``.
 
         Raises:
-            DataError: If there are no spikes to change in time or to drop, or I is not that of the images.
+            DataError: As :meth:`check`.
         """
         self.check(x.shape)
         if self.shift or self.flip or self.time_shift:
@@ -97,7 +104,7 @@ class SpikeAugmentation:
         return self._scattered(x, generator) if self.time_jitter or self.drop else x
 
     def check(self, shape: Sequence[int]) -> None:
-        """Refuse inputs that cannot be changed so.
+        """Refuse inputs that the settings do not apply to.
 
         Args:
             shape: Of ready spikes ``[B, T, I]`` or image features ``[B, F]``.
@@ -117,7 +124,7 @@ class SpikeAugmentation:
             )
 
     def _moved(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Move whole examples, a slice each."""
+        """Move whole examples, one slice each."""
         n_steps = x.shape[1] if x.ndim == 3 else 1
         images = x.reshape(len(x), n_steps, *(self.image_shape or (1, 1, x.shape[-1])))
         sizes = images.shape[1:]
@@ -132,7 +139,7 @@ class SpikeAugmentation:
         return moved.reshape(x.shape)
 
     def _scattered(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Drop spikes and move them, each by itself; a margin in time catches those that leave."""
+        """Drop and move single spikes; a margin in time catches those that leave the sequence."""
         n_steps, n_inputs, margin = x.shape[1], x.shape[2], self.time_jitter
         room = x.new_zeros(len(x), n_steps + 2 * margin, n_inputs)
         room[:, margin : margin + n_steps] = x
@@ -156,5 +163,5 @@ def _whole_numbers(most: int, n: int, generator: torch.Generator) -> Tensor:
 
 
 def _overlap(offset: int, n: int) -> tuple[slice, slice]:
-    """Return where the rest of ``n`` places lands that are moved by ``offset``, and where it was."""
+    """Where the rest of ``n`` places ends up after a move by ``offset``, and where it was."""
     return slice(max(offset, 0), n + min(offset, 0)), slice(max(-offset, 0), n - max(offset, 0))

@@ -1,4 +1,4 @@
-"""Checks of the arguments and arrays that come from outside; every failure is a :class:`DataError`."""
+"""Checks of arguments and arrays that a user gives; every failure is a :class:`DataError`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_count(name: str, value: Any, minimum: int = 1) -> int:
     """Return ``value`` as an int, or raise.
 
     Args:
-        name: What the value is called in the message.
+        name: Its name in the message.
         value: A whole number (a bool is not one).
         minimum: The smallest value allowed.
 
@@ -36,7 +36,7 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> f
     """Return ``value`` as a float in ``[low, high]``, or raise.
 
     Args:
-        name: What the value is called in the message.
+        name: Its name in the message.
         value: A real number.
         low: The smallest value allowed.
         high: The largest value allowed.
@@ -54,11 +54,18 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> f
     return float(value)
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False, or raise a :class:`DataError` that calls it ``name``."""
+    if not isinstance(value, bool):
+        raise DataError(f"{name} is {value!r}; expected true or false")
+    return value
+
+
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``choices``, or raise with the nearest one.
 
     Args:
-        name: What the value is called in the message.
+        name: Its name in the message.
         value: The name given by the user.
         choices: The names that exist.
 
@@ -66,7 +73,7 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
         The value.
 
     Raises:
-        DataError: If it is none of the choices; names the nearest and lists them all.
+        DataError: If it is not one of them; the message names the nearest and lists all of them.
     """
     known = list(choices)
     if isinstance(value, str) and value in known:
@@ -80,11 +87,11 @@ def check_finite(name: str, array: np.ndarray) -> None:
     """Refuse NaN and infinity.
 
     Args:
-        name: The array's name in the message.
+        name: Its name in the message.
         array: Any numeric array.
 
     Raises:
-        DataError: With the number of bad values and where the first one stands.
+        DataError: With the number of bad values and the index of the first one.
     """
     if array.dtype.kind != "f":
         return

@@ -14,7 +14,7 @@ from bisnn_pyro.errors import DataError
 
 
 class Encoder(ABC):
-    """What the input layer of a network sees; a stateless function of features and a seed.
+    """Turns features into the input of a network over time; a stateless function of features and a seed.
 
     Attributes:
         n_steps: T, the number of time steps.
@@ -30,10 +30,10 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def binary(self) -> bool:
-        """Whether every value is 0 or 1 (spikes), rather than currents, of which an encoder says more."""
+        """Whether every value is 0 or 1 (spikes), rather than a current."""
 
     def n_inputs(self, n_features: int) -> int:
-        """I, the number of input neurons for F features; F unless an encoder says otherwise."""
+        """I, the number of input neurons for F features; F by default."""
         return n_features
 
     @abstractmethod
@@ -56,11 +56,11 @@ class Encoder(ABC):
 def bernoulli_spikes(rates: Tensor, n_steps: int, generator: torch.Generator | None) -> Tensor:
     """Draw independent spikes, each step anew.
 
-    A float32 draw has 24 random bits, so a rate is met to 6e-8; 0 never and 1 always spikes.
+    A float32 draw has 24 random bits, so a rate is exact to 6e-8; 0 never and 1 always spikes.
 
     Args:
-        rates: Spike probability a step, ``[B, I]``.
-        n_steps: T.
+        rates: Spike probability per step, ``[B, I]``.
+        n_steps: T, the number of time steps.
         generator: Source of randomness; there is no global fallback.
 
     Returns:
@@ -87,10 +87,19 @@ class PopulationEncoder(Encoder):
     0.5 + 0.5 cos(clip(pi (x - c_k) (K - 1) / width, -pi, pi)).  Input f K + k is neuron k of feature f.
 
     Attributes:
-        n_neurons: K, neurons a feature, at least 2.
-        width: Distance at which a neuron falls silent, in units of the spacing 1 / (K - 1).
-        n_steps: T.
+        n_neurons: K, neurons per feature, at least 2.
+        width: Distance at which a neuron becomes silent, in units of the spacing 1 / (K - 1).
+        n_steps: T, the number of time steps.
         stochastic: Bernoulli spikes if true; else the rates themselves, as constant currents.
+
+    Example:
+        >>> import torch
+        >>> encoder = PopulationEncoder(n_neurons=5, n_steps=20)
+        >>> spikes = encoder(torch.tensor([[0.0, 0.5]]), torch.Generator().manual_seed(0))
+        >>> spikes.shape, encoder.n_inputs(2)
+        (torch.Size([20, 1, 10]), 10)
+        >>> encoder.rates(torch.tensor([[0.5]]))
+        tensor([[0., 0., 1., 0., 0.]])
     """
 
     n_neurons: int = 10
@@ -106,12 +115,12 @@ class PopulationEncoder(Encoder):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the rates go in as currents."""
+        """Whether the inputs are rates, used as currents."""
         return not self.stochastic
 
     @property
     def binary(self) -> bool:
-        """Whether spikes are drawn."""
+        """Whether the inputs are spikes."""
         return self.stochastic
 
     def n_inputs(self, n_features: int) -> int:
@@ -125,7 +134,7 @@ class PopulationEncoder(Encoder):
             x: Features, ``[B, F]``.
 
         Returns:
-            Probabilities a step, ``[B, F K]``.
+            Probabilities per step, ``[B, F K]``.
         """
         check_features(x)
         spacings = self.n_neurons - 1
@@ -144,11 +153,18 @@ class PopulationEncoder(Encoder):
 
 @dataclass(frozen=True)
 class BernoulliRateEncoder(Encoder):
-    """One neuron a feature; it spikes in each step with probability ``max_rate * x``.
+    """One neuron per feature, which spikes in each step with probability ``max_rate * x``.
 
     Attributes:
-        n_steps: T.
-        max_rate: Spike probability a step at x = 1.
+        n_steps: T, the number of time steps.
+        max_rate: Spike probability per step at x = 1.
+
+    Example:
+        >>> import torch
+        >>> encoder = BernoulliRateEncoder(n_steps=1000, max_rate=0.5)
+        >>> spikes = encoder(torch.tensor([[0.0, 1.0]]), torch.Generator().manual_seed(0))
+        >>> spikes.mean(0).round(decimals=1)
+        tensor([[0.0000, 0.5000]])
     """
 
     deterministic = False
@@ -169,14 +185,22 @@ class BernoulliRateEncoder(Encoder):
 
 @dataclass(frozen=True)
 class LatencyEncoder(Encoder):
-    """One neuron a feature and at most one spike: the larger the feature, the earlier.
+    """One neuron per feature and at most one spike: the larger the feature, the earlier.
 
     With threshold h, a feature x > h spikes in step round((T - 1) (1 - x) / (1 - h)), so x = 1 in
     step 0 and x just above h in the last; x <= h stays silent.
 
     Attributes:
-        n_steps: T.
+        n_steps: T, the number of time steps.
         threshold: h, at least 0 and below 1.
+
+    Example:
+        >>> import torch
+        >>> LatencyEncoder(n_steps=4)(torch.tensor([[1.0, 0.4, 0.0]])).squeeze(1)
+        tensor([[1., 0., 0.],
+                [0., 0., 0.],
+                [0., 1., 0.],
+                [0., 0., 0.]])
     """
 
     deterministic = True
@@ -201,10 +225,10 @@ class LatencyEncoder(Encoder):
 
 @dataclass(frozen=True)
 class DirectEncoder(Encoder):
-    """The features themselves as constant currents, one neuron a feature.
+    """The features themselves as constant currents, one neuron per feature.
 
     Attributes:
-        n_steps: T.
+        n_steps: T, the number of time steps.
     """
 
     deterministic = True
@@ -223,9 +247,9 @@ class DirectEncoder(Encoder):
 
 @dataclass(frozen=True)
 class SpikesEncoder(Encoder):
-    """Ready spikes ``[B, T, I]``, moved to ``[T, B, I]`` and otherwise left alone.
+    """Ready spikes ``[B, T, I]``, transposed to ``[T, B, I]`` and otherwise unchanged.
 
-    Whole-number and boolean spikes become float32, other types stay.
+    Whole-number and boolean spikes become float32; other types stay.
 
     Attributes:
         n_steps: T, the length of the recorded trains (``Task.n_steps``).
@@ -259,7 +283,7 @@ class SpikesEncoder(Encoder):
 
 
 def check_features(x: Tensor) -> None:
-    """Refuse what is not features ``[B, F]``, floating point, with a :class:`DataError`."""
+    """Raise a :class:`DataError` unless ``x`` is features ``[B, F]``, floating point."""
     if x.ndim != 2 or not x.is_floating_point():
         raise DataError(
             f"encoder input has shape {tuple(x.shape)} and type {x.dtype}; "

@@ -1,119 +1,235 @@
-"""Where the files of a published data set are: a folder of the user's, or the publisher's server."""
+"""Where the files of a data set are: a folder of the user's, or the cache of downloads."""
 
 from __future__ import annotations
 
 import os
+import tarfile
+import tempfile
+import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
-from bisnn_pyro.data.download import cache_folder, download
-from bisnn_pyro.data.user_folders import FOLDER_VARIABLE, shared_folder, user_folder
 from bisnn_pyro.errors import DataError
 
+FOLDER_VARIABLE = "BISNN_DATA"
+"""Environment variable: a folder that holds one folder per data set."""
 
-@dataclass(frozen=True)
-class PublishedSet:
-    """A data set that others publish as a few files.
+RETRIES = 1
+"""How often a download is repeated that arrives damaged."""
 
-    Attributes:
-        name: Its name, ``data.name``.
-        folders: What its folder is called below a folder of data sets, the usual name first.
-        url: The publisher's folder, with a slash at its end.
-        md5: The published files (``.gz``) and their MD5 checksums.
-    """
-
-    name: str
-    folders: tuple[str, ...]
-    url: str
-    md5: Mapping[str, str]
-
-    @property
-    def files(self) -> list[str]:
-        """The names of the files, unpacked."""
-        return [name.removesuffix(".gz") for name in self.md5]
+Found = TypeVar("Found")
 
 
-def locate(published: PublishedSet, path: str | os.PathLike[str] | None = None) -> dict[str, Path]:
-    """Find the files of a data set; none of the user's own folders is ever written to.
-
-    In this order: ``path``, the set's own folder or its parent; ``$BISNN_DATA``, a folder that holds one
-    folder a set; the user's cache, into which the publisher's files are downloaded with their checksums
-    if they are not there yet.  Files may be compressed (``.gz``) or not.
-
-    Args:
-        published: The data set.
-        path: The user's folder (``data.path``, ``--data-dir``).
-
-    Returns:
-        The path of each of :attr:`PublishedSet.files`.
+def user_folder(path: str | os.PathLike[str] | None) -> Path:
+    """Return the folder that ``data.path`` names, absolute and without ``..``, so that it has a name.
 
     Raises:
-        DataError: If a folder or a file is missing, or there is no folder and the download fails.
+        DataError: If there is no such folder.
     """
-    if path is not None:
-        return _below(published, user_folder(path))
-    root = shared_folder(published.folders[0])
-    if root is None:
-        return _downloaded(published, f"data.path and {FOLDER_VARIABLE} are not set")
-    found = _first(published, (root / name for name in published.folders))
-    if found is None:
-        return _downloaded(published, f"{FOLDER_VARIABLE} = {root} has no files of it")
-    return _complete(published, *found)
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise DataError(f"data.path is {path!r}; expected a folder")
+    folder = Path(path).expanduser().absolute()
+    folder = folder.resolve() if ".." in folder.parts else folder
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"data.path = {folder} {what}; expected a folder (--data-dir DIR sets it)")
+    return folder
 
 
-def _below(published: PublishedSet, folder: Path) -> dict[str, Path]:
-    """Find the files in this folder or, where it is the parent of several sets, in its own one."""
-    places = [*(folder / name for name in published.folders), folder, folder / "raw"]
-    found = _first(published, places)
-    if found is None:
-        entries = sorted(p.name for p in folder.iterdir())
-        held = ", ".join(entries[:6]) + (", ..." if len(entries) > 6 else "") if entries else "nothing"
+def shared_folder(example: str) -> Path | None:
+    """Return the folder that ``$BISNN_DATA`` names, absolute; None if the variable is not set.
+
+    Args:
+        example: The folder of one data set in there, for the message.
+
+    Raises:
+        DataError: If the variable does not name a folder.
+    """
+    variable = os.environ.get(FOLDER_VARIABLE)
+    if not variable:
+        return None
+    folder = Path(variable).expanduser().absolute()
+    if not folder.is_dir():
         raise DataError(
-            f"{folder} has no files of {published.name}: looked there and in its "
-            f"{_listing(published.folders)} for {_listing(published.files)}, compressed (.gz) or not; "
-            f"the folder holds {held}"
+            f"the environment variable {FOLDER_VARIABLE} is {variable!r}, which is not a folder; expected a "
+            f"folder with one folder per data set, for example {folder / example}"
         )
-    return _complete(published, *found)
+    return folder
 
 
-def _first(published: PublishedSet, places: Iterable[Path]) -> tuple[Path, dict[str, Path]] | None:
-    """Return the first place with any of the files, and those that are there."""
-    for place in places:
-        there = {name: file for name in published.files if (file := _either(place / name)) is not None}
-        if there:
-            return place, there
-    return None
+def cache_folder(name: str) -> Path:
+    """The folder of a data set in the user's cache; the environment variable XDG_CACHE_HOME moves it."""
+    import pooch  # imports an HTTP client, so only when it is used
+
+    return Path(pooch.os_cache("bisnn_pyro")) / name
 
 
-def _either(file: Path) -> Path | None:
-    packed = file.with_name(f"{file.name}.gz")
-    return next((f for f in (file, packed) if f.is_file()), None)
+def download(name: str, url: str, md5: Mapping[str, str]) -> list[Path]:
+    """Download the files that are not in the cache yet; a file with another checksum is downloaded again.
 
+    Args:
+        name: The data set, a folder of the cache.
+        url: The publisher's folder, ending with a slash.
+        md5: The files and their MD5 checksums, which protect against transfer errors, not against malice.
 
-def _complete(published: PublishedSet, place: Path, there: dict[str, Path]) -> dict[str, Path]:
-    missing = [name for name in published.files if name not in there]
-    if missing:
-        raise DataError(
-            f"{place} holds only a part of {published.name}: {_listing(missing)} (or .gz) is missing; "
-            f"{published.url} has the files"
-        )
-    return there
+    Returns:
+        The files in the cache, in the order of ``md5``.
 
+    Raises:
+        OSError: If the server cannot be reached or refuses, a file has another checksum, or the cache
+            cannot be written; the message says which.
+    """
+    import pooch
+    from requests.exceptions import ConnectionError, Timeout
 
-def _downloaded(published: PublishedSet, why: str) -> dict[str, Path]:
+    registry = {file: f"md5:{checksum}" for file, checksum in md5.items()}
+    fetcher = pooch.create(cache_folder(name), url, registry=registry, retry_if_failed=RETRIES)
     try:
-        paths = download(published.name, published.url, published.md5)
-    except OSError as error:
-        raise DataError(
-            f"no files of {published.name}: {why}, and the download of {published.url} into "
-            f"{cache_folder(published.name)} failed ({error}). Three ways out: --data-dir DIR (or data.path) "
-            f"with a folder that holds {_listing(published.files)}, compressed (.gz) or not; "
-            f"{FOLDER_VARIABLE}=DIR where DIR/{published.folders[0]} is that folder; or a network"
-        ) from error
-    return dict(zip(published.files, paths, strict=True))
+        return [Path(fetcher.fetch(file)) for file in md5]
+    except (ConnectionError, Timeout) as error:
+        raise OSError(f"no connection to {urlsplit(url).netloc}") from error
+    except ValueError as error:  # how pooch reports a wrong checksum
+        raise OSError(str(error)) from error
 
 
-def _listing(names: Iterable[str]) -> str:
+def download_archives(name: str, url: str, md5: Mapping[str, str]) -> Path:
+    """Download and unpack the archives (zip or tar) that are not in the cache yet; see :func:`download`.
+
+    Returns:
+        The folder with the contents of all of them.
+
+    Raises:
+        OSError: As :func:`download`, or if an archive cannot be unpacked.
+    """
+    root = cache_folder(name) / "unpacked"
+    for file, checksum in md5.items():
+        done = root / f".{checksum}"
+        if not done.exists():
+            (archive,) = download(name, url, {file: checksum})
+            root.mkdir(parents=True, exist_ok=True)
+            _unpack(archive, root)
+            done.touch()
+    return root
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    """Unpack into a temporary folder, then rename each entry, so that a folder in place is complete."""
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=root) as temporary:
+        try:
+            if zipfile.is_zipfile(archive):
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(temporary)
+            else:
+                with tarfile.open(archive) as packed_tar:
+                    packed_tar.extractall(temporary, filter="data")
+        except (tarfile.TarError, zipfile.BadZipFile) as error:
+            raise OSError(f"{archive} cannot be unpacked: {error}") from error
+        for entry in Path(temporary).iterdir():
+            if not (root / entry.name).exists():  # another process may have been first
+                entry.rename(root / entry.name)
+
+
+class PublishedSet(ABC, Generic[Found]):
+    """A data set that others publish, and the places where it is looked for.
+
+    Args:
+        name: ``data.name``.
+        folders: Names of its folder below a folder of data sets, the usual one first.
+        holds: What its folder contains, in words.
+        source: Where to get it, one sentence.
+        url: The publisher's folder, ending with a slash; empty if there is no stable address.
+        md5: The published files and their MD5 checksums.
+
+    Attributes:
+        what: What its data are, for messages.
+    """
+
+    what = "files"
+
+    def __init__(
+        self,
+        name: str,
+        folders: tuple[str, ...],
+        holds: str,
+        source: str,
+        url: str = "",
+        md5: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name, self.folders, self.holds, self.source = name, folders, holds, source
+        self.url, self.md5 = url, dict(md5 or {})
+
+    @abstractmethod
+    def search(self, root: Path, shared: bool = False) -> Found | None:
+        """Look in a folder, the set's own or its parent; None if the set is not there.
+
+        Args:
+            root: The folder.
+            shared: Whether it is the folder of all data sets, which none of them owns.
+        """
+
+    @abstractmethod
+    def download(self) -> Path:
+        """Download the set into the user's cache, and return the folder of its files; an OSError if not."""
+
+    def locate(self, path: str | os.PathLike[str] | None = None) -> Found:
+        """Find the set; the user's own folders are never written to.
+
+        In this order: ``path``, the set's own folder or its parent; ``$BISNN_DATA``, a folder that holds one
+        folder per set; the user's cache, into which the publisher's files are downloaded if necessary.
+
+        Args:
+            path: The user's folder (``data.path``, ``--data-dir``).
+
+        Raises:
+            DataError: If the set is not there or only in part, or there is no folder and no download.
+        """
+        if path is not None:
+            folder = user_folder(path)
+            found = self.search(folder)
+            if found is None:
+                raise DataError(
+                    f"{folder} has no {self.what} of {self.name}: looked there and in its {self._places()} "
+                    f"for {self.holds}; it holds {_held(folder)}. {self.source}"
+                )
+            return found
+        root = shared_folder(self.folders[0])
+        if root is None:
+            return self._downloaded(f"data.path and {FOLDER_VARIABLE} are not set")
+        found = self.search(root, shared=True)
+        return self._downloaded(f"{FOLDER_VARIABLE} = {root} has none") if found is None else found
+
+    def _places(self) -> str:
+        return listing(self.folders)
+
+    def _downloaded(self, why: str) -> Found:
+        ways = (
+            f"{self.source} Then use --data-dir DIR (or data.path) with a folder that holds {self.holds}, "
+            f"or {FOLDER_VARIABLE}=DIR where DIR/{self.folders[0]} is that folder"
+        )
+        if not self.md5:
+            raise DataError(f"no {self.what} of {self.name}: {why}, and there is no download. {ways}")
+        cache = cache_folder(self.name)
+        try:
+            found = self.search(self.download())
+        except OSError as error:
+            raise DataError(
+                f"no {self.what} of {self.name}: {why}, and the download of {self.url} into {cache} failed "
+                f"({error}). {ways}"
+            ) from error
+        if found is None:
+            raise DataError(f"{cache} lacks {self.holds}; delete the folder to download the set again")
+        return found
+
+
+def listing(names: Iterable[str]) -> str:
+    """Join names by commas and "and"."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _held(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") or "nothing"

@@ -16,7 +16,7 @@ from bisnn_pyro.errors import DataError
 TASKS = {
     "two-moons": ("synthetic", "two_moons"),
     "curve": ("synthetic", "curve"),
-    "digits": ("digits", "handwritten_digits"),
+    "digits": ("images", "handwritten_digits"),
     "npz": ("arrays", "load_npz"),
     "mat": ("matlab", "load_mat"),
     "mnist": ("images", "mnist"),
@@ -26,7 +26,7 @@ TASKS = {
     "mnist-dvs": ("events.sets", "mnist_dvs"),
     "dvs-gesture": ("events.sets", "dvs_gesture"),
     "shd": ("events.sets", "shd"),
-    "events": ("events.own", "event_folder"),
+    "events": ("events.sets", "event_folder"),
 }
 ENCODERS = {
     "population": ("encoders", "PopulationEncoder"),

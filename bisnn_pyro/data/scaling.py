@@ -1,4 +1,4 @@
-"""Affine maps fitted on the training data: features to [0, 1], regression targets to [0, 1]."""
+"""Maps fitted on the training data: labels to class indices, features and regression targets to [0, 1]."""
 
 from __future__ import annotations
 
@@ -11,35 +11,160 @@ import numpy as np
 from bisnn_pyro.data.checks import check_choice, check_finite
 from bisnn_pyro.errors import DataError
 
-_VALUES = 1 << 14  # values scaled at a time: the float64 intermediates stay small, however wide a row
+Label = bool | int | float | str
+
+_VALUES = 1 << 14  # values scaled at a time, so that the float64 intermediates stay small
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The classes of a task; the position in ``labels`` is the class index.
+
+    Attributes:
+        labels: The original labels, sorted, all numbers or all strings.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = LabelMap.fit(np.array(["no", "yes", "no"]))
+        >>> labels.encode(np.array(["yes", "no"]))
+        array([1, 0])
+        >>> labels.decode([0, 0, 1]).tolist()
+        ['no', 'no', 'yes']
+    """
+
+    labels: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        kinds = {isinstance(label, str) for label in self.labels}
+        if not self.labels or len(kinds) != 1 or list(self.labels) != sorted(set(self.labels)):
+            raise DataError(f"labels are {self.labels}; expected distinct sorted numbers or strings")
+
+    @classmethod
+    def fit(cls, y: np.ndarray) -> LabelMap:
+        """Collect the distinct labels.
+
+        Args:
+            y: Labels ``[N]``: whole numbers, floats, booleans or strings.
+
+        Returns:
+            The map; floats that are all whole numbers (-1.0, 1.0) become integers.
+
+        Raises:
+            DataError: If there are no labels or they cannot be sorted.
+        """
+        return cls(tuple(np.unique(_plain("labels", y)).tolist()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels as strings."""
+        return tuple(str(label) for label in self.labels)
+
+    def encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        """Labels to class indices.
+
+        Args:
+            y: Labels ``[N]``.
+            name: Name of the array in a message.
+
+        Returns:
+            Class indices ``[N]``, int64.
+
+        Raises:
+            DataError: If a label is not a known one; the message names it.
+        """
+        plain = _plain(name, y)
+        known = np.array(self.labels)
+        if (plain.dtype.kind == "U") != (known.dtype.kind == "U"):
+            raise DataError(f"{name} holds {plain.dtype} labels; expected some of {self._listing()}")
+        index = np.searchsorted(known, plain).clip(max=len(known) - 1)
+        wrong = known[index] != plain
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"{name} of shape {plain.shape} holds the unknown label {plain[at].item()!r} at index {at}; "
+                f"expected one of the training labels {self._listing()}"
+            )
+        return index.astype(np.int64)
+
+    def decode(self, index: np.ndarray) -> np.ndarray:
+        """Class indices to labels.
+
+        Args:
+            index: Class indices in 0..C-1, any shape.
+
+        Returns:
+            The original labels, same shape.
+
+        Raises:
+            DataError: If an index is out of range or not a whole number.
+        """
+        array = np.asarray(index)
+        top = len(self.labels) - 1
+        if array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() > top)):
+            raise DataError(f"class indices must be whole numbers in 0..{top}")
+        return np.array(self.labels)[array]
+
+    def to_dict(self) -> dict[str, list[Label]]:
+        """The map as a plain list, for JSON."""
+        return {"labels": list(self.labels)}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> LabelMap:
+        """Restore what :meth:`to_dict` gave.
+
+        Raises:
+            DataError: If a key is missing.
+        """
+        return cls(tuple(entry("label map", state, "labels")))
+
+    def _listing(self, most: int = 12) -> str:
+        shown = ", ".join(repr(label) for label in self.labels[:most])
+        return shown + (f", ... ({len(self.labels)} in all)" if len(self.labels) > most else "")
+
+
+def _plain(name: str, y: np.ndarray) -> np.ndarray:
+    """Labels as bool, int, float or unicode ``[N]``."""
+    array = np.asarray(y)
+    if array.ndim != 1 or array.size == 0:
+        raise DataError(f"{name} has shape {array.shape}; expected class labels [N], one per example")
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    if array.dtype.kind not in "biufU":
+        raise DataError(f"{name} has type {array.dtype}; expected whole numbers or strings")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise DataError(f"{name} of shape {array.shape} holds NaN or infinity; expected class labels")
+        if (array == np.round(array)).all() and (np.abs(array) < 2**53).all():
+            array = array.astype(np.int64)
+    return array
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureScaler:
-    """Maps raw features to [0, 1] by a minimum and a maximum a feature.
+    """Maps raw features to [0, 1] by one minimum and one maximum per feature.
 
     Attributes:
         low: Raw value that becomes 0, ``[F]``, float64.
         high: Raw value that becomes 1, ``[F]``, float64.
+
+    Example:
+        >>> import numpy as np
+        >>> scaler = FeatureScaler.fit(np.array([[0.0, 10.0], [4.0, 30.0]]))
+        >>> scaler.transform(np.array([[1.0, 50.0]]))
+        array([[0.25, 1.  ]], dtype=float32)
     """
 
     low: np.ndarray
     high: np.ndarray
 
     def __post_init__(self) -> None:
-        low, high = (np.array(a, dtype=np.float64) for a in (self.low, self.high))
-        if low.ndim != 1 or low.shape != high.shape or low.size == 0:
-            raise DataError(
-                f"scaler low has shape {low.shape} and high {high.shape}; expected the same [F] for both"
-            )
+        low, high = set_vectors(self, "scaler", "low", "high")
         with np.errstate(over="ignore", invalid="ignore"):
             span = high - low
         if not np.isfinite(span).all() or (span < 0).any():
             raise DataError(
                 "scaler low and high must be finite with low <= high and a range that a float64 holds"
             )
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
 
     @classmethod
     def fit(cls, x_train: np.ndarray, mode: Literal["feature", "global"] = "feature") -> FeatureScaler:
@@ -47,7 +172,7 @@ class FeatureScaler:
 
         Args:
             x_train: Raw features, ``[N, F]`` or ``[N, ...]`` (flattened).
-            mode: ``"feature"`` for one range a feature; ``"global"`` for one range in all, which
+            mode: ``"feature"`` for one range per feature; ``"global"`` for one range for all, which
                 keeps the pixels of an image comparable (a pixel at the minimum stays 0).
 
         Returns:
@@ -87,35 +212,29 @@ class FeatureScaler:
                 f"expected {self.n_features} as in training"
             )
         span = self.high - self.low
-        # A constant feature tells nothing: 0 everywhere, also where a test value differs.
+        # A constant feature carries no information: 0 everywhere, even if a test value differs.
         gain = np.divide(1.0, span, out=np.zeros_like(span), where=span > np.finfo(np.float64).tiny)
         out = np.empty(flat.shape, dtype=np.float32)
         step = max(1, _VALUES // self.n_features)
         for start in range(0, len(flat), step):
             rows = slice(start, start + step)
-            # Clip before the subtraction too: a wild test value must not overflow.
+            # Clipped before the subtraction too: an extreme test value must not overflow.
             raw = np.clip(flat[rows].astype(np.float64), self.low, self.high)
             out[rows] = np.clip((raw - self.low) * gain, 0.0, 1.0)
         return out
 
     def to_dict(self) -> dict[str, list[float]]:
-        """The scaler as plain lists, for JSON; :meth:`from_dict` gives it back exactly."""
+        """The scaler as plain lists, for JSON; :meth:`from_dict` restores it exactly."""
         return {"low": self.low.tolist(), "high": self.high.tolist()}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> FeatureScaler:
-        """Restore a scaler.
-
-        Args:
-            state: What :meth:`to_dict` gave.
-
-        Returns:
-            An equal scaler.
+        """Restore what :meth:`to_dict` gave.
 
         Raises:
             DataError: If a key is missing or the lists do not fit.
         """
-        return cls(_entry(state, "low"), _entry(state, "high"))
+        return cls(entry("scaler", state, "low"), entry("scaler", state, "high"))
 
 
 @dataclass(frozen=True)
@@ -157,7 +276,7 @@ class TargetScaler:
 
     @property
     def span(self) -> float:
-        """Original units in one rescaled unit: multiply an RMSE or a noise scale by it."""
+        """Original units per rescaled unit: multiply an RMSE or a noise scale by it."""
         return (self.high - self.low) or 1.0
 
     def transform(self, y: np.ndarray) -> np.ndarray:
@@ -174,12 +293,39 @@ class TargetScaler:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> TargetScaler:
-        """Restore what :meth:`to_dict` gave; a missing key is a :class:`DataError`."""
-        return cls(float(_entry(state, "low")), float(_entry(state, "high")))
+        """Restore what :meth:`to_dict` gave.
+
+        Raises:
+            DataError: If a key is missing.
+        """
+        return cls(float(entry("scaler", state, "low")), float(entry("scaler", state, "high")))
+
+
+def set_vectors(owner: Any, what: str, one: str, other: str) -> tuple[np.ndarray, np.ndarray]:
+    """Replace two attributes of a frozen dataclass by float64 vectors ``[F]``.
+
+    Raises:
+        DataError: If their shapes differ, or are not one non-empty axis.
+    """
+    a, b = (np.array(getattr(owner, name), dtype=np.float64) for name in (one, other))
+    if a.ndim != 1 or a.shape != b.shape or a.size == 0:
+        raise DataError(
+            f"{what} {one} has shape {a.shape} and {other} {b.shape}; expected the same [F] for both"
+        )
+    object.__setattr__(owner, one, a)
+    object.__setattr__(owner, other, b)
+    return a, b
+
+
+def entry(what: str, state: Mapping[str, Any], key: str) -> Any:
+    """Return a key of a stored map; a missing one is a :class:`DataError`."""
+    if key not in state:
+        raise DataError(f"stored {what} has no {key!r}; it holds {sorted(state)}")
+    return state[key]
 
 
 def _flatten(name: str, x: np.ndarray) -> np.ndarray:
-    """``[N, ...]`` to ``[N, F]``, refusing what has no features, no numbers or no finite values."""
+    """``[N, ...]`` to ``[N, F]``; no features, no numbers or no finite values are refused."""
     array = np.asarray(x)
     if array.ndim < 2 or array.size == 0:
         raise DataError(f"{name} has shape {array.shape}; expected [N, F] with N and F at least 1")
@@ -187,9 +333,3 @@ def _flatten(name: str, x: np.ndarray) -> np.ndarray:
         raise DataError(f"{name} of shape {array.shape} has type {array.dtype}; expected numbers")
     check_finite(name, array)
     return array.reshape(len(array), -1)
-
-
-def _entry(state: Mapping[str, Any], key: str) -> Any:
-    if key not in state:
-        raise DataError(f"stored scaler has no {key!r}; it holds {sorted(state)}")
-    return state[key]

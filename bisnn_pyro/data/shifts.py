@@ -1,8 +1,8 @@
-"""Test points that are not as the training set was: turned, mixed up, or noise altogether.
+"""Changes of test points that a network was not trained for: noise, rotations, shuffled pixels.
 
-All functions take scaled image or other features ``[N, F]`` in [0, 1], or ready spikes ``[N, T, I]``, leave
-them as they are and return others of the same shape and type.  What they draw at random belongs to an
-example's number, so that it is the same in whichever parts the examples are read.
+All functions take scaled images or other features ``[N, F]`` in [0, 1], or ready spikes ``[N, T, I]``, and
+return new arrays of the same shape and type.  Random numbers depend on the number of an example, so that it
+changes in the same way in whichever batches the examples are read.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ from bisnn_pyro.data.checks import check_count, check_number
 from bisnn_pyro.errors import DataError
 
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Examples ``[n, ...]`` and their numbers ``[n]`` to others of the same shape and type."""
+"""Maps examples ``[n, ...]`` and their numbers ``[n]`` to others of the same shape and type."""
 
 
 class ChangedRows:
-    """An array ``[N, ...]`` of which each example is changed when it is read, and none is kept.
+    """An array ``[N, ...]`` whose examples are changed when they are read, and not kept.
 
     Args:
-        x: The examples, an array or one on demand.
-        change: What happens to those that are read.
+        x: The examples, an array or :class:`~bisnn_pyro.data.Recordings`.
+        change: Applied to those that are read.
+
+    Example:
+        >>> import numpy as np
+        >>> rows = ChangedRows(np.arange(6).reshape(3, 2), lambda x, numbers: x + 10 * numbers[:, None])
+        >>> rows[1:].tolist()
+        [[12, 13], [24, 25]]
     """
 
     def __init__(self, x: Any, change: Change) -> None:
@@ -40,14 +46,33 @@ class ChangedRows:
         return self._change(self._x[rows], np.arange(len(self))[rows])
 
 
+def gaussian_noise(x: np.ndarray, std: float, seed: int) -> np.ndarray:
+    """Add Gaussian noise to scaled features and clip them back to [0, 1].
+
+    Args:
+        x: Features in [0, 1], any shape.
+        std: Standard deviation of the noise, in scaled units; 0 gives an equal copy.
+        seed: Seed of the noise.
+
+    Returns:
+        Noisy features in [0, 1]; shape and dtype of ``x``.
+
+    Raises:
+        DataError: If ``std`` or the seed is negative.
+    """
+    std = check_number("std", std, 0.0)
+    rng = np.random.default_rng(check_count("seed", seed, 0))
+    array = np.asarray(x)
+    return np.clip(array + std * rng.standard_normal(array.shape), 0.0, 1.0).astype(array.dtype)
+
+
 def rotate(x: np.ndarray, degrees: float, image_shape: tuple[int, ...] | None) -> np.ndarray:
-    """Turn images counter-clockwise about their middle; what comes in from outside is 0.
+    """Rotate images counter-clockwise about their centre; pixels that enter from beyond the border are 0.
 
-    Features are interpolated between the four pixels around the place they come from (bilinear); spikes are
-    those of the nearest pixel, and so stay whole numbers.  Multiples of 90 degrees turn square images
-    exactly.
+    Features are interpolated between four pixels (bilinear); spikes are taken from the nearest pixel, and
+    so stay whole numbers.  Multiples of 90 degrees are exact for square images.
 
-    *Assumes* that 0 is the background: with a scaler a feature it is each pixel's least value in training.
+    *Assumes* that 0 is the background: with one scale per feature it is each pixel's minimum in training.
 
     Args:
         x: ``[N, C H W]``, or spikes ``[N, T, C H W]``.
@@ -60,7 +85,7 @@ def rotate(x: np.ndarray, degrees: float, image_shape: tuple[int, ...] | None) -
     angle = np.deg2rad(check_number("degrees", degrees, -np.inf) % 360)
     height, width = _images(x, image_shape)[1:]
     down, right = np.mgrid[:height, :width] - np.array([(height - 1) / 2, (width - 1) / 2])[:, None, None]
-    # Rounded, so that a cosine of 6e-17 does not move a right angle.
+    # Rounded, so that a cosine of 6e-17 does not disturb a right angle.
     source_y = np.round(np.cos(angle) * down + np.sin(angle) * right + (height - 1) / 2, 9)
     source_x = np.round(np.cos(angle) * right - np.sin(angle) * down + (width - 1) / 2, 9)
     images = x.reshape(*x.shape[:-1], -1, height * width)
@@ -91,11 +116,11 @@ def upside_down(x: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarra
 
 
 def shuffle_pixels(x: np.ndarray, seed: int, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Put pixels elsewhere, all examples and time steps alike: each keeps its values, none its neighbours.
+    """Permute pixels, in the same way for all examples and time steps.
 
     Args:
         x: ``[N, F]``, or spikes ``[N, T, I]``.
-        seed: Seed of the new places.
+        seed: Seed of the permutation.
         image_shape: ``(C, H, W)``, whose channels stay together; None moves each feature by itself.
 
     Raises:
@@ -107,13 +132,13 @@ def shuffle_pixels(x: np.ndarray, seed: int, image_shape: tuple[int, ...] | None
 
 
 def noise_like(x: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
-    """Noise in place of each example: uniform features, or a recording's spikes strewn over its bins.
+    """Replace each example by noise: uniform features, or a recording's spikes permuted over its bins.
 
-    A recording so keeps its number of spikes, and nothing of where and when they were.
+    A recording keeps its number of spikes, and loses where and when they were.
 
     Args:
         x: ``[n, F]``, or spikes ``[n, T, I]``.
-        numbers: Of these examples in their data set, ``[n]``, which the noise belongs to.
+        numbers: Indices of these examples in their data set, ``[n]``, which determine the noise.
         seed: Seed of the noise.
 
     Raises:
@@ -131,21 +156,25 @@ def noise_like(x: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
 
 
 def chosen_signs(shape: tuple[int, ...], fraction: float, seed: int, stream: int = 0) -> np.ndarray:
-    """Signs to multiply synapses with: -1 at a share of them, +1 elsewhere.
+    """Signs to multiply synapses with: -1 for a fraction of them, which are flipped, +1 for the others.
 
-    What is -1 for a fraction is so for all larger ones.
+    The synapses flipped at one fraction are also flipped at all larger ones.
 
     Args:
         shape: Of the synapses.
-        fraction: The share, in [0, 1]; the number is rounded, to even at a half.
-        seed: Seed of the places.
-        stream: Sets apart what has the same seed and other places, such as layers.
+        fraction: The fraction, in [0, 1]; the number is rounded, halves to even.
+        seed: Seed of the choice.
+        stream: Makes choices with the same seed independent, such as those of different layers.
 
     Returns:
         float32, of this shape.
 
     Raises:
         DataError: If the fraction or the seed is out of range.
+
+    Example:
+        >>> chosen_signs((2, 4), fraction=0.25, seed=0).sum()
+        np.float32(4.0)
     """
     check_number("fraction", fraction, 0.0, 1.0)
     size = prod(shape)
@@ -157,7 +186,7 @@ def chosen_signs(shape: tuple[int, ...], fraction: float, seed: int, stream: int
 
 def _images(x: np.ndarray, image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
     if image_shape is None or len(image_shape) != 3 or min(image_shape[1:]) < 2:
-        raise DataError(f"this is for images and the image shape is {image_shape}; expected (C, H, W)")
+        raise DataError(f"this change needs images and the image shape is {image_shape}; expected (C, H, W)")
     if x.ndim not in (2, 3) or x.shape[-1] != prod(image_shape):
         raise DataError(f"x has shape {x.shape}; expected images {image_shape} along the last axis")
     channels, height, width = image_shape
@@ -165,7 +194,7 @@ def _images(x: np.ndarray, image_shape: tuple[int, ...] | None) -> tuple[int, in
 
 
 def _pixels(images: np.ndarray, y: np.ndarray, x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the pixels ``[..., H W]`` that stand at rows ``y`` and columns ``x``, 0 beyond the border."""
+    """Return the pixels ``[..., H W]`` at rows ``y`` and columns ``x``, 0 beyond the border."""
     inside = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
     places = np.where(inside, y * size[1] + x, 0).ravel()
     return images[..., places] * inside.ravel().astype(images.dtype)

@@ -42,7 +42,7 @@ def choose(n: int, n_chosen: int, seed: int, labels: np.ndarray | None = None) -
 
 
 def at_most(n_max: int | None, n: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
-    """Which training examples to keep: all, or ``n_max`` of them when there are more.
+    """Choose which training examples to keep: all, or ``n_max`` of them if there are more.
 
     Args:
         n_max: The maximum (``data.n_train``); None for all.
@@ -62,7 +62,7 @@ def at_most(n_max: int | None, n: int, seed: int, labels: np.ndarray | None = No
 
 
 def kept_classes(classes: Sequence[int] | None, n_classes: int) -> tuple[int, ...]:
-    """Which classes of a set to learn; the others are left out of training, validation and test.
+    """Check which classes of a set to learn; the others are left out of all parts.
 
     Args:
         classes: ``data.classes``; None for all.
@@ -92,10 +92,10 @@ def of_classes(rows: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> 
 
 
 def contiguous_folds(n: int, n_folds: int) -> np.ndarray:
-    """Cut the examples into folds in the order in which they stand.
+    """Divide the examples into folds in their given order.
 
     Fold k is the rows from round(k n / K) up to round((k + 1) n / K), halves rounded up, so sizes differ
-    by at most one.  It assumes that the order says nothing about the targets: in a file sorted by class
+    by at most one.  It assumes that the order is independent of the targets: in a file sorted by class
     a fold holds classes that no training example has.
 
     Args:
@@ -103,7 +103,7 @@ def contiguous_folds(n: int, n_folds: int) -> np.ndarray:
         n_folds: K, at least 2 and at most ``n``.
 
     Returns:
-        The fold of each example, int64 ``[n]``, in 0..K-1 and never falling.
+        The fold of each example, int64 ``[n]``, in 0..K-1 and non-decreasing.
 
     Raises:
         DataError: If ``n_folds`` is out of range.
@@ -114,7 +114,7 @@ def contiguous_folds(n: int, n_folds: int) -> np.ndarray:
 
 
 def stratified_folds(n_folds: int, seed: int, labels: np.ndarray) -> np.ndarray:
-    """Deal shuffled examples to folds, class after class, so that every fold has its share of each.
+    """Assign shuffled examples to folds, class after class, so that every fold has its share of each.
 
     Args:
         n_folds: K, at least 2 and at most the number of examples.
@@ -138,7 +138,7 @@ def stratified_folds(n_folds: int, seed: int, labels: np.ndarray) -> np.ndarray:
 
 
 def held_out(folds: np.ndarray, fold: int, n_folds: int) -> np.ndarray:
-    """Which examples are the test set of one fold; all others train.
+    """Mark the examples that are the test set of one fold; all others train.
 
     Args:
         folds: The fold of each example, int64 ``[n]``.
@@ -149,7 +149,7 @@ def held_out(folds: np.ndarray, fold: int, n_folds: int) -> np.ndarray:
         Mask, bool ``[n]``.
 
     Raises:
-        DataError: If ``fold`` is no whole number in 0..K-1.
+        DataError: If ``fold`` is not a whole number in 0..K-1.
     """
     if check_count("data.fold", fold, 0) >= n_folds:
         raise DataError(f"data.fold is {fold}; expected 0..{n_folds - 1}, as data.n_folds is {n_folds}")

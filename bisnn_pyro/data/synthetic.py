@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bisnn_pyro.data.checks import check_count, check_number
-from bisnn_pyro.data.labels import LabelMap
-from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.data.splitting import at_most
-from bisnn_pyro.data.task import Split, Task
-from bisnn_pyro.errors import DataError
+from bisnn_pyro.data.task import Grid, Split, Task
 
 SEGMENTS = ((-1.0, 0.0), (1.5, 2.5), (4.0, 5.0))
-"""Where the curve is observed, in original units, half open; the rest of [-1, 5) is gap."""
+"""Where the curve is observed, in original units, half open; the rest of [-1, 5) are gaps."""
 
 DOMAIN = (-1.0, 5.0)
 """The curve's whole input range, in original units."""
@@ -40,6 +38,11 @@ def two_moons(
 
     Raises:
         DataError: If a count is too small, or noise or seed is negative.
+
+    Example:
+        >>> task = two_moons(n_train=50, noise=0.2)
+        >>> task.train.x.shape, task.classes, len(task.test)
+        ((50, 2), ('0', '1'), 1000)
     """
     noise = check_number("noise", noise, 0.0)
     counts = [check_count(name, n, 2) for name, n in zip(_COUNTS, (n_train, n_val, n_test), strict=True)]
@@ -61,7 +64,7 @@ def curve(
 ) -> Task:
     """The paper's 1-D regression, y = x - 0.1 x^2 + cos(pi x / 2) on three segments.
 
-    Training points are evenly spaced (a segment's left end, then steps of 1 / points_per_unit);
+    Training points are evenly spaced (from a segment's left end in steps of 1 / points_per_unit);
     validation and test points are uniform on the segments.  Noise is added in original units.
     Then x is mapped from [-1, 5] to [0, 1], so that nothing is clipped, and y from the noisy
     training targets' minimum and maximum to [0, 1]; ``scaler`` and ``target_scaler`` keep both maps.
@@ -70,9 +73,9 @@ def curve(
         n_val: Number of validation points.
         n_test: Number of test points.
         noise: Standard deviation of the noise on y, in original units.
-        points_per_unit: Training points a unit of x; 20 gives 60 points.
+        points_per_unit: Training points per unit of x; 20 gives 60 points.
         seed: Seed of the noise and of the validation and test points.
-        n_train: At most so many training points, chosen at random; None for all.
+        n_train: At most this many training points, chosen at random; None for all.
 
     Returns:
         A regression task with one feature.
@@ -93,7 +96,8 @@ def curve(
     train, val, test = (
         Split(scaler.transform(x[:, None]), target.transform(y)) for x, y in zip(xs, ys, strict=True)
     )
-    return Task("curve", "regression", train, val, test, scaler=scaler, target_scaler=target)
+    line = partial(_line, scaler, target)
+    return Task("curve", "regression", train, val, test, scaler=scaler, target_scaler=target, line=line)
 
 
 def curve_truth(x: np.ndarray) -> np.ndarray:
@@ -101,44 +105,12 @@ def curve_truth(x: np.ndarray) -> np.ndarray:
     return x - 0.1 * x**2 + np.cos(np.pi * x / 2)
 
 
-@dataclass(frozen=True, eq=False)
-class CurveGrid:
-    """The curve on a dense grid over [-1, 5), for figures; M points.
-
-    Attributes:
-        x: Inputs for the encoder, ``[M, 1]``, float32, rescaled.
-        truth: Noise-free targets, ``[M]``, float32, in the task's rescaled units.
-        gap: Whether a point lies outside the training segments, bool ``[M]``.
-        x_original: The inputs in original units, ``[M]``, float64.
-    """
-
-    x: np.ndarray
-    truth: np.ndarray
-    gap: np.ndarray
-    x_original: np.ndarray
-
-
-def curve_grid(task: Task, n_points: int = 600) -> CurveGrid:
-    """Lay a grid over [-1, 5) in the rescaled units of a curve task.
-
-    Args:
-        task: A task from :func:`curve`.
-        n_points: M; 600 gives steps of 0.01.
-
-    Returns:
-        The grid, the truth on it and the mask of the gaps.
-
-    Raises:
-        DataError: If the task has no target scaler (it is not a curve) or M is too small.
-    """
-    if task.name != "curve" or task.scaler is None or task.target_scaler is None:
-        raise DataError(f"task {task.name!r} is not the curve; make it with curve()")
+def _line(scaler: FeatureScaler, target: TargetScaler, n_points: int) -> Grid:
+    """A grid over [-1, 5) in rescaled units, with the truth and the gaps between the segments."""
     low, high = DOMAIN
-    x = low + (high - low) * np.arange(check_count("n_points", n_points, 2)) / n_points
+    x = low + (high - low) * np.arange(n_points) / n_points
     inside = np.logical_or.reduce([(a <= x) & (x < b) for a, b in SEGMENTS])
-    return CurveGrid(
-        task.scaler.transform(x[:, None]), task.target_scaler.transform(curve_truth(x)), ~inside, x
-    )
+    return Grid((scaler.transform(x[:, None])[:, 0],), target.transform(curve_truth(x)), ~inside)
 
 
 _COUNTS = ("n_train", "n_val", "n_test")

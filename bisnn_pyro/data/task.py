@@ -1,7 +1,8 @@
-"""A task: what every experiment gets from a data source, checked once here."""
+"""A task: the data that every experiment gets from a source, checked once here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
@@ -10,11 +11,13 @@ import numpy as np
 
 from bisnn_pyro.data.checks import check_choice, check_finite
 from bisnn_pyro.data.events.binning import Binning
-from bisnn_pyro.data.events.record import Sensor
-from bisnn_pyro.data.events.recordings import Recordings
-from bisnn_pyro.data.labels import LabelMap
-from bisnn_pyro.data.scaling import FeatureScaler, TargetScaler
+from bisnn_pyro.data.events.formats import Sensor
+from bisnn_pyro.data.events.spikes import Recordings
+from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.errors import DataError
+
+LINE = 200
+"""Points of a grid along one feature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +26,11 @@ class Split:
 
     Attributes:
         x: Features ``[N, F]``, float32 in [0, 1] (images flattened), or ready spikes ``[N, T, I]``,
-            uint8 (as a file has them, a quarter of the memory) or float32; in memory, or
-            :class:`~bisnn_pyro.data.events.recordings.Recordings` on disk, of which an index reads some.
+            uint8 (as a file has them, a quarter of the memory) or float32; an array in memory, or
+            :class:`~bisnn_pyro.data.Recordings` on disk, which are read when they are indexed.
         y: Class indices ``[N]``, int64, or regression targets ``[N]``, float32, in the rescaled
             units of ``Task.target_scaler``.
-        fingerprint: Which examples of the source these are, a hash; empty where the source gives none.
+        fingerprint: A hash that identifies these examples of the source; empty if the source has none.
     """
 
     x: Any
@@ -39,6 +42,40 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
+class Grid:
+    """Inputs that cover the feature space, on which a figure shows what a predictor says everywhere.
+
+    Attributes:
+        axes: Coordinates along each feature: ``([M],)`` of a line, ``([W], [H])`` of a plane, where the
+            first is the horizontal axis; float32, scaled like ``Task.train.x``.
+        truth: Noise-free regression targets on a line, ``[M]``, float32, in the task's rescaled units; None
+            if unknown.
+        gap: Which points of a line lie where there are no training data by design, bool ``[M]``; None if
+            unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> plane = Grid((np.linspace(0, 1, 3), np.linspace(0, 1, 2)))
+        >>> plane.x.shape, plane.shape
+        ((6, 2), (2, 3))
+    """
+
+    axes: tuple[np.ndarray, ...]
+    truth: np.ndarray | None = None
+    gap: np.ndarray | None = None
+
+    @property
+    def x(self) -> np.ndarray:
+        """The points as inputs of an encoder, ``[M, 1]`` or ``[H W, 2]``, row by row."""
+        return np.stack(np.meshgrid(*self.axes), axis=-1).reshape(-1, len(self.axes))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one value per point: ``(M,)`` or ``(H, W)``."""
+        return tuple(len(axis) for axis in reversed(self.axes))
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """A data set ready for an encoder.
 
@@ -46,20 +83,29 @@ class Task:
         name: Short name, for folders and tables.
         kind: What is predicted.
         train: Training examples.
-        val: Validation examples, for early stopping and tuning; may be none, ``[0, F]``.
+        val: Validation examples, for early stopping and tuning; may be empty, ``[0, F]``.
         test: Test examples, never used in training.
         classes: Original labels as strings, by class index; empty for a regression.
         spiking: Whether ``x`` is ready spikes, which need no encoder.
-        scaler: Raw features to ``x``; None where there is nothing to undo.
-        image_shape: ``(C, H, W)`` where the features (or the I inputs) are a flattened image.
+        scaler: Maps raw features to ``x``; None if they were not scaled.
+        image_shape: ``(C, H, W)`` if the features (or the I inputs) are a flattened image.
         labels: Original labels and class indices; None for a regression.
-        target_scaler: Original targets to ``y``; None for a classification.
-        notes: What the source has to say to the user, a sentence each: recordings left out, and why.
+        target_scaler: Maps original targets to ``y``; None for a classification.
+        notes: Messages of the source to the user, one sentence each, such as recordings left out, and why.
         binning: How recordings became ``x``; None for other data.
         sensor: ``(H, W)`` of these recordings.
+        line: For a task with one feature: lays a grid of so many points along it (see :meth:`grid`).
 
     Raises:
         DataError: If an array has the wrong shape, type or values; the message names it.
+
+    Example:
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((12, 3), dtype=np.float32), np.arange(12) % 2
+        >>> parts = [Split(x[rows], y[rows]) for rows in (slice(0, 8), slice(8, 10), slice(10, 12))]
+        >>> task = Task("mine", "classification", *parts, classes=("no", "yes"))
+        >>> task.n_features, task.n_classes, len(task.train)
+        (3, 2, 8)
     """
 
     name: str
@@ -76,6 +122,7 @@ class Task:
     notes: tuple[str, ...] = ()
     binning: Binning | None = None
     sensor: Sensor | None = None
+    line: Callable[[int], Grid] | None = None
 
     def __post_init__(self) -> None:
         check_choice("task kind", self.kind, ("classification", "regression"))
@@ -98,7 +145,7 @@ class Task:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Part -> which examples it holds, of the parts whose source says."""
+        """Part -> the hash of its examples, for the parts whose source has one."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
         return {name: split.fingerprint for name, split in parts.items() if split.fingerprint}
 
@@ -106,6 +153,32 @@ class Task:
     def n_steps(self) -> int | None:
         """T of ready spikes; None for features, whose encoder decides."""
         return int(self.train.x.shape[1]) if self.spiking else None
+
+    def grid(self, resolution: int = 60) -> Grid | None:
+        """Lay the grid on which a figure shows the predictions everywhere; None if the task has none.
+
+        A task with two features and two classes has the unit square; a task that gives :attr:`line`, such as
+        :func:`~bisnn_pyro.data.curve`, has a line of 200 points with the truth and the gaps.
+
+        Args:
+            resolution: Points along each side of a plane.
+
+        Example:
+            >>> from bisnn_pyro.data import curve, handwritten_digits, two_moons
+            >>> two_moons().grid(resolution=3).x.shape
+            (9, 2)
+            >>> grid = curve().grid()
+            >>> grid.x.shape, grid.truth.shape, int(grid.gap.sum())
+            ((200, 1), (200,), 100)
+            >>> handwritten_digits().grid() is None
+            True
+        """
+        if self.line is not None:
+            return self.line(LINE)
+        if self.spiking or (self.n_features, self.n_classes) != (2, 2):
+            return None
+        axis = np.linspace(0, 1, resolution, dtype=np.float32)
+        return Grid((axis, axis))
 
     def _check_classes(self) -> None:
         if self.kind == "regression" and self.classes:
@@ -123,7 +196,7 @@ class Task:
             raise DataError(f"{name} has {found}; expected {layout}, {' or '.join(types)}")
         if 0 in (x.shape[1:] if name == "val.x" else x.shape):
             raise DataError(f"{name} has shape {x.shape}; expected {layout} with no empty axis")
-        if not len(x) or isinstance(x, Recordings):  # bits on disk: neither read nor in doubt
+        if not len(x) or isinstance(x, Recordings):  # bits on disk are valid by construction
             return
         check_finite(name, x)
         low, high = x.min(), x.max()

@@ -1,22 +1,46 @@
-"""What a predictor costs to keep and to run: bits of weights, and spikes."""
+"""What a predictor costs to keep and to run: bits of weights, spikes, and what each layer does."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bisnn_pyro.analysis import (
+    COUNTING_READOUT,
+    FILTERED_READOUT,
+    LATERAL,
+    SINGLE_STEP,
+    SPIKE_RESPONSE,
+    WORD,
+    LayerActivity,
+    UnitUpdate,
+    conv_fan_out,
+)
+from bisnn_pyro.errors import ModelError
 from bisnn_pyro.experiments.fitted import FittedRun
-from bisnn_pyro.inference import point_draws, posterior_draws
-from bisnn_pyro.inference.inputs import Inputs, chosen_rows
-from bisnn_pyro.inference.paths import bytes_per_example
-from bisnn_pyro.inference.seeding import Purpose, seeded
-from bisnn_pyro.models.simulation import Simulation
+from bisnn_pyro.experiments.predictors import FLOAT_BITS
+from bisnn_pyro.inference import Inputs, Purpose, bytes_per_example, chosen_rows, seeded
+from bisnn_pyro.models import (
+    ConvSynapses,
+    EscapeNeuron,
+    RecurrentSynapses,
+    SignNetwork,
+    SignNeuron,
+    Simulation,
+    SimulationPlan,
+    SingleStepNeuron,
+    SpikingGLM,
+    Synapses,
+    ThresholdNeuron,
+    is_constant,
+)
 
-FLOAT_BITS = 32
 MAX_POINTS = 250
 MAX_MEMBERS = 4
 _CHUNK = 50
@@ -33,24 +57,22 @@ Runs = Iterator[tuple[Tensor, Simulation]]
 def weight_bits(fitted: FittedRun) -> dict[str, int]:
     """Return the bits that store the weights of each predictor.
 
-    A synapse of a binary network (``mode``, or a member of ``committee``) takes 1 bit, any other 32: real
-    weights, and ``mean`` and ``moments``, which compute with a number a synapse.  A committee of S keeps S
-    networks.  Biases take 32 bits each, once for all members; a normalised neuron 64 for each member, the
-    scale and the offset into which its parameters and its own statistics fold.  The weights of a convolution
-    count once for all places, and its biases and normalisation once a channel.
+    A synapse of a binary network takes 1 bit, one that is computed with as a number 32; a committee of S
+    keeps S networks.  Biases take 32 bits each, once for all members; a normalised neuron 64 for each member,
+    the scale and the offset into which its parameters and its own statistics fold.  The weights of a
+    convolution count once for all places, its biases and normalisation once per channel.
 
     Not counted: fixed random read-outs (a seed makes them), the noise of a regression, a temperature, and
     packing into words.
     """
-    model = fitted.model
-    synapses = sum(w.numel() for w in fitted.guide.mode().values())
+    model, guide = fitted.model, fitted.guide
+    synapses = sum(w.numel() for w in guide.mode().values())
     others = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("likelihoods."))
     result = {}
-    for predictor in fitted.predictors:
-        n = fitted.n_members(predictor)
-        single = 1 if fitted.guide.binary and predictor in ("mode", "committee") else FLOAT_BITS
+    for name, predictor in fitted.predictors.items():
+        n = fitted.n_members(name)
         copies = n if getattr(model, "normalise", False) else 1
-        result[predictor] = n * synapses * single + copies * others * FLOAT_BITS
+        result[name] = n * synapses * predictor.bits_per_synapse(guide) + copies * others * FLOAT_BITS
     return result
 
 
@@ -73,18 +95,28 @@ def spikes_per_inference(fitted: FittedRun, x: np.ndarray) -> dict[str, float | 
         not 0 and 1.
     """
     chosen = some_points(x)
+    counts = for_some_networks(fitted, chosen, _count)
     result: dict[str, float | None] = {}
-    for predictor, counts in for_some_networks(fitted, chosen, _count).items():
-        found = [count for count in counts if count is not None]
+    for name, predictor in fitted.predictors.items():
+        found = [count for count in counts[predictor.base.name] if count is not None]
         mean = float(np.mean(found)) / len(chosen) if found else None
-        result[predictor] = None if mean is None else mean * fitted.n_members(predictor)
+        result[name] = None if mean is None else mean * fitted.n_members(name)
     return result
+
+
+def evenly_spread(n: int, most: int) -> np.ndarray:
+    """Return at most so many places out of n, the first and the last among them.
+
+    Example:
+        >>> evenly_spread(100, 4).tolist()
+        [0, 33, 66, 99]
+    """
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def some_points(x: Any) -> Inputs:
     """Return at most 250 of the inputs ``[N, ...]``, evenly spread."""
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
-    return chosen_rows(x, chosen)
+    return chosen_rows(x, evenly_spread(len(x), MAX_POINTS))
 
 
 def for_some_networks(fitted: FittedRun, x: Inputs, count: Callable[[Runs], T]) -> dict[str, list[T]]:
@@ -96,31 +128,25 @@ def for_some_networks(fitted: FittedRun, x: Inputs, count: Callable[[Runs], T]) 
         count: what to make of the runs of one network.
 
     Returns:
-        Predictor -> one result a network; none of an analytic predictor.
+        Predictor -> one result per network, empty for analytic predictors.  One at a temperature has the
+        networks of its base, and is left out.
     """
-    seed = fitted.config.predict.seed
+    seed, guide = fitted.config.predict.seed, fitted.guide
     blocks = fitted.encode(x)
     was_training = fitted.model.training
     fitted.model.eval()
+    found: dict[str, list[T]] = {}
     try:
         with torch.no_grad(), seeded(seed, Purpose.HIDDEN_SPIKES):
-            return {
-                predictor: [count(_runs(fitted, w, blocks)) for w in _networks(fitted, predictor, seed)]
-                for predictor in fitted.predictors
-            }
+            for name, predictor in fitted.predictors.items():
+                if predictor.base is not predictor:
+                    continue
+                source = predictor.networks(guide, seed)
+                n = 0 if source is None else min(MAX_MEMBERS, fitted.n_members(name))
+                found[name] = [count(_runs(fitted, source(i, 1), blocks)) for i in range(n) if source]
     finally:
         fitted.model.train(was_training)
-
-
-def _networks(fitted: FittedRun, predictor: str, seed: int) -> list[dict[str, Tensor]]:
-    """Return the first few networks ``[1, O, I]`` that vote; none of an analytic predictor."""
-    if predictor == "committee":
-        source = posterior_draws(fitted.guide, seed)
-        return [source(i, 1) for i in range(min(MAX_MEMBERS, fitted.config.predict.draws))]
-    if predictor in ("mode", "mean"):
-        source = point_draws(fitted.guide.mode() if predictor == "mode" else fitted.guide.mean())
-        return [source(0, 1)]
-    return []
+    return found
 
 
 def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor]) -> Runs:
@@ -129,7 +155,7 @@ def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Ten
         need = bytes_per_example(fitted.model, block.shape[0])
         for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
             inputs = inputs.to(device=some.device, dtype=some.dtype)
-            yield inputs, fitted.model.simulate(weights, inputs, record=False)
+            yield inputs, fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False))
 
 
 def _count(runs: Runs) -> float | None:
@@ -140,3 +166,107 @@ def _count(runs: Runs) -> float | None:
             return None
         total += sum(float(s.sum(dtype=torch.float64)) for s in run.spikes)
     return total
+
+
+UPDATES: dict[type[Any], UnitUpdate] = {
+    ThresholdNeuron: SPIKE_RESPONSE,
+    EscapeNeuron: SPIKE_RESPONSE,
+    SingleStepNeuron: SINGLE_STEP,
+    SignNeuron: SINGLE_STEP,
+}
+
+
+def check_countable(model: SpikingGLM) -> None:
+    """Refuse networks whose operations are not known.
+
+    Raises:
+        ModelError: if the network or its neuron is one of the user's own.
+    """
+    if type(model) not in (SpikingGLM, SignNetwork) or type(model.neuron) not in UPDATES:
+        own = model if type(model) not in (SpikingGLM, SignNetwork) else model.neuron
+        raise ModelError(
+            f"the operations of {type(own).__name__} are not known: the cost of an inference is that of the "
+            f"package's own networks and neurons ({', '.join(kind.__name__ for kind in UPDATES)})"
+        )
+
+
+def layer_activity(model: SpikingGLM, runs: Runs, n_points: int, n_steps: int) -> list[LayerActivity]:
+    """Return what one network was seen to do in each layer, the read-out last, in a mean inference.
+
+    Args:
+        model: for which :func:`check_countable` passes.
+        runs: the network's runs on ``n_points`` examples.
+        n_points: all of them together.
+        n_steps: T.
+    """
+    layers = _silent(model, n_steps)
+    fan_out = [_fan_out(synapses) for synapses in model.synapses]
+    for inputs, run in runs:
+        x, signs = inputs, isinstance(model.neuron, SignNeuron)
+        for k, synapses in enumerate(model.synapses):
+            layers[k] = _fed(layers[k], x, fan_out[k], n_points, signs and k > 0)
+            spikes = run.spikes[k].squeeze(0)
+            fired = 0.0 if signs else _sum(spikes) / n_points
+            heard = synapses.n_units if isinstance(synapses, RecurrentSynapses) else 0
+            events = layers[k].events + heard * fired
+            layers[k] = replace(layers[k], spikes=layers[k].spikes + fired, events=events)
+            x = _sent(spikes, model.pools[k])
+        every = torch.full(x.shape[-1:], layers[-1].units)
+        layers[-1] = _fed(layers[-1], x, every, n_points, signs)
+    return layers
+
+
+def _silent(model: SpikingGLM, n_steps: int) -> list[LayerActivity]:
+    """Return the layers before anything was seen of them."""
+    update = UPDATES[type(model.neuron)]
+    layers = []
+    for synapses in model.synapses:
+        lateral = synapses.n_units**2 if isinstance(synapses, RecurrentSynapses) else 0
+        layers.append(
+            LayerActivity(
+                connections=int(_fan_out(synapses).sum()),
+                units=synapses.n_units,
+                update=update + LATERAL if lateral else update,
+                updates=synapses.n_units * n_steps,
+                lateral=lateral,
+            )
+        )
+    n_outputs, trained, last = model.likelihood.n_outputs, model.readout is not None, model.pools[-1]
+    n_inputs = model.synapses[-1].n_units if last is None else math.prod(last.pooled)
+    filtered = FILTERED_READOUT if trained and update is SPIKE_RESPONSE else COUNTING_READOUT
+    total = n_outputs * n_steps
+    return [*layers, LayerActivity(n_inputs * n_outputs, n_outputs, filtered, total, signs=not trained)]
+
+
+def _fed(layer: LayerActivity, x: Tensor, fan_out: Tensor, n_points: int, signs: bool) -> LayerActivity:
+    """Return a layer that some examples' inputs ``[T, B, I]`` have come into as well."""
+    whole = bool(((x >= 0) & (x == x.round())).all())
+    if signs or not whole or is_constant(x):
+        n_steps = 1 if is_constant(x) else x.shape[0]
+        products = layer.connections * n_steps * x.shape[1] / n_points
+        return replace(layer, products=layer.products + products, input_bits=1 if signs else WORD)
+    reached = float(x.sum(dim=(0, 1), dtype=torch.float64) @ fan_out.to(torch.float64))
+    return replace(layer, events=layer.events + reached / n_points)
+
+
+def _sent(spikes: Tensor, pool: Any) -> Tensor:
+    """Return what the next layer gets, as counts of spikes: a mean of a window is each of its spikes."""
+    if pool is None:
+        return spikes
+    return (pool(spikes) * (pool.window**2 if pool.kind == "mean" else 1)).round()
+
+
+def _fan_out(synapses: Synapses) -> Tensor:
+    """Return how many units each input reaches, ``[I]``."""
+    if not isinstance(synapses, ConvSynapses):
+        return torch.full((synapses.n_inputs,), synapses.n_units)
+    shape = synapses.image_shape
+    reached = conv_fan_out(
+        shape, synapses.fan_out, synapses.kernel, synapses.stride, synapses.padding
+    ).ravel()
+    repeated = np.repeat if synapses.channels_last else np.tile
+    return torch.as_tensor(repeated(reached, shape[0]))
+
+
+def _sum(x: Tensor) -> float:
+    return float(x.sum(dtype=torch.float64))

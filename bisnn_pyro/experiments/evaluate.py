@@ -1,71 +1,146 @@
-"""From a fitted posterior to what a paper needs: metrics and InferenceData."""
+"""What the predictors of a fitted posterior say, and how good it is: the content of store and metrics."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bisnn_pyro.analysis import classification_metrics, regression_metrics, run_inference_data, save_idata
+from bisnn_pyro.analysis import (
+    PrintedTable,
+    check_suffix,
+    classification_metrics,
+    printed_table,
+    regression_metrics,
+)
 from bisnn_pyro.data import Task, curve_grid, gaussian_noise
-from bisnn_pyro.experiments.costs import spikes_per_inference, weight_bits
-from bisnn_pyro.experiments.early import collectors, early_votes
-from bisnn_pyro.experiments.fitted import FittedRun
-from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.temperatures import SCALED, fit_temperatures, with_scaled
-from bisnn_pyro.inference import History, Prediction
+from bisnn_pyro.data.points import load_points
+from bisnn_pyro.errors import ConfigError, DataError
+from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
+from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.experiments.predictors import fit_temperatures
+from bisnn_pyro.inference import EarlyVotes, History, Prediction, chosen_rows, steady_process
 
-MAX_STORED_SYNAPSES = 100_000
-"""Posterior summaries of larger networks stay in posterior.safetensors alone."""
+UNITS = "target rescaled to [0, 1] on the training set"
+MAX_TRAINING_POINTS = 2_000
+"""Training points on which the members are evaluated, for ``az.loo`` and the like.  They cost as much as
+test points, and more of them would say little more: the error of a sum over N points falls as sqrt(N)."""
 
 Scores = dict[str, float]
+Votes = dict[str, Prediction]
+
+
+class Grid(NamedTuple):
+    """All predictors over the inputs' whole range, where there are one or two features.
+
+    Attributes:
+        x: scaled inputs ``[M, F]``.
+        votes: by predictor.
+        truth: ``[M]`` of a regression whose truth is known.
+    """
+
+    x: np.ndarray
+    votes: Votes
+    truth: np.ndarray | None
+
+
+class TrainingPoints(NamedTuple):
+    """Some training points, evenly spread, and what the first predictor says of them.
+
+    Attributes:
+        index: their places in the training set ``[N]``.
+        x: scaled inputs ``[N, ...]``.
+        y: targets ``[N]``.
+        votes: of the first predictor, with log-likelihoods.
+    """
+
+    index: np.ndarray
+    x: Any
+    y: np.ndarray
+    votes: Prediction
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Predictions on the test set and their scores.
+    """All votes of a run and their scores.
 
     Attributes:
-        predictions: by predictor, those at their temperatures among them.
+        predictions: on the test points, by predictor, those at their temperatures among them.
         scores: by predictor.
-        shifted: scores on noisy inputs, by the noise's standard deviation and predictor.
+        training: the first predictor on some training points.
+        noisy: votes on noisy test points, by the noise's standard deviation and predictor.
+        noisy_scores: their scores, likewise.
         temperatures: by predictor; empty where none were asked for.
         early: votes ``[K, N, C]`` before the end, by predictor; empty where none were asked for.
+        early_steps: the K numbers of elapsed steps.
+        grid: votes over the inputs' range, where it can be drawn.
     """
 
-    predictions: dict[str, Prediction]
+    predictions: Votes
     scores: dict[str, Scores]
-    shifted: dict[str, dict[str, Scores]]
+    training: TrainingPoints
+    noisy: dict[str, Votes]
+    noisy_scores: dict[str, dict[str, Scores]]
     temperatures: dict[str, float] = field(default_factory=dict)
     early: dict[str, np.ndarray] = field(default_factory=dict)
+    early_steps: tuple[int, ...] = ()
+    grid: Grid | None = None
 
 
 def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
-    """Let every predictor vote on the test points, and on noisy copies of them."""
-    test = task.test
-    temperatures = fit_temperatures(fitted, task)
-    inputs, early = fitted.encode(test.x), collectors(fitted, len(test))
-    predictions = with_scaled(
-        {
-            p: fitted.predict_scaled(inputs, test.y, predictor=p, early=early.get(p))
-            for p in fitted.predictors
-        },
-        temperatures,
-    )
-    scores = {p: score(v, test.y, fitted.config.analysis.bins) for p, v in predictions.items()}
-    shifted = {}
-    for std in fitted.config.analysis.noise:
-        noisy = fitted.encode(gaussian_noise(test.x, std, fitted.config.predict.seed))
-        votes = with_scaled(
-            {p: fitted.predict_scaled(noisy, predictor=p) for p in fitted.predictors}, temperatures
-        )
-        shifted[f"{std:g}"] = {p: score(v, test.y, fitted.config.analysis.bins) for p, v in votes.items()}
-    if fitted.config.data.name == "curve":
+    """Let every predictor vote on the test points, on noisy copies of them, on a grid, on training points.
+
+    Fits temperatures first, where the config asks for them, and leaves them in ``fitted``.
+    """
+    config, test = fitted.config, task.test
+    fitted.temperatures = {}
+    if config.analysis.temperature_scaling:
+        fitted.temperatures = fit_temperatures(fitted.votes(fitted.encode(task.val.x)), task.val.y)
+    early = collectors(fitted, len(test))
+    predictions = fitted.votes(fitted.encode(test.x), test.y, early=early)
+    noisy = {
+        f"{std:g}": _voted(fitted.votes(fitted.encode(gaussian_noise(test.x, std, config.predict.seed))))
+        for std in config.analysis.noise
+    }
+    scores = _scored(predictions, test.y, config)
+    if config.data.name == "curve":
         for predictor in fitted.predictors:
             scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
-    return Evaluation(predictions, scores, shifted, temperatures, early_votes(early, temperatures))
+    return Evaluation(
+        predictions,
+        scores,
+        on_training_points(fitted, task),
+        noisy,
+        {std: _scored(votes, test.y, config) for std, votes in noisy.items()},
+        dict(fitted.temperatures),
+        early_votes(fitted, early),
+        next(iter(early.values())).steps if early else (),
+        on_grid(fitted, task),
+    )
+
+
+def score(prediction: Prediction, y: np.ndarray, n_bins: int = 15) -> Scores:
+    """Return the scores of one predictor: of a classification's mean vote, or of a regression."""
+    if prediction.noise_scale is None:
+        return classification_metrics(prediction.mean, y, n_bins)
+    return regression_metrics(prediction.draws, prediction.noise_scale, y)
+
+
+def _voted(predictions: Votes) -> Votes:
+    """Keep the mean votes of a classification alone: they are all that is scored, and take little memory."""
+    return {
+        name: Prediction(p.mean[None], path=p.path) if p.noise_scale is None else p
+        for name, p in predictions.items()
+    }
+
+
+def _scored(votes: Votes, y: np.ndarray, config: Config) -> dict[str, Scores]:
+    return {name: score(vote, y, config.analysis.bins) for name, vote in votes.items()}
 
 
 def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
@@ -75,11 +150,31 @@ def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
     return score(gaps, grid.truth[grid.gap])["width90"]
 
 
-def score(prediction: Prediction, y: np.ndarray, n_bins: int = 15) -> Scores:
-    """Return the scores of one predictor: of a classification's mean vote, or of a regression."""
-    if prediction.noise_scale is None:
-        return classification_metrics(prediction.mean, y, n_bins)
-    return regression_metrics(prediction.draws, prediction.noise_scale, y)
+def on_training_points(fitted: FittedRun, task: Task) -> TrainingPoints:
+    """Let the first predictor vote on at most :data:`MAX_TRAINING_POINTS` training points, evenly spread.
+
+    They are the same for every method and seed.
+    """
+    index = evenly_spread(len(task.train), MAX_TRAINING_POINTS)
+    x, y = chosen_rows(task.train.x, index), task.train.y[index]
+    return TrainingPoints(index, x, y, fitted.predict_scaled(fitted.encode(x), y))
+
+
+def has_map(task: Task) -> bool:
+    """Whether the task has two features and two classes, and so a map."""
+    return task.kind == "classification" and task.n_classes == 2 and task.n_features == 2 and not task.spiking
+
+
+def on_grid(fitted: FittedRun, task: Task) -> Grid | None:
+    """Let every predictor vote on a grid of the unit square or of the curve; None for other inputs."""
+    if has_map(task):
+        axis = np.linspace(0, 1, fitted.config.analysis.resolution, dtype=np.float32)
+        x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+        return Grid(x, fitted.votes(fitted.encode(x)), None)
+    if fitted.config.data.name == "curve":
+        grid = curve_grid(task, n_points=200)
+        return Grid(grid.x, fitted.votes(fitted.encode(grid.x)), grid.truth)
+    return None
 
 
 def metrics_record(
@@ -97,15 +192,15 @@ def metrics_record(
         "train_seconds": train_seconds,
         "kl_weight": history.rows[best - 1].get("kl_weight") if 0 < best <= len(history) else None,
         "predictors": evaluation.scores,
-        "weight_bits": _by_predictor(weight_bits(fitted), evaluation),
-        "spikes_per_inference": _by_predictor(spikes_per_inference(fitted, task.test.x), evaluation),
+        "weight_bits": weight_bits(fitted),
+        "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
     }
     if evaluation.temperatures:
         record["temperatures"] = evaluation.temperatures
     if task.kind == "regression":
-        record["units"] = "target rescaled to [0, 1] on the training set"
-    if evaluation.shifted:
-        record["noise"] = evaluation.shifted
+        record["units"] = UNITS
+    if evaluation.noisy_scores:
+        record["noise"] = evaluation.noisy_scores
     if task.notes:
         record["notes"] = list(task.notes)
     validated = [row for row in history if "val_nll" in row]
@@ -114,55 +209,147 @@ def metrics_record(
     return record
 
 
-def _by_predictor(costs: Mapping[str, float | None], evaluation: Evaluation) -> dict[str, float | None]:
-    """Give a predictor at its temperature the costs of the predictor itself."""
-    return {name: costs[name.removesuffix(SCALED)] for name in evaluation.predictions}
+# -- early decisions ------------------------------------------------------------------------------
 
 
-def write_inference_data(
-    folder: RunFolder, fitted: FittedRun, task: Task, evaluation: Evaluation, history: History
-) -> None:
-    """Write ``inference_data.nc``: posterior summaries, predictions, log-likelihoods, training."""
-    first = evaluation.predictions[fitted.predictors[0]]
-    regression = first.noise_scale is not None
-    config = fitted.config
-    assert first.log_likelihood is not None
-    idata = run_inference_data(
-        seed=config.seed,
-        observed=task.test.y,
-        log_likelihood=first.log_likelihood,
-        probabilities=None if regression else first.draws,
-        mean_draws=first.draws if regression else None,
-        summaries=_summaries(fitted),
-        history={name: history.column(name) for name in history.columns},
-        class_names=None if regression else list(task.classes),
-        attrs={
-            "experiment": config.experiment,
-            "method": config.method,
-            "kl_weight": config.train.kl_weight,
-            "points": "test points, on which nothing was conditioned: az.loo and az.waic do not apply",
-            "log_likelihood": "of the observed site; its mean over steps for per-step likelihoods. "
-            "The tables' NLL is of the probabilities in posterior_predictive",
-            **_units(task, first),
-        },
-    )
-    save_idata(idata, folder.idata_path)
+def early_steps(config: Config, n_steps: int) -> tuple[int, ...]:
+    """Return the numbers of elapsed steps that ``analysis.early_decisions`` asks for, of a sequence of T.
+
+    A single number K stands for K even parts of the counted steps, rounded up; the last is T.
+    """
+    wanted, burn_in = config.analysis.early_decisions, config.network.burn_in
+    if isinstance(wanted, tuple):
+        return tuple(wanted)
+    counted = n_steps - burn_in
+    return tuple(dict.fromkeys(burn_in - (-k * counted // wanted) for k in range(1, wanted + 1)))
 
 
-def _units(task: Task, prediction: Prediction) -> dict[str, Any]:
-    """Return what a reader of a regression needs to go back to the original units."""
-    if prediction.noise_scale is None:
+def step_ms(config: Config) -> float | None:
+    """Return the length of a step in milliseconds: ``data.time_step`` of event recordings, else None."""
+    return config.data.get("time_step")
+
+
+def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
+    """Refuse early decisions where there is no class to decide for, or no time.
+
+    Raises:
+        ConfigError: if they are asked for in a regression or of a single step, or at steps that do not ascend
+            between the burn-in and the end.
+    """
+    wanted, burn_in = config.analysis.early_decisions, config.network.burn_in
+    if not wanted:
+        return
+    if task.kind != "classification":
+        raise ConfigError(f"analysis.early_decisions is for classification, and the data are a {task.kind}")
+    if n_steps - burn_in < 2:
+        raise ConfigError(
+            f"analysis.early_decisions needs several steps that count, and here {n_steps - burn_in} of "
+            f"{n_steps} do; set it to 0"
+        )
+    steps = early_steps(config, n_steps)
+    within = burn_in < steps[0] and steps[-1] <= n_steps
+    if not within or any(a >= b for a, b in pairwise(steps)):
+        raise ConfigError(
+            f"analysis.early_decisions = {list(steps)}: expected ascending steps from {burn_in + 1} to "
+            f"{n_steps}"
+        )
+
+
+def collectors(fitted: FittedRun, n_examples: int) -> dict[str, EarlyVotes]:
+    """Return what collects the early votes of each predictor with networks; empty unless asked for."""
+    if not fitted.config.analysis.early_decisions:
         return {}
-    scaler = task.target_scaler
-    span = {} if scaler is None else {"target_low": float(scaler.low), "target_high": float(scaler.high)}
-    return {"noise_scale": prediction.noise_scale, "units": "target rescaled to [0, 1] on train", **span}
+    steps = early_steps(fitted.config, fitted.encoder.n_steps)
+    return {
+        name: EarlyVotes(fitted.model, steps, fitted.n_members(name), n_examples, members=False)
+        for name, predictor in fitted.predictors.items()
+        if predictor.base is predictor and predictor.networks(fitted.guide, 0) is not None
+    }
 
 
-def _summaries(fitted: FittedRun) -> dict[str, np.ndarray]:
-    mean = fitted.guide.mean()
-    if sum(w.numel() for w in mean.values()) > MAX_STORED_SYNAPSES:
-        return {}
-    result = {f"{name}_mean": w.numpy() for name, w in mean.items()}
-    if not fitted.guide.point:
-        result |= {f"{n}_natural_parameter": v.numpy() for n, v in fitted.guide.natural_parameters().items()}
-    return result
+def early_votes(fitted: FittedRun, collected: Mapping[str, EarlyVotes]) -> dict[str, np.ndarray]:
+    """Return votes ``[K, N, C]`` by predictor, those at a temperature among them.
+
+    The temperature is that of the whole sequence: one per step would be fitted on too little.
+    """
+    return {
+        name: np.stack([predictor.derived(Prediction(vote[None])).mean for vote in early.mean])
+        for name, predictor in fitted.predictors.items()
+        if (early := collected.get(predictor.base.name)) is not None
+    }
+
+
+# -- new data -------------------------------------------------------------------------------------
+
+
+def evaluate_data(
+    path: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    trust: bool = False,
+) -> PrintedTable:
+    """Score every predictor of a run on the points of a file, with the run's own preprocessing.
+
+    Predictors at a temperature take that of the run, from its own validation points.  Nothing is fitted to
+    the new points, and nothing in the run folder changes.
+
+    Args:
+        path: a run folder.
+        data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
+            ``bisnn_pyro.data.points.load_points``.
+        out: file for the table, .csv, .md or .tex.
+        trust: as for :func:`~bisnn_pyro.experiments.fitted.load_run`.
+
+    Returns:
+        One line per predictor.
+
+    Raises:
+        InputError: if the run or the file cannot be read, or the points do not suit the run: another shape,
+            a label that was not in training.
+    """
+    target = None if out is None else check_suffix(out)
+    fitted = load_run(path, trust=trust)
+    x, y = load_points(data)
+    try:
+        inputs, targets = prepare_inputs(fitted, x), prepare_targets(fitted, y)
+    except DataError as error:
+        raise DataError(f"{data} does not suit the run {path}: {error}") from error
+    with steady_process(fitted.config.train.get("threads")):
+        scores = _scored(fitted.votes(fitted.encode(inputs)), targets, fitted.config)
+    table = printed_table([{"predictor": name, **found} for name, found in scores.items()], digits=4)
+    notes = [f"{len(y)} points of {data}", *([UNITS] if fitted.preprocessing.kind == "regression" else [])]
+    table = replace(table, notes=[*table.notes, *notes])
+    if target is not None:
+        table.write(target)
+    return table
+
+
+def prepare_inputs(fitted: FittedRun, x: np.ndarray) -> np.ndarray:
+    """Turn raw inputs ``[N, ...]`` into what a ``Task`` of the run would hold.
+
+    Raises:
+        DataError: if their shape is not that of the training inputs.
+    """
+    if not fitted.preprocessing.spiking:
+        return fitted.prepare(x.astype(np.float32) if fitted.preprocessing.scaler is None else x)
+    if x.ndim > 3:  # [N, T, C, H, W] or [N, T, H, W]
+        x = x.reshape(*x.shape[:2], -1)
+    if x.min() < 0:
+        raise DataError(f"x has values down to {x.min()}; expected spikes or spike counts, 0 or more")
+    small = x.dtype.kind == "b" or (x.max() <= 255 and bool((x == np.floor(x)).all()))
+    return fitted.prepare(x.astype(np.uint8 if small else np.float32))
+
+
+def prepare_targets(fitted: FittedRun, y: np.ndarray) -> np.ndarray:
+    """Turn labels into class indices, or numbers into rescaled ones, as in training.
+
+    Raises:
+        DataError: for a label that was not in training, or a non-numeric target of a regression.
+    """
+    pre = fitted.preprocessing
+    if pre.kind == "classification":
+        return y if pre.labels is None else pre.labels.encode(y)
+    if y.dtype.kind not in "iuf":
+        raise DataError(f"y has type {y.dtype}; expected numbers, because the run is a regression")
+    return y.astype(np.float32) if pre.target_scaler is None else pre.target_scaler.transform(y)

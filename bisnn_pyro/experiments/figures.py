@@ -1,164 +1,107 @@
-"""The figures of one run, and those that put methods side by side."""
+"""The figures of runs, drawn from their stores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from bisnn_pyro.analysis import (
-    group,
-    load_idata,
-    mutual_information,
+    Plot,
+    early_scores,
+    early_stopping,
+    plot_early_decisions,
+    plot_early_stopping,
     plot_predictive_map,
     plot_regression_band,
     plot_reliability,
     plot_training_curves,
+    save_columns,
     save_figure,
 )
-from bisnn_pyro.analysis.figures.style import Plot
-from bisnn_pyro.data import Task, curve_grid
-from bisnn_pyro.experiments.early import STOPPING
-from bisnn_pyro.experiments.early_summary import stopping_plot
-from bisnn_pyro.experiments.evaluate import Evaluation
-from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.inference import History
+from bisnn_pyro.experiments.predictors import legend
+from bisnn_pyro.experiments.store import Store
 
-EPISTEMIC = "epistemic"
-
-
-def draw_run_figures(
-    folder: RunFolder, fitted: FittedRun, task: Task, evaluation: Evaluation, history: History
-) -> None:
-    """Draw the figures of one run, each with its CSV."""
-    save = _Saver(folder.figures)
-    save("training", plot_training_curves({fitted.config.method: _columns(history)}))
-    bins = fitted.config.analysis.bins
-    if task.kind == "classification":
-        votes = {name: (p.mean, task.test.y) for name, p in evaluation.predictions.items()}
-        save("reliability", plot_reliability(votes, bins))
-    if has_map(task):
-        axis, panels = predictive_map(fitted)
-        save("predictive", _draw_map(axis, _titled(panels, fitted), task))
-    elif fitted.config.data.name == "curve":
-        save("predictive", _draw_bands({fitted.config.method: fitted}, task))
+SCORES, STOPPING = "early_decisions", "early_stopping"
+"""Names of the files on early decisions, without suffix."""
 
 
-def draw_summary_figures(out: Path, runs: Mapping[str, Sequence[RunFolder]], task: Task) -> None:
-    """Draw the figures that put methods side by side, a seed each.
+def draw_run_figures(folder: RunFolder) -> None:
+    """Draw the figures of one run, each with its numbers; without figures, write some numbers alone.
 
-    In a cross-validation the reliability is that of all folds' test points together; what belongs to one
-    network (its training, its map, when it stops early) is that of the first fold, and says so.
+    These are the scores of early decisions, which stand nowhere else in the folder.
+    """
+    config, store = folder.read_config(), Store.open(folder)
+    bins = config.analysis.bins
+    plots: dict[str, Plot] = {}
+    if store.early_steps:
+        votes = {name: store.early(name) for name in store.early_predictors}
+        scores = {name: early_scores(v, n_bins=bins, **early_settings(store)) for name, v in votes.items()}
+        curves = {name: early_stopping(v, **early_settings(store)) for name, v in votes.items()}
+        plots = {SCORES: plot_early_decisions(scores), STOPPING: plot_early_stopping(curves)}
+    if not config.analysis.figures:
+        for name, plot in plots.items():
+            save_columns(folder.figures / f"{name}.csv", plot.table)
+        return
+    plots["training"] = plot_training_curves({config.method: store.history})
+    if store.noise_scale is None:
+        votes = {name: (store.votes(name), store.targets) for name in store.predictors}
+        plots["reliability"] = plot_reliability(votes, bins)
+    predictive = predictive_plot({config.method: store})
+    if predictive is not None:
+        plots["predictive"] = predictive
+    for name, plot in plots.items():
+        save_figure(plot.figure, folder.figures, name, plot.table)
+
+
+def early_settings(store: Store) -> dict[str, Any]:
+    """Return what scores over elapsed time need besides the votes."""
+    return {
+        "labels": store.targets,
+        "steps": store.early_steps,
+        "n_steps": store.n_steps,
+        "step_ms": store.step_ms,
+    }
+
+
+def predictive_plot(stores: Mapping[str, Store]) -> Plot | None:
+    """Return the maps, or the bands, of the first predictors of runs on the same data.
 
     Args:
-        out: where they go.
-        runs: method -> its run, or its runs on each fold, all of one seed.
-        task: the data, of the first fold.
+        stores: title (the method) -> store.
+
+    Returns:
+        None where the inputs have more than two features.
     """
-    save = _Saver(out)
-    config = next(iter(runs.values()))[0].read_config()
-    fold = "" if config.fold is None else f", fold {config.fold}"
-    first = {f"{method}{fold}": folders[0] for method, folders in runs.items()}
-    histories = {name: _columns(History.read_csv(folder.history_path)) for name, folder in first.items()}
-    save("training", plot_training_curves(histories))
-    if task.kind == "classification":
-        save("reliability", plot_reliability(dict(map(_pooled, runs, runs.values())), config.analysis.bins))
-    stopping = stopping_plot(first)
-    if stopping is not None:
-        save(STOPPING, stopping)
-    if has_map(task):
-        panels: dict[str, np.ndarray] = {}
-        for folder in first.values():
-            axis, own = _read_map(folder.figures / "predictive.csv")
-            panels |= {f"{fold[2:]}: {title}" if fold else title: values for title, values in own.items()}
-        save("predictive", _draw_map(axis, panels, task))
-    elif config.data.name == "curve":
-        save("predictive", _draw_bands({name: load_run(f.path) for name, f in first.items()}, task))
-
-
-def _pooled(method: str, folders: Sequence[RunFolder]) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
-    """Return a line's name, and the votes and labels of the test points of all these runs."""
-    votes, labels = [], []
-    for folder in folders:
-        idata = load_idata(folder.idata_path)
-        probabilities = group(idata, "posterior_predictive")["y_prob"]
-        votes.append(probabilities.mean(("chain", "draw")).values)
-        labels.append(group(idata, "observed_data")["y"].values)
-    name = f"{method} (committee)" if probabilities.sizes["draw"] > 1 else method
-    name += f", {len(folders)} folds" if len(folders) > 1 else ""
-    return name, (np.concatenate(votes), np.concatenate(labels))
-
-
-def has_map(task: Task) -> bool:
-    """Whether the task has two features and two classes, and so a map."""
-    return task.kind == "classification" and task.n_classes == 2 and task.n_features == 2 and not task.spiking
-
-
-def predictive_map(fitted: FittedRun) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the axis and P(class 1) on a grid of the unit square; for a committee the epistemic part too."""
-    n = fitted.config.analysis.resolution
-    axis = np.linspace(0, 1, n, dtype=np.float32)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    predictor = fitted.predictors[0]
-    prediction = fitted.predict_scaled(grid, predictor=predictor)
-    panels = {predictor: prediction.mean[:, 1].reshape(n, n)}
-    if predictor == "committee":
-        panels[EPISTEMIC] = mutual_information(prediction.draws).reshape(n, n)
-    return axis, panels
-
-
-def _titled(panels: Mapping[str, np.ndarray], fitted: FittedRun) -> dict[str, np.ndarray]:
-    method = fitted.config.method
-    return {method if name == "mode" else f"{method}: {name}": values for name, values in panels.items()}
-
-
-def _draw_map(axis: np.ndarray, panels: Mapping[str, np.ndarray], task: Task) -> Plot:
-    names = (f"class {task.classes[0]}", f"class {task.classes[1]}")
-    epistemic = [title for title in panels if title.endswith(EPISTEMIC)]
-    points, labels = task.train.x, task.train.y
+    first = next(iter(stores.values()))
+    grid = first.grid()
+    if grid is None:
+        return None
+    (x, y), points = first.training_points, grid["x"].values
+    if first.noise_scale is not None:
+        bands = {title: (store.grid_votes(), store.noise_scale or 0.0) for title, store in stores.items()}
+        names = ("$x$ (rescaled)", "$y$ (rescaled)")
+        truth = grid["truth"].values
+        return plot_regression_band(points[:, 0], bands, x[:, 0], y, y_true=truth, axis_names=names)
+    axis = np.unique(points[:, 0])
+    panels: dict[str, np.ndarray] = {}
+    epistemic = []
+    for title, store in stores.items():
+        predictor, own = store.predictors[0], store.grid()
+        panels[legend(title, predictor)] = store.grid_votes()[:, 1]
+        if own is not None and "mutual_information" in own:
+            epistemic.append(f"{title} (epistemic)")
+            panels[epistemic[-1]] = own["mutual_information"].sel(predictor=predictor).values
+    zero, one = first.class_names
     return plot_predictive_map(
         axis,
         axis,
-        panels,
-        points,
-        labels,
+        {name: values.reshape(len(axis), len(axis)) for name, values in panels.items()},
+        x,
+        y,
         epistemic=epistemic,
-        class_names=names,
+        class_names=(f"class {zero}", f"class {one}"),
         axis_names=("$x_1$ (rescaled)", "$x_2$ (rescaled)"),
     )
-
-
-def _read_map(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Read a map back from the numbers behind its figure, rather than predict the grid once more."""
-    with path.open() as file:
-        names = file.readline().rstrip("\n").split(",")
-    columns = np.loadtxt(path, delimiter=",", skiprows=1, unpack=True)
-    axis = np.unique(columns[0])
-    maps = {n: c.reshape(len(axis), len(axis)) for n, c in zip(names[2:], columns[2:], strict=True)}
-    return axis, maps
-
-
-def _draw_bands(runs: Mapping[str, FittedRun], task: Task) -> Plot:
-    grid = curve_grid(task, n_points=200)
-    predictors = {}
-    for method, fitted in runs.items():
-        prediction = fitted.predict_scaled(grid.x, predictor=fitted.predictors[0])
-        assert prediction.noise_scale is not None
-        predictors[method] = (prediction.draws, prediction.noise_scale)
-    x, y = task.train.x[:, 0], task.train.y
-    names = ("$x$ (rescaled)", "$y$ (rescaled)")
-    return plot_regression_band(grid.x[:, 0], predictors, x, y, y_true=grid.truth, axis_names=names)
-
-
-def _columns(history: History) -> dict[str, list[float]]:
-    return {name: history.column(name) for name in history.columns}
-
-
-class _Saver:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, name: str, plot: Plot) -> None:
-        save_figure(plot.figure, self.folder, name, plot.table)

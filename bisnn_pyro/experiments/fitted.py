@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,26 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from bisnn_pyro.data import Task
 from bisnn_pyro.data.encoders import Encoder
 from bisnn_pyro.data.events.layout import Recording
 from bisnn_pyro.data.events.reader import Reader
 from bisnn_pyro.data.events.record import Events
 from bisnn_pyro.errors import DataError, RunFolderError
-from bisnn_pyro.experiments.build import build_encoder, build_guide
-from bisnn_pyro.experiments.build_network import build_model
+from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.network_config import ConvLayer, DenseLayer
-from bisnn_pyro.experiments.preprocessing import Preprocessing
+from bisnn_pyro.experiments.predictors import Predictor, predictors_of
+from bisnn_pyro.experiments.preprocessing import LATER, Preprocessing
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
     EarlyVotes,
+    EncodedBlocks,
     Prediction,
     SynapticGuide,
+    as_inputs,
     encode_all,
-    point_draws,
-    posterior_draws,
-    predict,
-    predict_moments,
 )
-from bisnn_pyro.inference.inputs import EncodedBlocks, as_inputs
 from bisnn_pyro.models import SpikingGLM
 
 FORMAT = "1"
@@ -53,6 +51,14 @@ class FittedRun:
         guide: the posterior, in ``eval()``.
         encoder: features to spikes.
         preprocessing: raw data to features, labels and back.
+        temperatures: by predictor, where the run fitted some on its validation points.
+
+    Example::
+
+        fitted = load_run("runs/two-moons/bayes-seed0")
+        fitted.predict(x).mean                           # [N, C], the committee's vote
+        fitted.predict(x, predictor="committee-scaled")  # the same at the run's temperature
+        fitted.predictors["mode"].bits_per_synapse(fitted.guide)
     """
 
     config: Config
@@ -60,9 +66,10 @@ class FittedRun:
     guide: SynapticGuide
     encoder: Encoder
     preprocessing: Preprocessing
+    temperatures: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """What it is in a line a part; ``print(fitted.model)`` shows the network itself."""
+        """One line for each part; ``print(fitted.model)`` shows the network itself."""
         config, sites = self.config, self.guide.mode()
         inputs = self.encoder.n_inputs(self.preprocessing.n_features)
         layers = " -> ".join([f"{inputs} inputs", *map(_units, config.network.hidden)])
@@ -76,9 +83,9 @@ class FittedRun:
         )
 
     @property
-    def predictors(self) -> tuple[str, ...]:
-        """What can vote, as the guide says; the first is the default."""
-        return self.guide.predictors
+    def predictors(self) -> Mapping[str, Predictor]:
+        """What can vote, by name, each followed by itself at its temperature; the first is the default."""
+        return predictors_of(self.guide, self.temperatures)
 
     def prepare(self, x: Any) -> Any:
         """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
@@ -111,13 +118,14 @@ class FittedRun:
             Spikes ``[1, T, I]``, uint8; ``numpy.concatenate`` makes a batch of several.
 
         Raises:
-            DataError: if the run was not on recordings, or this one cannot be read or leaves the sensor.
+            DataError: if the run was not trained on recordings, or this one cannot be read or leaves the
+                sensor.
         """
         binning, sensor = self.preprocessing.binning, self.preprocessing.sensor
         if binning is None or sensor is None:
             raise DataError(
-                "this run does not say how recordings become spikes: its data were none, or it is of an "
-                "earlier release; bin them with bisnn_pyro.data.Binning"
+                "this run does not say how recordings become spikes: it was not trained on recordings, or "
+                "with an earlier release; bin them with bisnn_pyro.data.Binning"
             )
         events = recording if isinstance(recording, Events) else Reader(sensor)(Recording(Path(recording)))
         return binning.spikes(events.on(sensor), sensor)[None]
@@ -163,9 +171,9 @@ class FittedRun:
 
         Args:
             x: as for :meth:`predict`.
-            steps: numbers of elapsed steps, ascending and beyond ``network.burn_in``; what it means to vote
-                then says :class:`~bisnn_pyro.inference.EarlyVotes`.
-            predictor: as for :meth:`predict`; not ``moments``, which knows no time.
+            steps: numbers of elapsed steps, ascending and beyond ``network.burn_in``; see
+                :class:`~bisnn_pyro.inference.EarlyVotes` for what such a vote is.
+            predictor: as for :meth:`predict`; not ``moments``, which has no time steps.
             draws: as for :meth:`predict`.
             seed: as for :meth:`predict`.
 
@@ -173,10 +181,12 @@ class FittedRun:
             The members' probabilities ``[K, S, N, C]`` at the K steps, or means ``[K, S, N]`` of a regression
             in the targets' original units; the mean over S is the committee's vote.
         """
-        predictor = self._known(predictor)
+        chosen = self._known(predictor)
         blocks = self.encode(self.prepare(x), seed)
-        early = EarlyVotes(self.model, steps, self.n_members(predictor, draws), blocks.n_examples)
-        self.predict_scaled(blocks, predictor=predictor, draws=draws, seed=seed, early=early)
+        early = EarlyVotes(self.model, steps, self.n_members(chosen.name, draws), blocks.n_examples)
+        self.predict_scaled(blocks, predictor=chosen.base.name, draws=draws, seed=seed, early=early)
+        if chosen is not chosen.base:
+            return np.stack([chosen.derived(Prediction(votes)).draws for votes in early.draws])
         scaler = self.preprocessing.target_scaler
         return early.draws if scaler is None else scaler.inverse(early.draws)
 
@@ -205,23 +215,43 @@ class FittedRun:
             early: collects votes before the end.
 
         Raises:
-            DataError: if this run has no such predictor, ``draws`` is not positive, or early votes are
-                wanted of ``moments``.
+            DataError: if this run has no such predictor, ``draws`` is not positive, or the predictor has no
+                early votes.
         """
-        predictor = self._known(predictor)
-        n_draws = self.n_members(predictor, draws)
+        chosen = self._known(predictor)
+        self.n_members(chosen.name, draws)
         seed = self.config.predict.seed if seed is None else seed
         blocks = x if isinstance(x, EncodedBlocks) else self.encode(x, seed)
-        targets = None if y is None else torch.as_tensor(y)
-        if predictor == "moments":
-            if early is not None:
-                raise DataError("the predictor 'moments' knows no time; early votes need another")
-            return predict_moments(self.model, self.guide, blocks, y=targets)
-        if predictor == "committee":
-            source = posterior_draws(self.guide, seed)
-        else:
-            source = point_draws(self.guide.mean() if predictor == "mean" else self.guide.mode())
-        return predict(self.model, source, blocks, n_draws=n_draws, y=targets, seed=seed, watch=early)
+        found = chosen.base.vote(
+            self.model,
+            self.guide,
+            blocks,
+            None if y is None else torch.as_tensor(y),
+            draws=draws or self.config.predict.draws,
+            seed=seed,
+            early=early,
+        )
+        return chosen.derived(found)
+
+    def votes(
+        self, blocks: Any, y: np.ndarray | None = None, *, early: Mapping[str, EarlyVotes] | None = None
+    ) -> dict[str, Prediction]:
+        """Let every predictor vote on scaled inputs; one at a temperature scales the vote of its base.
+
+        Args:
+            blocks: what :meth:`encode` made of the inputs, or scaled inputs ``[N, ...]``.
+            y: targets ``[N]``, for ``log_likelihood``.
+            early: what collects votes before the end, by predictor.
+        """
+        blocks = blocks if isinstance(blocks, EncodedBlocks) else self.encode(blocks)
+        found: dict[str, Prediction] = {}
+        for name, predictor in self.predictors.items():
+            if predictor.base is predictor:
+                collect = (early or {}).get(name)
+                found[name] = self.predict_scaled(blocks, y, predictor=name, early=collect)
+            else:
+                found[name] = predictor.derived(found[predictor.base.name])
+        return found
 
     def n_members(self, predictor: str, draws: int | None = None) -> int:
         """Return how many networks a predictor lets vote: ``draws`` or the config's, or one.
@@ -231,12 +261,13 @@ class FittedRun:
         """
         if draws is not None and draws < 1:
             raise DataError(f"draws is {draws}; a committee needs at least one member")
-        return (draws or self.config.predict.draws) if predictor == "committee" else 1
+        return self.predictors[predictor].n_members(draws or self.config.predict.draws)
 
-    def _known(self, predictor: str | None) -> str:
-        if predictor is not None and predictor not in self.predictors:
-            raise DataError(f"predictor is {predictor!r}; this run has {', '.join(self.predictors)}")
-        return predictor or self.predictors[0]
+    def _known(self, predictor: str | None) -> Predictor:
+        known = self.predictors
+        if predictor is not None and predictor not in known:
+            raise DataError(f"predictor is {predictor!r}; this run has {', '.join(known)}")
+        return known[predictor or next(iter(known))]
 
     def save(self, folder: RunFolder) -> None:
         """Write the posterior and the preprocessing."""
@@ -254,21 +285,23 @@ class FittedRun:
 
 def _units(layer: Any) -> str:
     """Return a hidden layer in a word: units, or channels and kernel of a convolution."""
-    if isinstance(layer, ConvLayer):
+    if isinstance(layer, int):
+        return str(layer)
+    if layer.kind == "conv":
         return f"{layer.channels} maps ({layer.kernel} x {layer.kernel})"
-    if isinstance(layer, DenseLayer):
-        return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
-    return str(layer)
+    return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
 
 
-def load_run(path: str | os.PathLike[str]) -> FittedRun:
+def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
     """Load a posterior from a run folder; neither the data nor a training loop is needed.
 
     Args:
         path: a run folder, for example ``runs/two-moons/bayes-seed0``.
+        trust: whether classes of the user's own that the run names may be imported.
 
     Raises:
         RunFolderError: if a file is missing or broken.
+        ConfigError: if the run names a class of the user's own and ``trust`` is not given.
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
@@ -278,12 +311,12 @@ def load_run(path: str | os.PathLike[str]) -> FittedRun:
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{folder.path / 'preprocessing.json'} is broken: {error!r}") from error
     task: Any = preprocessing  # it has the sizes that building needs, and no data
-    encoder = build_encoder(config, task)
-    model = build_model(config, task, encoder)
-    guide = build_guide(config, model)
+    encoder = build_encoder(config, task, trust=trust)
+    model = build_model(config, task, encoder, trust=trust)
+    guide = build_guide(config, model, trust=trust)
     try:
         with safe_open(folder.posterior_path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             found = (file.metadata() or {}).get("bisnn_pyro_format")
         if found != FORMAT:
             raise RunFolderError(f"{folder.posterior_path} has format {found}; this version reads {FORMAT}")
@@ -295,4 +328,58 @@ def load_run(path: str | os.PathLike[str]) -> FittedRun:
     model.set_reference(tensors.get("reference"))
     model.eval()
     guide.eval()
-    return FittedRun(config, model, guide, encoder, preprocessing)
+    scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
+    return FittedRun(config, model, guide, encoder, preprocessing, scored.get("temperatures", {}))
+
+
+def reopen(
+    path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None, *, trust: bool = False
+) -> tuple[FittedRun, Task]:
+    """Load a run together with the data that it was made from.
+
+    Args:
+        path: a run folder.
+        data_dir: where the data are now, in place of the config's ``data.path``.
+        trust: as for :func:`load_run`.
+
+    Raises:
+        RunFolderError: if a file is missing or broken, or the data are not those of the run.
+    """
+    fitted = load_run(path, trust=trust)
+    fitted.config = moved(fitted.config, data_dir)
+    task = build_task(fitted.config, trust=trust)
+    encoder = build_encoder(fitted.config, task, trust=trust)
+    check_data(RunFolder(Path(path)), Preprocessing.of(task, encoder))
+    return fitted, task
+
+
+def moved(config: Config, data_dir: str | os.PathLike[str] | None) -> Config:
+    """Return the config with its data in another place; itself where that is None."""
+    if data_dir is None:
+        return config
+    return config.replace("data.path", str(Path(data_dir).expanduser().absolute()))
+
+
+def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:
+    """Refuse data that are not those of the run: other recordings, sizes, labels or scales.
+
+    Raises:
+        RunFolderError: if the stored preprocessing differs from that of the data as they are now.
+    """
+    then = folder.read_json("preprocessing.json")
+    now = json.loads(json.dumps(preprocessing.to_dict()))
+    recordings = then.get("fingerprints", {})
+    moved = [
+        part for part, found in now.get("fingerprints", {}).items() if recordings.get(part, found) != found
+    ]
+    if moved:
+        raise RunFolderError(
+            f"the data of {folder.path} have changed since the run: other recordings are in its "
+            f"{' and '.join(moved)} part, so that it could be tested on what it was trained on; remove those "
+            "that were added and put back those that are gone or can no longer be read, or run anew"
+        )
+    if then != {key: value for key, value in now.items() if key in then or key not in LATER}:
+        raise RunFolderError(
+            f"the data of {folder.path} have changed since the run: their sizes, labels or scales differ "
+            "from preprocessing.json; restore them, or run anew"
+        )

@@ -27,6 +27,7 @@ _PACKAGES = (
     "numba",
     "arviz",
     "xarray",
+    "pandas",
     "scikit-learn",
     "matplotlib",
 )
@@ -75,13 +76,8 @@ class RunFolder:
 
     @property
     def idata_path(self) -> Path:
-        """The InferenceData."""
+        """What every predictor said, see :mod:`bisnn_pyro.experiments.store`."""
         return self.path / "inference_data.nc"
-
-    @property
-    def predictions_path(self) -> Path:
-        """Every predictor's votes on the test points."""
-        return self.path / "predictions.npz"
 
     @property
     def figures(self) -> Path:
@@ -156,10 +152,10 @@ class RunFolder:
         """Read the resolved config.
 
         Raises:
-            RunFolderError: if this is no run folder.
+            RunFolderError: if this is not a run folder.
         """
         try:
-            return Config.model_validate(tomllib.loads(self.config_path.read_text()))
+            return Config.from_dict(tomllib.loads(self.config_path.read_text()))
         except OSError as error:
             raise RunFolderError(
                 f"{self.path} is not a run folder: cannot read config.toml ({error.strerror})"
@@ -204,7 +200,7 @@ def environment(threads: int, command: str | None = None) -> dict[str, Any]:
 
 
 def find_runs(out: Path) -> list[RunFolder]:
-    """Return the finished runs directly below ``out``, by name; ``summary/`` is none."""
+    """Return the finished runs directly below ``out``, by name, excluding ``summary/``."""
     if not out.is_dir():
         raise RunFolderError(f"{out} is not a folder")
     paths = [p for p in sorted(out.iterdir()) if p.is_dir() and p.name != "summary" and p.name[0] != "."]

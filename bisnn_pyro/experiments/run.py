@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,30 +11,27 @@ from typing import Any
 import torch
 
 from bisnn_pyro.analysis import results_table
+from bisnn_pyro.data import Task
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import (
     build_augmentation,
     build_encoder,
     build_guide,
     build_learner,
+    build_model,
     build_task,
     check_noise,
 )
-from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.config import Config, flat_keys
-from bisnn_pyro.experiments.early import check_early_decisions, write_early_decisions
-from bisnn_pyro.experiments.evaluate import evaluate, metrics_record, write_inference_data
+from bisnn_pyro.experiments.evaluate import check_early_decisions, evaluate, metrics_record
 from bisnn_pyro.experiments.figures import draw_run_figures
-from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.experiments.fitted import FittedRun, check_data, load_run, moved
 from bisnn_pyro.experiments.folder import RunFolder, environment
-from bisnn_pyro.experiments.predictions import write_predictions
-from bisnn_pyro.experiments.preprocessing import LATER, Preprocessing
-from bisnn_pyro.experiments.temperatures import check_temperature_scaling
+from bisnn_pyro.experiments.predictors import check_temperature_scaling
+from bisnn_pyro.experiments.preprocessing import Preprocessing
+from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.inference import FitResult, History
-from bisnn_pyro.inference.inputs import as_inputs
-from bisnn_pyro.inference.process import steady_process
-from bisnn_pyro.inference.seeding import Purpose, seeded
+from bisnn_pyro.inference import FitResult, History, Purpose, as_inputs, seeded, steady_process
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,7 @@ def run(
     progress: bool = False,
     n_threads: int | None = None,
     command: str | None = None,
+    trust: bool = False,
 ) -> RunResult:
     """Run one experiment with one method into ``<out>/<method>-seed<k>``.
 
@@ -83,6 +80,7 @@ def run(
         progress: show a progress bar.
         n_threads: threads to run on, where the config does not say (``train.threads``).
         command: the command line that started this, for the record.
+        trust: whether classes of the user's own that the config names may be imported.
 
     Raises:
         InputError: if the config, the data or the folder cannot be used; the folder is as it was then.
@@ -90,9 +88,9 @@ def run(
     """
     out = Path("runs") / config.experiment if out is None else Path(out)
     folder = RunFolder.of(config, out)
-    with steady_process(config.train.threads or n_threads):
-        task = build_task(config)
-        fitted = new_fit(config, task)
+    with steady_process(config.train.get("threads") or n_threads):
+        task = build_task(config, trust=trust)
+        fitted = new_fit(config, task, trust=trust)
         folder.prepare(overwrite=overwrite, resume=resume)
         resumed = resume and folder.resumable
         try:
@@ -101,7 +99,7 @@ def run(
             folder.write_json("environment.json", environment(torch.get_num_threads(), command))
             # Before training: a run that is killed must not go on with other data.
             folder.write_json("preprocessing.json", fitted.preprocessing.to_dict())
-            result = fit(fitted, task, folder, checkpoint, progress=progress)
+            result = fit(fitted, task, folder, checkpoint, progress=progress, trust=trust)
         except BaseException:
             if not folder.resumable:
                 folder.discard()
@@ -117,38 +115,40 @@ def run(
         return RunResult(folder.path, metrics)
 
 
-def new_fit(config: Config, task: Any) -> FittedRun:
+def new_fit(config: Config, task: Task, *, trust: bool = False) -> FittedRun:
     """Build everything that a config and a task determine; nothing is trained yet."""
     check_noise(config, task)
     check_temperature_scaling(config, task)
     build_augmentation(config, task)  # a wrong one is refused here, before anything is written
-    encoder = build_encoder(config, task)
+    encoder = build_encoder(config, task, trust=trust)
     check_early_decisions(config, task, encoder.n_steps)
     with seeded(config.seed, Purpose.INITIALISATION):
-        model = build_model(config, task, encoder)
-        guide = build_guide(config, model)
+        model = build_model(config, task, encoder, trust=trust)
+        guide = build_guide(config, model, trust=trust)
     return FittedRun(config, model, guide, encoder, Preprocessing.of(task, encoder))
 
 
 def fit(
     fitted: FittedRun,
-    task: Any,
+    task: Task,
     folder: RunFolder | None = None,
     checkpoint: dict[str, Any] | None = None,
     *,
     progress: bool = False,
+    trust: bool = False,
 ) -> FitResult:
     """Train; with a folder, write checkpoints into it, the last one at the end."""
     config = fitted.config
     save = None if folder is None else _Checkpoints(folder, config)
     augment = build_augmentation(config, task)
-    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, progress=progress)
+    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, trust=trust)
     train, val = ((as_inputs(s.x), torch.as_tensor(s.y)) for s in (task.train, task.val))
     result = learner.fit(
         *train,
         *val,
         resume=checkpoint and checkpoint["learner"],
         on_epoch=save,
+        progress=progress,
     )
     if save is not None:
         save.write(result.checkpoint)
@@ -180,9 +180,9 @@ def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
 def _load_checkpoint(folder: RunFolder, fitted: FittedRun) -> dict[str, Any]:
     checkpoint = _read_checkpoint(folder)
     # Read as a config, so that keys of a later release stand at their defaults.
-    _check_config(folder, Config.model_validate(checkpoint["config"]).to_dict(), fitted.config)
+    _check_config(folder, Config.from_dict(checkpoint["config"]).to_dict(), fitted.config)
     if (folder.path / "preprocessing.json").is_file():
-        check_data(folder, fitted)
+        check_data(folder, fitted.preprocessing)
     return checkpoint
 
 
@@ -208,41 +208,13 @@ def finished_alike(folder: RunFolder, config: Config) -> bool:
     return True
 
 
-def check_data(folder: RunFolder, fitted: FittedRun) -> None:
-    """Refuse data that are not those of the run: other recordings, sizes, labels or scales.
-
-    Raises:
-        RunFolderError: if the stored preprocessing differs from that of the data as they are now.
-    """
-    then = folder.read_json("preprocessing.json")
-    now = json.loads(json.dumps(fitted.preprocessing.to_dict()))
-    recordings = then.get("fingerprints", {})
-    moved = [
-        part for part, found in now.get("fingerprints", {}).items() if recordings.get(part, found) != found
-    ]
-    if moved:
-        raise RunFolderError(
-            f"the data of {folder.path} have changed since the run: other recordings are in its "
-            f"{' and '.join(moved)} part, so that it could be tested on what it was trained on; remove those "
-            "that were added and put back those that are gone or can no longer be read, or run anew"
-        )
-    if then != {key: value for key, value in now.items() if key in then or key not in LATER}:
-        raise RunFolderError(
-            f"the data of {folder.path} have changed since the run: their sizes, labels or scales differ "
-            "from preprocessing.json; restore them, or run anew"
-        )
-
-
 def analyse(
-    folder: RunFolder, fitted: FittedRun, task: Any, history: History, seconds: float, best: int
+    folder: RunFolder, fitted: FittedRun, task: Task, history: History, seconds: float, best: int
 ) -> dict[str, Any]:
     """Evaluate a fitted posterior and write everything but the posterior itself; metrics last."""
     evaluation = evaluate(fitted, task)
-    write_inference_data(folder, fitted, task, evaluation, history)
-    write_predictions(folder, task.test.y, evaluation.predictions)
-    write_early_decisions(folder, fitted, task, evaluation.early)
-    if fitted.config.analysis.figures:
-        draw_run_figures(folder, fitted, task, evaluation, history)
+    write_store(folder, fitted, task, evaluation, history)
+    draw_run_figures(folder)
     metrics = metrics_record(fitted, task, evaluation, history, seconds, best)
     folder.write_json("metrics.json", metrics)
     return metrics
@@ -252,24 +224,24 @@ def evaluate_folder(
     path: str | os.PathLike[str],
     noise: list[float] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    *,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Evaluate the posterior of a run folder anew, an interrupted one's too; return its metrics.
 
     An interrupted run stays resumable: its metrics are those of the posterior as it stands.
 
     Args:
-        path: a run folder; its metrics, InferenceData and figures are written anew.
+        path: a run folder; its metrics, store and figures are written again.
         noise: standard deviations of input noise, in place of the config's.
         data_dir: where the data are now, in place of the config's ``data.path``.
+        trust: as for :func:`run`.
     """
     folder = RunFolder(Path(path))
-    fitted = load_run(path)
+    fitted = load_run(path, trust=trust)
     if noise is not None:
-        analysis = fitted.config.analysis.model_copy(update={"noise": noise})
-        fitted.config = fitted.config.model_copy(update={"analysis": analysis})
-    if data_dir is not None:
-        data = fitted.config.data.model_copy(update={"path": str(Path(data_dir).expanduser().absolute())})
-        fitted.config = fitted.config.model_copy(update={"data": data})
+        fitted.config = fitted.config.replace("analysis.noise", noise)
+    fitted.config = moved(fitted.config, data_dir)
     if not folder.history_path.is_file():
         raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
     history = History.read_csv(folder.history_path)
@@ -279,8 +251,8 @@ def evaluate_folder(
     else:
         old = folder.read_json("metrics.json")
         seconds, best = old["train_seconds"], old["best_epoch"]
-    with steady_process(fitted.config.train.threads):
-        task = build_task(fitted.config)
-        fresh = new_fit(fitted.config, task)
-        check_data(folder, fresh)
+    with steady_process(fitted.config.train.get("threads")):
+        task = build_task(fitted.config, trust=trust)
+        fresh = new_fit(fitted.config, task, trust=trust)
+        check_data(folder, fresh.preprocessing)
         return analyse(folder, fitted, task, history, seconds, best)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import bisnn_pyro
-from bisnn_pyro.analysis.energy import LATERAL, OperationEnergies, spiking_inference
+from bisnn_pyro.analysis import LATERAL, OperationEnergies, spiking_inference
 from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import InputError, ModelError
 from bisnn_pyro.experiments.activity import check_countable, layer_activity

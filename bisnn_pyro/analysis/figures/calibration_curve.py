@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.consistency import ConsistencyBand, isotonic_consistency
+from bisnn_pyro.analysis.calibration.bins import top_label
+from bisnn_pyro.analysis.calibration.curves import (
+    ConsistencyBand,
+    IsotonicCurve,
+    isotonic_consistency,
+    isotonic_curve,
+)
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import (
     DOUBLE_WIDTH,
@@ -19,8 +25,6 @@ from bisnn_pyro.analysis.figures.style import (
     long_table,
     wrapped,
 )
-from bisnn_pyro.analysis.forecasts import top_label
-from bisnn_pyro.analysis.isotonic import IsotonicCurve, isotonic_curve
 from bisnn_pyro.analysis.validation import FloatArray
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.conformal import SetCoverage, set_coverage
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.marks import draw_grouped_bars
 from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, Plot, line_style, long_table
+from bisnn_pyro.analysis.uncertainty.decisions import SetCoverage, set_coverage
 from bisnn_pyro.analysis.validation import FloatArray, check_level
 from bisnn_pyro.errors import DataError
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Curves = Mapping[str, Mapping[str, ArrayLike]]
 
 #: Column of the scores -> what its axis says.
-PANELS = {"accuracy": "accuracy", "nll": "NLL (nats)", "ece": "ECE"}
+EARLY_PANELS = {"accuracy": "accuracy", "nll": "NLL (nats)", "ece": "ECE"}
 
 
 def plot_early_decisions(scores: Curves, *, axes: Sequence[Axes] | None = None) -> Plot:
@@ -36,9 +36,9 @@ def plot_early_decisions(scores: Curves, *, axes: Sequence[Axes] | None = None) 
     Raises:
         DataError: no predictor, or one without the columns.
     """
-    horizontal, unit = _time(scores, "", (*PANELS, "n"))
-    with canvas(axes, (1, len(PANELS)), (DOUBLE_WIDTH, 2.4)) as page:
-        for ax, (column, name) in zip(page.axes, PANELS.items(), strict=True):
+    horizontal, unit = _time(scores, "", (*EARLY_PANELS, "n"))
+    with canvas(axes, (1, len(EARLY_PANELS)), (DOUBLE_WIDTH, 2.4)) as page:
+        for ax, (column, name) in zip(page.axes, EARLY_PANELS.items(), strict=True):
             _draw(ax, scores, horizontal, column)
             ax.set(xlabel=f"elapsed time ({unit})", ylabel=name)
             ax.set_xlim(left=0)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bisnn_pyro.analysis.calibration.bins import top_label
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.marks import draw_histogram
 from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, Plot, long_table
-from bisnn_pyro.analysis.forecasts import top_label
-from bisnn_pyro.analysis.uncertainty import expected_entropy, mutual_information
+from bisnn_pyro.analysis.uncertainty.entropy import expected_entropy, mutual_information
 from bisnn_pyro.analysis.validation import as_probabilities
 from bisnn_pyro.errors import DataError
 

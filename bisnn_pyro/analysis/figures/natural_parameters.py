@@ -9,7 +9,7 @@ import numpy as np
 
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, SINGLE_WIDTH, Plot, color, grid_shape, long_table
-from bisnn_pyro.analysis.posterior_summary import LayerPosterior
+from bisnn_pyro.analysis.posterior.synapses import LayerPosterior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.marks import draw_grouped_bars
 from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH, Plot, long_table
-from bisnn_pyro.analysis.posterior_summary import LayerPosterior
+from bisnn_pyro.analysis.posterior.synapses import LayerPosterior
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:

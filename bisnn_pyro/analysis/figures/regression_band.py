@@ -17,7 +17,7 @@ from bisnn_pyro.analysis.figures.style import (
     grid_shape,
     long_table,
 )
-from bisnn_pyro.analysis.mixture import mixture_quantile
+from bisnn_pyro.analysis.scores.points import mixture_quantile
 from bisnn_pyro.analysis.validation import FloatArray, as_real, check_level
 from bisnn_pyro.errors import DataError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.calibration import ReliabilityBins, Scheme, reliability_bins
-from bisnn_pyro.analysis.consistency import ConsistencyBand, bin_consistency
+from bisnn_pyro.analysis.calibration.bins import ReliabilityBins, Scheme, reliability_bins, top_label
+from bisnn_pyro.analysis.calibration.curves import ConsistencyBand, bin_consistency
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import (
     DOUBLE_WIDTH,
@@ -20,7 +20,6 @@ from bisnn_pyro.analysis.figures.style import (
     long_table,
     wrapped,
 )
-from bisnn_pyro.analysis.forecasts import top_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

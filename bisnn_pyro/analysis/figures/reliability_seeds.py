@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.calibration import ReliabilityBins, bin_confidences
+from bisnn_pyro.analysis.calibration.bins import ReliabilityBins, bin_confidences, top_label
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import (
     DOUBLE_WIDTH,
@@ -19,7 +19,6 @@ from bisnn_pyro.analysis.figures.style import (
     long_table,
     wrapped,
 )
-from bisnn_pyro.analysis.forecasts import top_label
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:

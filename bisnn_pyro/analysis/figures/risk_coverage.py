@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import SINGLE_WIDTH, Plot, line_style, long_table
-from bisnn_pyro.analysis.selective import RiskCoverage, risk_coverage
+from bisnn_pyro.analysis.uncertainty.decisions import RiskCoverage, risk_coverage
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:

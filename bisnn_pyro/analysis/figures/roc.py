@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.detection import auroc, roc_curve
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import SINGLE_WIDTH, Plot, line_style, long_table
+from bisnn_pyro.analysis.uncertainty.detection import auroc, roc_curve
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:

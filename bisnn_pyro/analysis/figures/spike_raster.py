@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.figures.canvas import canvas
 from bisnn_pyro.analysis.figures.style import SINGLE_WIDTH, Plot, long_table
-from bisnn_pyro.analysis.spike_statistics import as_spikes
+from bisnn_pyro.analysis.posterior.spikes import as_spikes
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:

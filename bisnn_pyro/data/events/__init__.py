@@ -1,7 +1,5 @@
 """Event-camera recordings: readers of the published formats, binning to spikes, and sets by name.
 
-``record`` holds the events of one recording; ``bin_file``, ``aedat``, ``array_file`` and ``shd`` read them;
-``folders``, ``gestures``, ``mnist_dvs`` and ``shd`` find recordings on disk; ``binning`` makes spikes of
-them, ``spike_file`` and ``cache`` keep these on disk, ``recordings`` gives them out; ``sets`` and ``own`` are
-the tasks, whose ``settings`` are explained once.
+``formats`` holds the events of one recording and reads them from files; ``layouts`` finds the recordings in a
+folder; ``binning`` turns them into spikes, which ``spikes`` keeps on disk; ``sets`` are the tasks.
 """

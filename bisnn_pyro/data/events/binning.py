@@ -1,19 +1,28 @@
-"""From events to binary spikes on a grid of time steps and pixels."""
+"""From events to binary spikes on a grid of time steps and pixels, computed once and cached on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from math import prod
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from bisnn_pyro.data.checks import check_choice, check_count, check_number
-from bisnn_pyro.data.events.record import Events, Sensor
+from bisnn_pyro.data.checks import check_choice, check_count, check_flag, check_number
+from bisnn_pyro.data.events.formats import Events, Sensor
+from bisnn_pyro.data.events.layouts import Layout, Reader, UnreadableError, relative_name
+from bisnn_pyro.data.events.spikes import Recordings, SpikeFile, write_spikes
+from bisnn_pyro.data.location import cache_folder
 from bisnn_pyro.errors import DataError
-
-POLARITIES = ("keep", "merge", "on-only")
-ZEROS = ("clock", "first-event")
+from bisnn_pyro.files import PREFIX, atomic_path
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,15 @@ class Binning:
 
     Raises:
         DataError: If a setting is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> events = Events(np.array([0, 1500, 1700]), np.array([0, 1, 1]), np.array([0, 0, 0]),
+        ...                 np.array([1, 1, 1]))
+        >>> Binning(time_step=1.0, n_steps=3, polarity="merge").spikes(events, sensor=(1, 2))
+        array([[1, 0],
+               [0, 1],
+               [0, 0]], dtype=uint8)
     """
 
     time_step: float
@@ -51,10 +69,13 @@ class Binning:
         check_count("data.n_steps", self.n_steps)
         check_number("data.start", self.start, 0.0)
         check_count("data.downsample", self.downsample)
-        check_choice("data.polarity", self.polarity, POLARITIES)
-        check_choice("data.zero", self.zero, ZEROS)
+        check_choice("data.polarity", self.polarity, ("keep", "merge", "on-only"))
+        check_choice("data.zero", self.zero, ("clock", "first-event"))
         if self.crop is not None:
-            _check_crop(self.crop)
+            if isinstance(self.crop, str) or not isinstance(self.crop, Sequence) or len(self.crop) != 4:
+                raise DataError(f"data.crop is {self.crop!r}; expected [top, left, height, width]")
+            for value, minimum in zip(self.crop, (0, 0, 1, 1), strict=True):
+                check_count("a number of data.crop", value, minimum)
 
     def image_shape(self, sensor: Sensor) -> tuple[int, int, int]:
         """``(P, H, W)`` of the inputs that a sensor ``(H, W)`` becomes.
@@ -71,7 +92,7 @@ class Binning:
 
         Args:
             events: The events.
-            sensor: ``(H, W)``, which they lie on.
+            sensor: ``(H, W)`` of the sensor that they lie on.
 
         Returns:
             The spikes ``[T, P, H, W]``, flattened and packed to bits by ``numpy.packbits``.
@@ -111,8 +132,218 @@ class Binning:
         return top, left, height, width
 
 
-def _check_crop(crop: Sequence[int]) -> None:
-    if isinstance(crop, str) or not isinstance(crop, Sequence) or len(crop) != 4:
-        raise DataError(f"data.crop is {crop!r}; expected [top, left, height, width]")
-    for value, minimum in zip(crop, (0, 0, 1, 1), strict=True):
-        check_count("a number of data.crop", value, minimum)
+# --- binned once, and kept in the user's cache folder -----------------------------------------------------
+
+_QUIET_SECONDS = 3.0
+_FORMAT = 2
+_HINT = "(data.on_error = 'skip' leaves such recordings out)"
+
+
+@dataclass(frozen=True)
+class Binned:
+    """All recordings of a data set as spikes.
+
+    Attributes:
+        spikes: The readable recordings, ``[n, T, I]``.
+        rows: Their numbers in the layout, int64 ``[n]``.
+        image_shape: ``(P, H, W)``, I = P H W.
+        sensor: ``(H, W)`` of the sensor, as given by the set, the user or the files.
+        refused: What was wrong with each of the others.
+    """
+
+    spikes: Recordings
+    rows: np.ndarray
+    image_shape: tuple[int, int, int]
+    sensor: Sensor
+    refused: tuple[str, ...]
+
+
+def bin_recordings(
+    name: str, layout: Layout, binning: Binning, on_error: str = "raise", cache: bool = True
+) -> Binned:
+    """Bin all recordings, or find them in the cache: each is read once, and memory holds one at a time.
+
+    The spikes go to ``<the user's cache>/<name>/binned``, one file per setting: a change of the settings or
+    of any source file (folder, name, size, time of change) makes another file.  It gets its name when it is
+    complete, so an interrupted run leaves no file that could be mistaken for one.  With ``cache=False``, or
+    if that folder is not writable, they go to a temporary file that disappears with the process.  A
+    recording that the system could not read is tried again the next time.
+
+    Args:
+        name: The data set's folder in the cache.
+        layout: The recordings.
+        binning: How they become spikes.
+        on_error: ``"raise"``, or ``"skip"`` to leave out unreadable recordings.
+        cache: Whether to keep the spikes.
+
+    Returns:
+        The spikes and what was left out.
+
+    Raises:
+        DataError: If a recording cannot be read and ``on_error`` is ``"raise"``, none can be read, or none
+            has an event within the steps.
+        OSError: If neither the cache nor a temporary file can be written.
+    """
+    check_choice("data.on_error", on_error, ("raise", "skip"))
+    file = _cached(name, layout, binning, on_error) if check_flag("data.cache", cache) else None
+    if file is None:
+        stream: Any = tempfile.TemporaryFile()  # noqa: SIM115  (the SpikeFile closes it)
+        _write(stream, name, layout, binning, on_error)
+        file = SpikeFile(stream, f"the temporary file of {name}")
+    return _checked(file, layout, binning, on_error)
+
+
+def cache_key(layout: Layout, binning: Binning) -> str:
+    """The name of a cached file: a hash of the settings and of the source files' state."""
+    settings = asdict(binning) | {"time_step": float(binning.time_step), "start": float(binning.start)}
+    state: list[Any] = [_FORMAT, settings, layout.sensor, str(layout.root.resolve())]
+    state += [(relative_name(file, layout.root), *_stat(file)) for file in layout.files]
+    state += [(r.label, r.part, r.span, r.row) for r in layout.recordings]
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:24]
+
+
+def _stat(file: Path) -> tuple[int, int]:
+    """Size and time of change; zeros for a file that has disappeared, which reading will report."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _cached(name: str, layout: Layout, binning: Binning, on_error: str) -> SpikeFile | None:
+    """Open the cached file, made now if necessary; None if it cannot be kept."""
+    path = cache_folder(name) / "binned" / f"{cache_key(layout, binning)}.spikes"
+    found = _opened(path)
+    if found is not None and not found.header["unreadable"]:
+        return found
+    try:
+        remove_leftovers(path.parent)
+        with atomic_path(path) as temporary, temporary.open("xb") as stream:
+            _write(stream, name, layout, binning, on_error)
+    except OSError:  # a folder that is read-only or full; sources that cannot be read are a DataError
+        return None
+    return _opened(path)
+
+
+def _opened(path: Path) -> SpikeFile | None:
+    try:
+        return SpikeFile.at(path)
+    except (OSError, DataError):
+        return None
+
+
+def _write(stream: Any, name: str, layout: Layout, binning: Binning, on_error: str) -> None:
+    header: dict[str, Any] = {"refused": {}, "n_silent": 0, "unreadable": False}
+    sensor = layout.sensor or _measured(name, layout, on_error, header)
+    header |= {"image_shape": binning.image_shape(sensor), "sensor": sensor}
+    read = Reader(sensor)
+
+    def packed() -> Iterator[np.ndarray | None]:
+        """Give the packed spikes of each recording, None for an unreadable one, and count both."""
+        for number, recording in enumerate(_progress(f"binning {name}", layout)):
+            try:
+                bits = binning.packed(read(recording), sensor)
+            except DataError as error:
+                _skip(error, on_error, header)
+                header["refused"][str(number)] = str(error)
+                yield None
+                continue
+            header["n_silent"] += not bits.any()
+            yield bits
+
+    write_spikes(stream, packed(), header)
+
+
+def _measured(name: str, layout: Layout, on_error: str, header: dict[str, Any]) -> Sensor:
+    """The smallest sensor that holds all recordings, for formats that do not say."""
+    read, height, width = Reader(), 1, 1
+    for recording in _progress(f"measuring {name}", layout):
+        try:
+            events = read(recording)
+        except DataError as error:
+            _skip(error, on_error, header)
+            continue
+        own = events.sensor or events.extent
+        height, width = max(height, own[0]), max(width, own[1])
+    return height, width
+
+
+def _skip(error: DataError, on_error: str, header: dict[str, Any]) -> None:
+    """Raise, or leave the recording out and note whether another attempt may read it."""
+    if on_error == "raise":
+        raise DataError(f"{error} {_HINT}") from error
+    header["unreadable"] |= isinstance(error, UnreadableError)
+
+
+def _progress(what: str, layout: Layout) -> Any:
+    """Iterate over the recordings; a terminal shows a bar once it takes a while."""
+    return tqdm(layout.recordings, what, disable=None, delay=_QUIET_SECONDS, leave=False)
+
+
+def _checked(file: SpikeFile, layout: Layout, binning: Binning, on_error: str) -> Binned:
+    refused = {int(number): reason for number, reason in file.header["refused"].items()}
+    first = next(iter(refused.values()), "")
+    if refused and on_error == "raise":
+        raise DataError(f"{first} {_HINT}")
+    rows = np.setdiff1d(np.arange(len(layout.recordings)), np.array([*refused], dtype=np.int64))
+    if not len(rows):
+        raise DataError(f"none of the {len(refused)} recordings in {layout.root} can be read; first: {first}")
+    if file.header["n_silent"] == len(rows):
+        span = binning.time_step * binning.n_steps
+        raise DataError(
+            f"no recording in {layout.root} has an event in the {span:g} ms after data.start = "
+            f"{binning.start:g} ms, within the crop; data.time_step is in milliseconds"
+        )
+    image_shape = tuple(file.header["image_shape"])
+    spikes = Recordings(file, rows, binning.n_steps, int(np.prod(image_shape)))
+    return Binned(spikes, rows, image_shape, tuple(file.header["sensor"]), tuple(refused.values()))
+
+
+# --- keeping the cache small ------------------------------------------------------------------------------
+
+_A_DAY = 24 * 60 * 60.0
+"""Seconds; no writer takes longer, and another process may delete the files of one that does."""
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What :func:`clear_cache` removed, or would remove.
+
+    Attributes:
+        folders: The folders of binned recordings.
+        n_files: Files in them.
+        size: Their bytes.
+    """
+
+    folders: tuple[Path, ...]
+    n_files: int
+    size: int
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers left that were killed more than a day ago; younger files may still be written."""
+    for entry in folder.glob(f"{PREFIX}*"):
+        try:
+            if time.time() - entry.stat().st_mtime > _A_DAY:
+                shutil.rmtree(entry, ignore_errors=True)
+        except OSError:  # another process was first
+            continue
+
+
+def clear_cache(*, dry_run: bool = False) -> Cleared:
+    """Delete all binned recordings from the user's cache; downloads stay, and the next run bins again.
+
+    Args:
+        dry_run: Report what would be deleted, and delete nothing.
+
+    Raises:
+        OSError: If something cannot be deleted.
+    """
+    folders = tuple(sorted(f for f in cache_folder("").glob("*/binned") if f.is_dir()))
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    cleared = Cleared(folders, len(files), sum(file.stat().st_size for file in files))
+    if not dry_run:
+        for folder in folders:
+            shutil.rmtree(folder)
+    return cleared

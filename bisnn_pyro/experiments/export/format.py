@@ -8,20 +8,20 @@ bytes                   type          meaning
 12 to 15                uint32        H, the length of the header
 16 to 47                32 bytes      SHA-256 of all bytes that follow, header and payload
 48 to 47 + H            UTF-8         the header: JSON, one object
-48 + H to the end       bytes         the payload: the arrays, one after the other, without gaps
+48 + H to the end       bytes         the payload: the arrays, in sequence, without gaps
 ======================  ============  ==================================================================
 
 All numbers are little-endian.  The header's ``arrays`` list the payload in its order, each as ``name``,
 ``dtype`` and ``shape``:
 
 ``bit``
-    Signs: synapse j of the array, in C order (a row after the other), is bit j mod 8 of byte j // 8, the
+    Signs: synapse j of the array, in C order (row by row), is bit j mod 8 of byte j // 8, the
     least significant bit first; 1 is +1 and 0 is -1.  An array of n signs takes ceil(n / 8) bytes, the unused
     bits of the last one being 0.
 ``float32``
     IEEE 754 single precision, in C order, 4 bytes each.
 
-What else the header holds, says :mod:`bisnn_pyro.experiments.export.network`.
+See :mod:`bisnn_pyro.experiments.export.network` for the rest of the header.
 """
 
 from __future__ import annotations
@@ -79,15 +79,15 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, n
         The header, and the arrays by name: signs as int8 in {-1, +1}, constants as float32.
 
     Raises:
-        DataError: if the file is missing, is none of these files, is cut short or damaged, or has a version
-            that this release does not read.
+        DataError: if the file is missing, has another format, is cut short or damaged, or has a version that
+            this release does not read.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"cannot read the exported network {path}: {error.strerror}") from error
     if len(data) < _FIXED.size or data[: len(MAGIC)] != MAGIC:
-        raise DataError(f"{path} is no exported network: it does not begin with {MAGIC.decode()}")
+        raise DataError(f"{path} is not an exported network: it does not begin with {MAGIC.decode()}")
     _, version, length, digest = _FIXED.unpack_from(data)
     if version != VERSION:
         raise DataError(f"{path} has version {version} of the format; this release reads version {VERSION}")

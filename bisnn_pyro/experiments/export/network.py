@@ -1,7 +1,7 @@
-r"""A network from a file, run by numpy alone: what an exported file means, written as a program.
+r"""A network from a file, run by numpy alone: the meaning of an exported file, written as a program.
 
-Besides where the network comes from (``made_by``, ``experiment``, ``method``, ``seed``, ``network``), the
-header of the file (:mod:`bisnn_pyro.experiments.export.format`) holds:
+Besides the network's origin (``made_by``, ``experiment``, ``method``, ``seed``, ``network``), the header of
+the file (:mod:`bisnn_pyro.experiments.export.format`) holds:
 
 ``n_inputs``, ``n_steps``, ``burn_in``
     Inputs are spikes or currents `[T, B, I]`; the first ``burn_in`` steps have no vote.
@@ -9,7 +9,7 @@ header of the file (:mod:`bisnn_pyro.experiments.export.format`) holds:
     How the run made such inputs of features (scaled as its ``preprocessing.json`` says), and the labels in
     the order of the outputs.
 ``neuron``
-    ``kind`` (``threshold``, ``escape``, ``single-step`` or ``sign``), and what that kind needs: per-step
+    ``kind`` (``threshold``, ``escape``, ``single-step`` or ``sign``) and its constants: per-step
     ``decays`` (a, b, c), ``reset``, ``delta`` or ``threshold``.
 ``layers``
     First to last, each with its ``name``, ``kind`` (``dense``, ``recurrent`` or ``conv``), ``n_inputs`` and
@@ -17,13 +17,27 @@ header of the file (:mod:`bisnn_pyro.experiments.export.format`) holds:
     ``padding`` and ``channels_last`` (whether its inputs are flattened as [H, W, C]), and of a pooling one
     ``pool`` and ``pooling``.  Its units, and what pooling leaves of them, are flattened as [H, W, C].
 ``readout``
-    Whether it is ``filtered``: acts on traces of the spikes, and not on the spikes.
+    Whether it is ``filtered``: acts on traces of the spikes instead of the spikes.
 ``likelihood``
-    From the read-out to a prediction, see :mod:`bisnn_pyro.experiments.export.votes`.
+    From the read-outs over the counted steps, without the burn-in, to class probabilities or means; all but
+    the last act on the mean over these steps.  Its ``kind`` is one of
+
+    ``softmax``
+        The soft-max.
+    ``sigmoid``
+        Of one output; two classes.
+    ``mean``
+        Of one output; a regression, with ``noise_scale``, the standard deviation.
+    ``probit``
+        The soft-max of ``log Phi(z) - log Phi(-z)``.
+    ``spike-train``
+        Bayes' rule over C target trains, of which the k-th lets output k fire every ``period`` steps: outputs
+        fire with probability ``sigmoid((I - reset R) / delta)``, R the trace of the train itself with factor
+        ``decay``.
 
 A layer has the arrays ``<name>.weight`` (signs `[O, I]`), ``<name>.scale`` and ``<name>.offset`` (one
-number, or one a row of weights): its current is ``scale * (weight @ trace) + offset``, into which gain, bias
-and normalisation are folded.  ``<name>.recurrent`` and ``<name>.lateral_scale`` are of lateral synapses.
+number, or one per row of weights): its current is ``scale * (weight @ trace) + offset``, into which gain,
+bias and normalisation are folded.  ``<name>.recurrent`` and ``<name>.lateral_scale`` are of lateral synapses.
 The equations are those of arXiv 2012.08300, with traces of unit gain.
 """
 
@@ -39,9 +53,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.export.format import read_file
-from bisnn_pyro.experiments.export.votes import vote
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class ExportedNetwork:
     constants: Mapping[str, Floats]
 
     def __repr__(self) -> str:
-        """What it is in a line a part; ``header`` has the rest."""
+        """One line for each part; ``header`` has the rest."""
         about = self.header
         units = [f"{about['n_inputs']} inputs", *(str(layer["n_units"]) for layer in about["layers"])]
         signs = sum(w.size for w in self.weights.values())
@@ -90,7 +104,7 @@ class ExportedNetwork:
         """
         counted = self.readout(inputs, seed)[self.header["burn_in"] :]
         readout = counted.transpose(1, 0, 2).astype(np.float64)
-        return vote(self.header["likelihood"], readout, self.header["burn_in"])
+        return _vote(self.header["likelihood"], readout, self.header["burn_in"])
 
     def readout(self, inputs: ArrayLike, seed: int = 0) -> Floats:
         """Return the read-out `[T, B, C]` of encoded inputs `[T, B, I]`, burn-in included.
@@ -136,13 +150,18 @@ class ExportedNetwork:
 
 
 def read_export(path: str | os.PathLike[str]) -> ExportedNetwork:
-    """Read a network that ``bisnn export`` wrote; numpy is all that it takes.
+    """Read a network that ``bisnn export`` wrote, with numpy alone.
+
+    Example::
+
+        network = read_export("runs/digits/bayes-seed0/mode.bisnn")
+        network.predict(spikes)  # [T, B, I] to class probabilities [B, C]
 
     Args:
         path: the file.
 
     Raises:
-        DataError: if the file is missing, is no exported network, is damaged or of another version, or lacks
+        DataError: if the file is missing, is not an exported network, is damaged or of another version, or lacks
             something that the header promises.
     """
     header, arrays = read_file(path)
@@ -212,3 +231,45 @@ def _pooled(layer: Mapping[str, Any], spikes: Floats) -> Floats:
     windows = maps.reshape(*maps.shape[:2], height // side, side, width // side, side, -1)
     pooled = windows.max((3, 5)) if layer["pooling"] == "max" else windows.mean((3, 5))
     return pooled.reshape(*spikes.shape[:2], -1)
+
+
+def _vote(likelihood: Mapping[str, Any], readout: Doubles, burn_in: int) -> Doubles:
+    """Return class probabilities `[B, C]`, or means `[B]`, of read-outs `[B, T, O]` from step ``burn_in`` on.
+
+    Raises:
+        ValueError: if the kind is not known.
+    """
+    from scipy.special import expit, log_ndtr, softmax
+
+    kind, mean = likelihood["kind"], readout.mean(1)
+    if kind == "softmax":
+        return softmax(mean, axis=-1)
+    if kind == "sigmoid":
+        return np.stack((expit(-mean[:, 0]), expit(mean[:, 0])), axis=-1)
+    if kind == "mean":
+        return mean[:, 0]
+    if kind == "probit":
+        p = softmax(log_ndtr(mean) - log_ndtr(-mean), axis=-1)
+        return np.maximum(p, np.finfo(p.dtype).tiny)
+    if kind == "spike-train":
+        return softmax(_train_scores(likelihood, readout, burn_in), axis=-1)
+    raise ValueError(f"the likelihood {kind!r} is not known")
+
+
+def _train_scores(likelihood: Mapping[str, Any], readout: Doubles, burn_in: int) -> Doubles:
+    """Return the log-probability of each class's train, `[B, C]`."""
+    n_steps, n_classes = burn_in + readout.shape[1], readout.shape[2]
+    fires = (np.arange(n_steps) % likelihood["period"] == 0).astype(np.float64)
+    r, trace = 0.0, np.zeros(n_steps)
+    for t in range(1, n_steps):
+        r = trace[t] = likelihood["decay"] * r + fires[t - 1]
+    fires, trace = fires[burn_in:], trace[burn_in:]
+    scores = np.empty((len(readout), n_classes))
+    for k in range(n_classes):
+        potential = readout.copy()
+        potential[:, :, k] -= likelihood["reset"] * trace
+        logit = potential / likelihood["delta"]
+        target = np.zeros(logit.shape[1:])
+        target[:, k] = fires
+        scores[:, k] = (target * logit - np.logaddexp(0, logit)).sum((1, 2))
+    return scores

@@ -13,18 +13,31 @@ from torch import Tensor
 
 import bisnn_pyro
 from bisnn_pyro.errors import ConfigError, RunFolderError
-from bisnn_pyro.experiments.export.description import (
-    check_parts,
-    describe_layer,
-    describe_likelihood,
-    describe_neuron,
-)
 from bisnn_pyro.experiments.export.format import write_file
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
-from bisnn_pyro.inference import posterior_draws
-from bisnn_pyro.inference.seeding import Purpose, seeded
-from bisnn_pyro.models import EscapeNeuron, RecurrentSynapses, Synapses, ThresholdNeuron
-from bisnn_pyro.models.normalisation import Moments
+from bisnn_pyro.inference import Purpose, posterior_draws, seeded
+from bisnn_pyro.models import (
+    BernoulliRate,
+    BernoulliSteps,
+    CategoricalProbit,
+    CategoricalRate,
+    CategoricalSteps,
+    ConvSynapses,
+    EscapeNeuron,
+    Gaussian,
+    Likelihood,
+    Moments,
+    Neuron,
+    RecurrentSynapses,
+    SignNetwork,
+    SignNeuron,
+    SingleStepNeuron,
+    SpikePool,
+    SpikeTrainBernoulli,
+    SpikingGLM,
+    Synapses,
+    ThresholdNeuron,
+)
 
 SUFFIX = ".bisnn"
 _EXAMPLES = 50
@@ -39,6 +52,7 @@ def export(
     out: str | os.PathLike[str] | None = None,
     *,
     member: int | None = None,
+    trust: bool = False,
 ) -> Path:
     """Write the mode of a run, or one member of its committee, as packed 1-bit weights.
 
@@ -46,6 +60,7 @@ def export(
         path: a run folder.
         out: the file; ``mode.bisnn`` or ``member-K.bisnn`` in the run folder by default.
         member: K, to write the K-th member of the run's committee, from 0 on; the mode by default.
+        trust: as for :func:`bisnn_pyro.load_run`.
 
     Returns:
         The file, which :func:`bisnn_pyro.read_export` reads.
@@ -53,14 +68,14 @@ def export(
     Raises:
         ConfigError: if ``out`` is a folder.
         RunFolderError: if the run cannot be read, has real weights, has no such member, or has parts of the
-            user's own, of which the format knows nothing.
+            user's own, which the format does not know.
     """
     folder, name = Path(path), "mode" if member is None else f"member-{member}"
     if out is not None and Path(out).is_dir():
         raise ConfigError(f"--out {out} is a folder; name a file, {Path(out) / (name + SUFFIX)} for example")
-    fitted = load_run(folder)
+    fitted = load_run(folder, trust=trust)
     weights = _network(fitted, member, folder)
-    check_parts(fitted.model, str(folder))
+    _check_parts(fitted.model, str(folder))
     layers, signs, constants = _layers(fitted, weights)
     header = {"network": name, **_origin(fitted), **_meaning(fitted), "layers": layers}
     return write_file(folder / f"{name}{SUFFIX}" if out is None else Path(out), header, signs, constants)
@@ -81,11 +96,11 @@ def _meaning(fitted: FittedRun) -> dict[str, Any]:
         "n_inputs": model.synapses[0].n_inputs,
         "n_steps": fitted.encoder.n_steps,
         "burn_in": model.burn_in,
-        "encoder": {"name": "spikes"} if spiking else fitted.config.encoder.model_dump(),
+        "encoder": {"name": "spikes"} if spiking else fitted.config.encoder.to_dict(),
         "classes": [] if labels is None else list(labels.names),
-        "neuron": describe_neuron(model.neuron),
+        "neuron": _describe_neuron(model.neuron),
         "readout": {"filtered": traced and model.readout is not None},
-        "likelihood": describe_likelihood(model.likelihood),
+        "likelihood": _describe_likelihood(model.likelihood),
     }
 
 
@@ -98,9 +113,9 @@ def _network(fitted: FittedRun, member: int | None, path: Path) -> dict[str, Ten
         )
     if member is None:
         return fitted.guide.mode()
-    if "committee" not in fitted.predictors:
+    if fitted.guide.point:
         raise RunFolderError(f"{path} is a point estimate: it has no members, leave --member out")
-    n_members = fitted.n_members("committee")
+    n_members = fitted.config.predict.draws
     if not 0 <= member < n_members:
         raise RunFolderError(
             f"{path} has a committee of {n_members}: give --member 0 to {n_members - 1}, not {member}"
@@ -118,7 +133,7 @@ def _layers(fitted: FittedRun, weights: Weights) -> tuple[list[dict[str, Any]], 
     constants: Arrays = {}
     for k, (synapses, pool) in enumerate(zip(model.synapses, model.pools, strict=True)):
         name = f"layers.{k}"
-        layers.append({"name": name, **describe_layer(synapses, pool)})
+        layers.append({"name": name, **_describe_layer(synapses, pool)})
         for site in synapses.shapes:
             signs[f"{name}.{site}"] = _signs(weights[f"{name}.{site}"])
         constants |= _constants(name, synapses, moments[k] if moments else None)
@@ -161,3 +176,74 @@ def _constants(name: str, synapses: Synapses, moments: Moments | None) -> Arrays
 
 def _signs(weights: Tensor) -> np.ndarray:
     return weights.detach().cpu().to(torch.int8).numpy()
+
+
+_VOTES: dict[type[Likelihood], str] = {
+    CategoricalRate: "softmax",
+    CategoricalSteps: "softmax",
+    BernoulliRate: "sigmoid",
+    BernoulliSteps: "sigmoid",
+    CategoricalProbit: "probit",
+}
+
+
+def _check_parts(model: SpikingGLM, where: str) -> None:
+    """Refuse a network with parts of the user's own.
+
+    Args:
+        model: the network.
+        where: what a message calls it.
+
+    Raises:
+        RunFolderError: if the format does not know a part.
+    """
+    known: list[tuple[Any, tuple[type[Any], ...]]] = [
+        (model, (SpikingGLM, SignNetwork)),
+        (model.neuron, (ThresholdNeuron, EscapeNeuron, SingleStepNeuron, SignNeuron)),
+        (model.likelihood, (*_VOTES, Gaussian, SpikeTrainBernoulli)),
+    ]
+    for part, kinds in known:
+        if type(part) not in kinds:
+            raise RunFolderError(
+                f"{where} has a part of your own, {type(part).__name__}, which the format does not know; "
+                "its weights are in posterior.safetensors, and load_run predicts with them"
+            )
+
+
+def _describe_layer(synapses: Synapses, pool: SpikePool | None) -> dict[str, Any]:
+    """Return the header's entry of a hidden layer, but for its name."""
+    sizes = {"n_inputs": synapses.n_inputs, "n_units": synapses.n_units}
+    if not isinstance(synapses, ConvSynapses):
+        return {"kind": "recurrent" if isinstance(synapses, RecurrentSynapses) else "dense", **sizes}
+    pooling = {} if pool is None else {"pool": pool.window, "pooling": pool.kind}
+    return {
+        "kind": "conv",
+        **sizes,
+        "image_shape": list(synapses.image_shape),
+        "channels": synapses.fan_out,
+        **{key: getattr(synapses, key) for key in ("kernel", "stride", "padding", "channels_last")},
+        **pooling,
+    }
+
+
+def _describe_neuron(neuron: Neuron) -> dict[str, Any]:
+    """Return the header's entry of the neuron."""
+    if isinstance(neuron, SignNeuron):
+        return {"kind": "sign"}
+    if isinstance(neuron, SingleStepNeuron):
+        return {"kind": "single-step", "threshold": neuron.threshold}
+    assert isinstance(neuron, ThresholdNeuron | EscapeNeuron)
+    own = {"decays": list(neuron.constants.decays), "reset": neuron.reset}
+    if isinstance(neuron, EscapeNeuron):
+        return {"kind": "escape", **own, "delta": neuron.delta}
+    return {"kind": "threshold", **own}
+
+
+def _describe_likelihood(likelihood: Likelihood) -> dict[str, Any]:
+    """Return the header's entry of the likelihood."""
+    if isinstance(likelihood, Gaussian):
+        return {"kind": "mean", "noise_scale": float(likelihood.noise_scale.detach())}
+    if isinstance(likelihood, SpikeTrainBernoulli):
+        own = {key: getattr(likelihood, key) for key in ("delta", "reset", "period")}
+        return {"kind": "spike-train", **own, "decay": likelihood.constants.decays[2]}
+    return {"kind": _VOTES[type(likelihood)]}

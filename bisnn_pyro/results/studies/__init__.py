@@ -1,0 +1,22 @@
+"""Studies of finished runs: each a function from runs to a labelled table and its figures."""
+
+from bisnn_pyro.results.studies.elpd import compare_elpd, compare_loo
+from bisnn_pyro.results.studies.energy import energy_study
+from bisnn_pyro.results.studies.out_of_distribution import out_of_distribution_study
+from bisnn_pyro.results.studies.posterior import posterior_table
+from bisnn_pyro.results.studies.selective import selective_study
+from bisnn_pyro.results.studies.shift import shift_study
+from bisnn_pyro.results.studies.study import Study
+from bisnn_pyro.results.studies.sweep import sweep_study
+
+__all__ = [
+    "Study",
+    "compare_elpd",
+    "compare_loo",
+    "energy_study",
+    "out_of_distribution_study",
+    "posterior_table",
+    "selective_study",
+    "shift_study",
+    "sweep_study",
+]
