@@ -48,7 +48,7 @@ class Shift:
         low: the smallest severity.
         high: the largest severity.
         whole: whether it is a whole number.
-        apply: makes of a posterior, its task, a severity other than 0 and a seed the posterior and the encoded
+        apply: from a posterior, its task, a severity other than 0 and a seed to the posterior and the encoded
             test points under the shift.
     """
 
