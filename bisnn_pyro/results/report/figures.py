@@ -38,7 +38,10 @@ def reliability(runs: Runs) -> Plots:
     experiments = by_experiment(runs)
     for name, own in experiments.items():
         votes = {line.label(p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
-        yield f"reliability-{name}" if len(experiments) > 1 else "reliability", plot_reliability(votes, own.bins)
+        yield (
+            f"reliability-{name}" if len(experiments) > 1 else "reliability",
+            plot_reliability(votes, own.bins),
+        )
 
 
 def seeds(runs: Runs) -> Plots:

@@ -70,7 +70,9 @@ def _shift(runs: Runs, kind: str) -> Made:
     def count(frame: pd.DataFrame) -> pd.DataFrame:
         own = frame[frame["severity"] != "0"]
         where = own["experiment"] + f", {kind} " + own["severity"]
-        return own.assign(condition=where, question=f"shift {kind}")  # a figure per kind: their NLLs differ widely
+        return own.assign(
+            condition=where, question=f"shift {kind}"
+        )  # a figure per kind: their NLLs differ widely
 
     return _study(f"shift-{kind}", shift_study, runs, kind, count)
 
@@ -117,7 +119,9 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     frame = frame.assign(seed=frame[runs.over].astype(int))
 
     def of(method: str, place: int) -> pd.DataFrame:
-        wanted = {line.first.experiment: line.main[place] for line in runs.lines if line.first.method == method}
+        wanted = {
+            line.first.experiment: line.main[place] for line in runs.lines if line.first.method == method
+        }
         own = frame[(frame["method"] == method) & (frame["predictor"] == frame["experiment"].map(wanted))]
         return own.set_index(keys)[scores]
 
@@ -150,7 +154,9 @@ def contrast_plot(frame: pd.DataFrame) -> Plot | None:
         finite = frame[np.isfinite(frame[score])] if label and score in frame else frame[:0]
         for condition, own in finite.groupby("condition", sort=False):
             lines.setdefault(str(condition), {})[score] = own[score].to_numpy()
-    panels = {score: f"Δ {label}" for score, label in SCORES.items() if any(score in own for own in lines.values())}
+    panels = {
+        score: f"Δ {label}" for score, label in SCORES.items() if any(score in own for own in lines.values())
+    }
     if not panels:
         return None
     order = sorted(lines, key=list(frame["condition"]).index)

@@ -178,7 +178,9 @@ def perform(
         more = {"resume": True, "jobs": settings.jobs, "command": settings.command}
         done = run_experiment(configs, at, report=report, **more)
         for config, error in done.failures:
-            raise BisnnError(f"{batch.experiment} {config.method} with seed {config.seed}: {error}") from error
+            raise BisnnError(
+                f"{batch.experiment} {config.method} with seed {config.seed}: {error}"
+            ) from error
         if done.interrupted:
             return None
         summarise(at, configs)
@@ -190,7 +192,9 @@ def perform(
                 scores.append(contrasts(pd.DataFrame({"question": stage.question}, made.index) | made, runs))
             else:
                 files += save(out, f"{stage.prefix or stage.name}-{name}", made)
-    rows = [row for frame in scores for row in frame.to_dict("records") if row["condition"] not in stage.aside]
+    rows = [
+        row for frame in scores for row in frame.to_dict("records") if row["condition"] not in stage.aside
+    ]
     record = {"asked": _asked(stage, settings), "files": files, "contrasts": rows}
     record["versions"] = environment(torch.get_num_threads())["packages"]
     _write(_record_path(stage, out), json.dumps(record, indent=1) + "\n")
@@ -209,7 +213,9 @@ def _state(stage: Stage, settings: Settings, out: Path) -> Planned:
         raise RunFolderError(f"{out} holds runs of other settings; give another --out ({error})") from error
     try:
         record = json.loads(_record_path(stage, out).read_text())
-        there = record["asked"] == _asked(stage, settings) and all((out / file).is_file() for file in record["files"])
+        there = record["asked"] == _asked(stage, settings) and all(
+            (out / file).is_file() for file in record["files"]
+        )
     except (OSError, ValueError, KeyError):
         there = False
     return Planned(stage, None, len(runs), finished, record if there and finished == len(runs) else None)
@@ -238,7 +244,15 @@ def _write_readme(out: Path, name: str, settings: Settings, failed: dict[str, st
     """Write what spans the stages that are done, by this call or an earlier one."""
     states = [_state(stage, settings, out) for stage in PLANS[name](settings)]
     done = [one.record for one in states if one.record]
-    command = ["bisnn", "reproduce", name, "--out", str(out), "--seeds", numbers(settings.seeds).replace(", ", ",")]
+    command = [
+        "bisnn",
+        "reproduce",
+        name,
+        "--out",
+        str(out),
+        "--seeds",
+        numbers(settings.seeds).replace(", ", ","),
+    ]
     command += ["--quick"] if settings.quick else []
     command += ["--data-dir", str(settings.data_dir)] if settings.data_dir else []
     text = [HEAD.format(name=name, command=shlex.join(command), seeds=numbers(settings.seeds))]
@@ -255,7 +269,9 @@ def _write_readme(out: Path, name: str, settings: Settings, failed: dict[str, st
             text.append(f"Nothing here: {failed.get(one.stage.name, one.to_do)}.\n")
     if done:
         packages = {key: None for record in done for key in record["versions"].items()}
-        versions = pd.DataFrame(packages, columns=["package", "version"]).groupby("package", sort=False)["version"]
+        versions = pd.DataFrame(packages, columns=["package", "version"]).groupby("package", sort=False)[
+            "version"
+        ]
         text.append("\n## Versions\n\n")
         text += [f"- {package} {', '.join(several)}\n" for package, several in versions]
     _write(out / "README.md", "".join(text))

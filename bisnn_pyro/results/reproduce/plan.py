@@ -58,7 +58,9 @@ class Batch:
 
     def configs(self, seeds: Sequence[int]) -> list[Config]:
         """Return the configs of all methods, seeds and folds."""
-        return plan(self.source, self.methods, seeds[:1] if self.n_folds else seeds, self.changes, self.n_folds)
+        return plan(
+            self.source, self.methods, seeds[:1] if self.n_folds else seeds, self.changes, self.n_folds
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,12 @@ class Stage:
 PUBLISHED = ("mnist", "fashion-mnist", "nmnist", "mnist-dvs")
 EVENTS, WHOLE, N_FOLDS = ("mnist-dvs", "nmnist"), 10_000, 5
 """The paper's event set and its substitute; one with fewer recordings than `WHOLE` is cross-validated."""
-USUAL, SCARCE, OOD, UNSEEN = "data as trained on", "scarce data", "out-of-distribution inputs", "unseen classes"
+USUAL, SCARCE, OOD, UNSEEN = (
+    "data as trained on",
+    "scarce data",
+    "out-of-distribution inputs",
+    "unseen classes",
+)
 ALL = ("table", "reliability", "forest", "committee-size")
 SHIFTS = ("shift:noise", "shift:rotation", "shift:flipped")
 MADE_UP = ("outside:noise", "outside:rotated", "outside:shuffled")
@@ -149,9 +156,13 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         few = ("data.n_train=10000",) if needs and not settings.quick else ()
         own = batch(f"{name}-unseen", "data.classes=[0,1,2,3,4,5,6,7]", *few, of=name)
         title = "unseen classes: 8 and 9, for networks that learned 0 to 7"
-        stages.append(Stage(f"{name}-unseen", title, UNSEEN, (own,), ("table", "outside:unseen-classes"), needs))
+        stages.append(
+            Stage(f"{name}-unseen", title, UNSEEN, (own,), ("table", "outside:unseen-classes"), needs)
+        )
     needs, fashion = ("mnist", "fashion-mnist"), ("outside:fashion-mnist",)
-    stages.append(Stage("mnist-fashion", "unseen classes: Fashion-MNIST", UNSEEN, (mnist,), fashion, needs, "mnist"))
+    stages.append(
+        Stage("mnist-fashion", "unseen classes: Fashion-MNIST", UNSEEN, (mnist,), fashion, needs, "mnist")
+    )
     for key, values in SWEEPS.items():
         name, base = key.rpartition(".")[2].replace("_", "-"), "two-moons-scarce"
         swept = tuple(
