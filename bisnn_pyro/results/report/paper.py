@@ -1,4 +1,9 @@
-"""What a stage makes of its runs: tables, figures, studies, and the committee's differences to the baseline."""
+"""Tables and figures of a paper from finished runs, and when a posterior helps.
+
+Each function takes runs and yields names with what goes into files of that name: a printed table, a figure, or
+a file that is written already.  Data frames among them hold scores under a ``condition``, of which
+:func:`contrasts` makes the differences between the committee and a straight-through net.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +17,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bisnn_pyro.analysis import Plot, PrintedTable, plot_forest, printed_table, save_figure
+from bisnn_pyro.analysis import (
+    Plot,
+    PrintedTable,
+    plot_committee_size,
+    plot_forest,
+    plot_predictive_map,
+    plot_reliability,
+    printed_table,
+    save_figure,
+)
+from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.results.compare import compare
-from bisnn_pyro.results.report import figures
-from bisnn_pyro.results.runs import Runs
+from bisnn_pyro.results.report.classes import committee_curves
+from bisnn_pyro.results.runs import Line, Runs, as_frame
 from bisnn_pyro.results.studies import Study, out_of_distribution_study, shift_study, sweep_study
+from bisnn_pyro.results.studies.sweep import sweep_plots, sweep_rows
 
-METHOD, BASELINE = "bayes", "straight-through"
+METHOD, BASELINE, REFERENCE = "bayes", "straight-through", "full-precision"
+"""The committee's method, what it is compared with, and real weights, which figures show as they are."""
+SEEDS = {"accuracy": "accuracy", "nll": "NLL (nats)", "ece": "ECE"}
 SCORES = {"accuracy": "accuracy", "nll": "NLL (nats)", "brier": None, "ece": "ECE", "auroc": "AUROC"}
 """Scores of the differences, with the labels of those that figures show."""
 NOTES = [
@@ -27,8 +45,69 @@ NOTES = [
     "in favour of the committee: accuracy and auroc above 0, nll, brier and ece below 0",
 ]
 
+N_TRAIN = "data.n_train"
+
 Made = Iterator[tuple[str, Any]]
-"""Names with what belongs into files of that name: tables, figures and files; frames are for the differences."""
+
+
+def by_experiment(runs: Runs) -> dict[str, Runs]:
+    """Return the runs of each experiment."""
+    names = dict.fromkeys(run.experiment for run in runs)
+    return {name: Runs.of([run for run in runs if run.experiment == name]) for name in names}
+
+
+def reliability(runs: Runs) -> Made:
+    """Yield the reliability diagram of each experiment's first seed, folds pooled."""
+    experiments = by_experiment(runs)
+    for name, own in experiments.items():
+        votes = {line.label(p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
+        yield (
+            f"reliability-{name}" if len(experiments) > 1 else "reliability",
+            plot_reliability(votes, own.bins),
+        )
+
+
+def seeds(runs: Runs) -> Made:
+    """Yield accuracy, NLL and ECE over training seeds; nothing for folds, which are not seeds."""
+    if not runs.folds:
+        scores = {
+            line.label(p): {s: [run.metrics["predictors"][p][s] for run in line.runs] for s in SEEDS}
+            for line, p in _shown(runs)
+        }
+        yield "seeds", plot_forest(scores, SEEDS)
+
+
+def committee_size(runs: Runs) -> Made:
+    """Yield NLL and ECE of the first seed's committees against the number of members."""
+    if curves := committee_curves(runs):
+        yield "committee-size", plot_committee_size(curves)
+
+
+def sizes(runs: Runs) -> Made:
+    """Yield scores against the number of training examples, with one experiment per number."""
+    n_train = {name: len(build_task(own[0].config).train) for name, own in by_experiment(runs).items()}
+    rows = sweep_rows(list(runs), N_TRAIN, {run: n_train[run.experiment] for run in runs})
+    ticks = sorted(set(n_train.values()))
+    for score, plot in sweep_plots(as_frame(rows), N_TRAIN).items():
+        plot.axes[0].set_xticks(ticks, [str(tick) for tick in ticks])
+        plot.axes[0].minorticks_off()
+        yield f"sizes-{score}", plot
+
+
+def predictive_map(runs: Runs) -> Made:
+    """Yield the first seed's predictive maps: real weights first, as in the paper, the committee last."""
+    store = runs[0].store
+    points = store.grid()["x"].values
+    axis = np.unique(points[:, 0])
+    panels = {
+        line.label(p): line.first.store.grid_votes(p)[:, 1].reshape(len(axis), -1)
+        for line in reversed(runs.lines)
+        for p in ("mode", "committee")
+        if p in line.predictors
+    }
+    zero, one = (f"class {name}" for name in store.class_names)
+    names = {"class_names": (zero, one), "axis_names": ("$x_1$ (rescaled)", "$x_2$ (rescaled)")}
+    yield "map", plot_predictive_map(axis, axis, panels, *store.training_points, **names)
 
 
 def save(out: Path, stem: str, made: PrintedTable | Plot | Path) -> list[str]:
@@ -44,7 +123,8 @@ def save(out: Path, stem: str, made: PrintedTable | Plot | Path) -> list[str]:
     return [str(file.relative_to(out)) for file in files]
 
 
-def _scores(runs: Runs, name: str = "scores") -> Made:
+def scores(runs: Runs, name: str = "scores") -> Made:
+    """Yield the table of all runs, and the differences to the first."""
     found = compare(runs)
     yield name, found.scores
     if found.differences is not None:
@@ -52,9 +132,10 @@ def _scores(runs: Runs, name: str = "scores") -> Made:
     yield "", runs.scores().assign(condition=lambda frame: frame["experiment"])
 
 
-def _scores_apart(runs: Runs) -> Made:
-    for name, own in figures.by_experiment(runs).items():
-        yield from _scores(own, f"scores-{name}")
+def scores_apart(runs: Runs) -> Made:
+    """Yield the tables of each experiment."""
+    for name, own in by_experiment(runs).items():
+        yield from scores(own, f"scores-{name}")
 
 
 def _study(name: str, study: Callable[..., Study], runs: Runs, of: str, count: Any = None) -> Made:
@@ -92,13 +173,13 @@ def _sweep(runs: Runs, key: str) -> Made:
 
 
 OUTPUTS: dict[str, Callable[..., Made]] = {
-    "table": _scores,
-    "tables": _scores_apart,
-    "reliability": figures.reliability,
-    "forest": figures.seeds,
-    "committee-size": figures.committee_size,
-    "sizes": figures.sizes,
-    "map": figures.predictive_map,
+    "table": scores,
+    "tables": scores_apart,
+    "reliability": reliability,
+    "forest": seeds,
+    "committee-size": committee_size,
+    "sizes": sizes,
+    "map": predictive_map,
     "shift": _shift,
     "outside": _outside,
     "sweep": _sweep,
@@ -115,7 +196,7 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     Returns:
         One row per condition, seed (or fold) and ``committee``: as it is, and at its temperature.
     """
-    keys, scores = ["question", "condition", "seed"], [score for score in SCORES if score in frame]
+    keys, shown = ["question", "condition", "seed"], [score for score in SCORES if score in frame]
     frame = frame.assign(seed=frame[runs.over].astype(int))
 
     def of(method: str, place: int) -> pd.DataFrame:
@@ -123,7 +204,7 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
             line.first.experiment: line.main[place] for line in runs.lines if line.first.method == method
         }
         own = frame[(frame["method"] == method) & (frame["predictor"] == frame["experiment"].map(wanted))]
-        return own.set_index(keys)[scores]
+        return own.set_index(keys)[shown]
 
     baseline, found = of(BASELINE, -1), {"as it is": of(METHOD, 0), "at its temperature": of(METHOD, -1)}
     both = [(own - baseline).loc[own.index.intersection(baseline.index)] for own in found.values()]
@@ -169,3 +250,12 @@ def contrast_plot(frame: pd.DataFrame) -> Plot | None:
 def _places(names: pd.Series) -> pd.Series:
     """Return when each name first appears, to sort by."""
     return names.map({name: place for place, name in enumerate(dict.fromkeys(names))})
+
+
+def _shown(runs: Runs) -> list[tuple[Line, str]]:
+    """Return the main predictors of all methods, the mode of committees, and real weights as they are."""
+    found = []
+    for line in runs.lines:
+        names = line.main[:1] if line.first.method == REFERENCE else line.main
+        found += [(line, p) for p in [*names, *(["mode"] if line.has_committee else [])]]
+    return found
