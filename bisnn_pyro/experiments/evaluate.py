@@ -17,8 +17,7 @@ from bisnn_pyro.analysis import (
     printed_table,
     regression_metrics,
 )
-from bisnn_pyro.data import Task, curve_grid, gaussian_noise
-from bisnn_pyro.data.points import load_points
+from bisnn_pyro.data import Task, gaussian_noise, load_points
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
@@ -108,9 +107,11 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
         for std in config.analysis.noise
     }
     scores = _scored(predictions, test.y, config)
-    if config.data.name == "curve":
+    grid = task.grid(config.analysis.resolution)
+    if grid is not None and grid.gap is not None and grid.truth is not None:
         for predictor in fitted.predictors:
-            scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
+            gaps = fitted.predict_scaled(grid.x[grid.gap], predictor=predictor)
+            scores[predictor]["width90_gaps"] = score(gaps, grid.truth[grid.gap])["width90"]
     return Evaluation(
         predictions,
         scores,
@@ -120,7 +121,7 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
         dict(fitted.temperatures),
         early_votes(fitted, early),
         next(iter(early.values())).steps if early else (),
-        on_grid(fitted, task),
+        None if grid is None else Grid(grid.x, fitted.votes(fitted.encode(grid.x)), grid.truth),
     )
 
 
@@ -143,13 +144,6 @@ def _scored(votes: Votes, y: np.ndarray, config: Config) -> dict[str, Scores]:
     return {name: score(vote, y, config.analysis.bins) for name, vote in votes.items()}
 
 
-def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
-    """Return the mean width of the 90 % predictive interval where the curve has no training data."""
-    grid = curve_grid(task, n_points=200)
-    gaps = fitted.predict_scaled(grid.x[grid.gap], predictor=predictor)
-    return score(gaps, grid.truth[grid.gap])["width90"]
-
-
 def on_training_points(fitted: FittedRun, task: Task) -> TrainingPoints:
     """Let the first predictor vote on at most :data:`MAX_TRAINING_POINTS` training points, evenly spread.
 
@@ -158,23 +152,6 @@ def on_training_points(fitted: FittedRun, task: Task) -> TrainingPoints:
     index = evenly_spread(len(task.train), MAX_TRAINING_POINTS)
     x, y = chosen_rows(task.train.x, index), task.train.y[index]
     return TrainingPoints(index, x, y, fitted.predict_scaled(fitted.encode(x), y))
-
-
-def has_map(task: Task) -> bool:
-    """Whether the task has two features and two classes, and so a map."""
-    return task.kind == "classification" and task.n_classes == 2 and task.n_features == 2 and not task.spiking
-
-
-def on_grid(fitted: FittedRun, task: Task) -> Grid | None:
-    """Let every predictor vote on a grid of the unit square or of the curve; None for other inputs."""
-    if has_map(task):
-        axis = np.linspace(0, 1, fitted.config.analysis.resolution, dtype=np.float32)
-        x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        return Grid(x, fitted.votes(fitted.encode(x)), None)
-    if fitted.config.data.name == "curve":
-        grid = curve_grid(task, n_points=200)
-        return Grid(grid.x, fitted.votes(fitted.encode(grid.x)), grid.truth)
-    return None
 
 
 def metrics_record(
@@ -297,7 +274,7 @@ def evaluate_data(
     Args:
         path: a run folder.
         data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
-            ``bisnn_pyro.data.points.load_points``.
+            ``bisnn_pyro.data.load_points``.
         out: file for the table, .csv, .md or .tex.
         trust: as for :func:`~bisnn_pyro.experiments.fitted.load_run`.
 

@@ -16,17 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bisnn_pyro.data import Task
-from bisnn_pyro.data.encoders import Encoder
-from bisnn_pyro.data.events.layout import Recording
-from bisnn_pyro.data.events.reader import Reader
-from bisnn_pyro.data.events.record import Events
+from bisnn_pyro.data import Encoder, Events, Preprocessing, Reader, Recording, Task
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
-from bisnn_pyro.experiments.preprocessing import LATER, Preprocessing
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
     EarlyVotes,
@@ -367,10 +362,9 @@ def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:
         RunFolderError: if the stored preprocessing differs from that of the data as they are now.
     """
     then = folder.read_json("preprocessing.json")
-    now = json.loads(json.dumps(preprocessing.to_dict()))
     recordings = then.get("fingerprints", {})
     moved = [
-        part for part, found in now.get("fingerprints", {}).items() if recordings.get(part, found) != found
+        part for part, found in (preprocessing.fingerprints or {}).items() if recordings.get(part, found) != found
     ]
     if moved:
         raise RunFolderError(
@@ -378,7 +372,7 @@ def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:
             f"{' and '.join(moved)} part, so that it could be tested on what it was trained on; remove those "
             "that were added and put back those that are gone or can no longer be read, or run anew"
         )
-    if then != {key: value for key, value in now.items() if key in then or key not in LATER}:
+    if not preprocessing.matches(then):
         raise RunFolderError(
             f"the data of {folder.path} have changed since the run: their sizes, labels or scales differ "
             "from preprocessing.json; restore them, or run anew"

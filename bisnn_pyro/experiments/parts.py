@@ -33,7 +33,7 @@ PARTS: dict[str, dict[str, str]] = {
     "data": {
         "two-moons": "bisnn_pyro.data.synthetic:two_moons",
         "curve": "bisnn_pyro.data.synthetic:curve",
-        "digits": "bisnn_pyro.data.digits:handwritten_digits",
+        "digits": "bisnn_pyro.data.images:handwritten_digits",
         "npz": "bisnn_pyro.data.arrays:load_npz",
         "mat": "bisnn_pyro.data.matlab:load_mat",
         "mnist": "bisnn_pyro.data.images:mnist",
@@ -43,7 +43,7 @@ PARTS: dict[str, dict[str, str]] = {
         "mnist-dvs": "bisnn_pyro.data.events.sets:mnist_dvs",
         "dvs-gesture": "bisnn_pyro.data.events.sets:dvs_gesture",
         "shd": "bisnn_pyro.data.events.sets:shd",
-        "events": "bisnn_pyro.data.events.own:event_folder",
+        "events": "bisnn_pyro.data.events.sets:event_folder",
     },
     "encoder": {
         "population": "bisnn_pyro.data:PopulationEncoder",
