@@ -45,17 +45,16 @@ def reproduce(
 ) -> None:
     """Run a paper's comparison, or go on where it stopped.
 
-    It makes runs, tables, figures and README.md.  Nothing is downloaded; parts whose data are not there are named and skipped.
+    It makes runs, tables, figures and README.md.  Nothing is downloaded; parts without their data are named
+    and skipped.
     """
     from bisnn_pyro.experiments.batch import parse_seeds
-    from bisnn_pyro.experiments.reproduce import reproduction
-    from bisnn_pyro.experiments.reproduce.stage import Settings
+    from bisnn_pyro.results import reproduce as reproduction
 
     chosen = parse_seeds(seeds if seeds is not None else QUICK_SEEDS if quick else "0-4")
-    settings = Settings(
-        tuple(chosen), quick, data_dir and data_dir.expanduser().absolute(), jobs, context.obj
-    )
-    folder = out or reproduction.default_out(name, settings)
+    place = data_dir and data_dir.expanduser().absolute()
+    settings = reproduction.Settings(tuple(chosen), quick, place, jobs, context.obj)
+    folder = out or Path("runs") / (f"{name}-quick" if quick else name)
     for one in reproduction.planned(name, settings, folder, only or []):
         typer.echo(one)
     if dry_run:

@@ -49,9 +49,7 @@ def run(
     seeds: Seeds = None,
     folds: Annotated[
         int | None,
-        typer.Option(
-            min=2, help="Cross-validate over K folds of the data, one run each.", show_default=False
-        ),
+        typer.Option(min=2, help="Cross-validate over K folds, one run each.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,

@@ -1,7 +1,7 @@
 """Finished runs: reading them, comparing them, studying them, and reporting on them.
 
-:class:`~bisnn_pyro.results.runs.Runs` is the noun of this package.  It knows ``experiments``, which writes run
-folders, and ``analysis``, which scores and draws arrays.
+:class:`~bisnn_pyro.results.runs.Runs` is the noun of this package.  It knows ``experiments``, which writes
+run folders, and ``analysis``, which scores and draws arrays.
 """
 
 from __future__ import annotations

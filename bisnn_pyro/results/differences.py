@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from bisnn_pyro.analysis import PrintedTable, paired_bootstrap
+from bisnn_pyro.analysis import MISSING, PrintedTable, paired_bootstrap
 
 LEVEL = 0.95
 """Coverage of all intervals."""
 
-MISSING = "–"
+ENDS = ("", "_low", "_high")
+"""What the names of columns end with: the mean, and the ends of its interval."""
 Key = tuple[str, str]
 """A line's name and a predictor."""
 
@@ -56,14 +56,15 @@ def difference_table(
         for line, cells, row in zip(others, body, numbers, strict=True):
             interval = found[line]
             row["n_points"] = arrays[line].shape[1]
-            row |= {metric: interval.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+            values = interval.mean, interval.low, interval.high
+            row |= {metric + end: None if np.isnan(v) else v for end, v in zip(ENDS, values, strict=True)}
             cells.append(interval_cell(interval.mean, interval.low, interval.high))
     note = (
         f"mean difference and {100 * LEVEL:g} % percentile bootstrap interval over the same "
         f"{numbers[0]['n_points']} test points ({n_resamples} resamples, seed {seed}), seeds averaged"
     )
     right = [False, *[True] * len(shown)]
-    return PrintedTable(["difference", *shown], body, right, [note], pd.DataFrame(numbers))
+    return PrintedTable(["difference", *shown], body, right, [note], numbers)
 
 
 def interval_cell(mean: float, low: float, high: float) -> str:

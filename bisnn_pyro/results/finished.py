@@ -79,9 +79,8 @@ class FinishedRun:
         store = Store.open(self.folder)
         missing = [name for name in self.predictors if name not in store.predictors]
         if missing:
-            raise RunFolderError(
-                f"{store.path} lacks {', '.join(missing)}; `bisnn evaluate {self.folder.path}` writes it again"
-            )
+            names, path = ", ".join(missing), self.folder.path
+            raise RunFolderError(f"{store.path} lacks {names}; `bisnn evaluate {path}` writes it again")
         return store
 
     @property

@@ -1,4 +1,4 @@
-"""Finished runs as one noun: :class:`Runs` reads run folders, checks that they belong together, labels them."""
+"""Finished runs as one noun: :class:`Runs` reads them, checks that they belong together, and labels them."""
 
 from __future__ import annotations
 

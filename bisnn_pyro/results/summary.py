@@ -1,4 +1,4 @@
-"""What spans the runs of one folder: ``summary/`` with one table, figures, and the InferenceData over seeds."""
+"""What spans the runs of one folder: ``summary/`` with tables, figures and InferenceData over seeds."""
 
 from __future__ import annotations
 
@@ -202,9 +202,8 @@ def _early_rows(run: FinishedRun) -> list[dict[str, Any]]:
         columns = early_scores(votes, n_bins=bins, **early_settings(store))
         for values in zip(*columns.values(), strict=True):
             found = dict(zip(columns, values, strict=True))
-            times = {
-                name: f"{found.pop(name)}" for name in columns if name in TIMES
-            }  # text: they tell lines apart
+            # As text, times tell the lines of a table apart.
+            times = {name: f"{found.pop(name)}" for name in TIMES if name in columns}
             rows.append(run.row(predictor, **times, n_points=found.pop("n"), **found))
     return rows
 

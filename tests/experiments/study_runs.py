@@ -48,6 +48,22 @@ def spikes_run(folder):
     return run(config, folder / "spikes").path
 
 
+def curve_runs(folder):
+    """A regression in a second or two."""
+    small = ["data.points_per_unit=4", "data.n_val=10", "data.n_test=20", "encoder.n_neurons=4"]
+    small += ["encoder.n_steps=12", "network.hidden=[8]", "network.burn_in=2", "predict.draws=3"]
+    configs = plan("curve", ["bayes", "straight-through"], overrides=[*QUIET, *small])
+    return [run(config, folder / "curve").path for config in configs]
+
+
+def ebp_run(folder):
+    """Sign units, whose first predictor is analytic."""
+    quick = ["data.name=digits", "data.n_train=60", "network.hidden=[12]", "predict.draws=2"]
+    quick += ["analysis.temperature_scaling=false"]
+    (config,) = plan("mnist-ebp", ["ebp"], overrides=[*QUIET, *quick])
+    return run(config, folder / "ebp").path
+
+
 def contents(folder):
     """Digest of every file."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file()]

@@ -10,13 +10,13 @@ import bisnn_pyro
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.results.compare import Comparison, compare
+from bisnn_pyro.results.finished import Paths
 from bisnn_pyro.results.report.blocks import Section
 from bisnn_pyro.results.report.classes import calibration, committee_size, selective, uncertainty
 from bisnn_pyro.results.report.regression import regression
 from bisnn_pyro.results.report.scores import costs, pictures, scores
 from bisnn_pyro.results.report.setup import data_set, environment, overview
 from bisnn_pyro.results.report.training import agreement, posteriors, training
-from bisnn_pyro.results.finished import Paths
 from bisnn_pyro.results.runs import Runs, as_runs
 
 TEMPLATE = "page.html"

@@ -13,6 +13,7 @@ from bisnn_pyro.analysis import PrintedTable
 from bisnn_pyro.data import Task
 from bisnn_pyro.errors import InputError, RunFolderError
 from bisnn_pyro.experiments.config import Config, flat_keys
+from bisnn_pyro.results.finished import FREE, FinishedRun
 from bisnn_pyro.results.report.blocks import (
     Block,
     Caution,
@@ -24,7 +25,6 @@ from bisnn_pyro.results.report.blocks import (
     plain_table,
     some,
 )
-from bisnn_pyro.results.finished import FREE, FinishedRun
 from bisnn_pyro.results.runs import Line, Runs
 
 NOT_SETTINGS = ("experiment", "description", "method", *FREE)

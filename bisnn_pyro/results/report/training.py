@@ -18,6 +18,7 @@ from bisnn_pyro.analysis import (
 from bisnn_pyro.errors import InputError
 from bisnn_pyro.experiments.fitted import load_run
 from bisnn_pyro.inference import History
+from bisnn_pyro.results.finished import FinishedRun
 from bisnn_pyro.results.report.blocks import (
     Block,
     Caution,
@@ -28,7 +29,6 @@ from bisnn_pyro.results.report.blocks import (
     drawn,
     plain_table,
 )
-from bisnn_pyro.results.finished import FinishedRun
 from bisnn_pyro.results.runs import Line, Runs
 from bisnn_pyro.results.studies.posterior import DIGITS, layer_posteriors
 
@@ -231,10 +231,7 @@ def posteriors(runs: Runs) -> Section | None:
     over = "folds and seeds" if runs.folds else "seeds"
     blocks: list[Block] = [
         drawn(plot_posterior_bars(first), caption),
-        Table(
-            f"Posterior of each layer, over {over}",
-            printed_table(pd.DataFrame(rows), digits=DIGITS),
-        ),
+        Table(f"Posterior of each layer, over {over}", printed_table(pd.DataFrame(rows), digits=DIGITS)),
         Text(ABOUT_POSTERIOR),
         *reasons,
     ]

@@ -1,20 +1,22 @@
 """The comparison of the BiSNN paper (arXiv 2012.08300) as data: stages of runs, figures and studies.
 
-The paper compares, on two moons and on real data, full precision, straight-through, and the Bayesian rule's
-most probable network and committee; S2NN (arXiv 2201.10879) and expectation backpropagation (EBP, arXiv
-1503.03562) are added.  Scarce data, shift, out-of-distribution inputs and unseen classes ask when the
-committee is better than a straight-through net with temperature scaling; two sweeps ask how far the settings
-are from Bayes' rule.  All settings are the presets' own; EBP takes those for MNIST to the digits.
+The paper has two moons and real data: full precision, straight-through, and the Bayesian rule's mode and
+committee; S2NN (arXiv 2201.10879) and expectation backpropagation (EBP, arXiv 1503.03562) are added.  Scarce
+data, shift, out-of-distribution inputs and unseen classes ask when the committee is better than a
+straight-through net with temperature scaling; two sweeps ask how far the settings are from Bayes' rule.  All
+settings are the presets' own; EBP takes those for MNIST to the digits.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bisnn_pyro.data import published_size
+from bisnn_pyro.data import FASHION_MNIST, FOLDER_VARIABLE, MNIST, cache_folder, mnist_dvs, nmnist
+from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.config import Config
 
@@ -40,10 +42,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Batch:
-    """The runs of one experiment, as ``bisnn run`` makes them, with temperature scaling; stages may share it.
-
-    A batch with folds is cross-validated with the first of the seeds.
-    """
+    """The runs of an experiment, as ``bisnn run`` makes them; with folds, of the first seed alone."""
 
     experiment: str
     source: str
@@ -58,7 +57,8 @@ class Batch:
 
     def configs(self, seeds: Sequence[int]) -> list[Config]:
         """Return the configs of all methods, seeds and folds."""
-        return plan(self.source, self.methods, seeds[:1] if self.n_folds else seeds, self.changes, self.n_folds)
+        own = seeds[:1] if self.n_folds else seeds
+        return plan(self.source, self.methods, own, self.changes, self.n_folds)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class Stage:
         name: its name, and the beginning of its files' names unless there is a `prefix`.
         title: what it shows, one line.
         question: what its differences help to answer.
-        batches: its runs.
-        outputs: what is made of them, ``OUTPUT`` or ``OUTPUT:argument``; see ``performer.OUTPUTS``.
+        batches: its runs, which stages may share.
+        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an argument after
+            a colon.
         needs: published data sets that it cannot run without.
         prefix: see `name`.
         aside: experiments that are shown for comparison and do not count for the question.
@@ -86,27 +87,29 @@ class Stage:
     aside: tuple[str, ...] = ()
 
 
-PUBLISHED = ("mnist", "fashion-mnist", "nmnist", "mnist-dvs")
+PUBLISHED: dict[str, Any] = {own.name: own for own in (MNIST, FASHION_MNIST, nmnist, mnist_dvs)}
+MNISTS, FEWER_DIGITS = ("mnist", "mnist-s2nn", "mnist-ebp"), (50, 100, 200)
 EVENTS, WHOLE, N_FOLDS = ("mnist-dvs", "nmnist"), 10_000, 5
 """The paper's event set and its substitute; one with fewer recordings than `WHOLE` is cross-validated."""
-USUAL, SCARCE, OOD, UNSEEN = "data as trained on", "scarce data", "out-of-distribution inputs", "unseen classes"
+USUAL, SCARCE, UNSEEN = "data as trained on", "scarce data", "unseen classes"
 ALL = ("table", "reliability", "forest", "committee-size")
-SHIFTS = ("shift:noise", "shift:rotation", "shift:flipped")
-MADE_UP = ("outside:noise", "outside:rotated", "outside:shuffled")
+SEEN = "data.classes=[0,1,2,3,4,5,6,7]"
 SWEEPS = {
     "train.kl_weight": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
     "guide.temperature": (0.1, 0.2, 0.5, 1, 2),
 }
-_MOONS = ("data.n_test=300", "encoder.n_steps=40", "network.hidden=[64,64]")
+_DRAWS = "train.validation_draws=3"
+_MOONS = (_DRAWS, "data.n_test=300", "encoder.n_steps=40", "network.hidden=[64,64]")
 _IMAGES = ("data.n_train=1000", "data.n_val=200", "data.n_test=200", "network.hidden=[64]", "train.epochs=3")
-_EVENTS = ("data.n_train=200", "data.n_val=50", "data.n_test=50", "train.epochs=2")
+_EVENTS = (_DRAWS, "data.n_train=200", "data.n_val=50", "data.n_test=50", "train.epochs=2")
 QUICK = {
-    "": ("predict.draws=10", "train.validation_draws=3", "analysis.figures=false", "analysis.resolution=30"),
+    "": ("predict.draws=10", "analysis.figures=false", "analysis.resolution=30"),
     "two-moons": (*_MOONS, "train.epochs=15"),
     "two-moons-scarce": (*_MOONS, "train.epochs=40"),
-    "digits": ("network.hidden=[128]", "train.epochs=8", "analysis.noise=[]"),
+    "digits": (_DRAWS, "network.hidden=[128]", "train.epochs=8", "analysis.noise=[]"),
     "digits-ebp": ("network.hidden=[128]", "train.epochs=5"),
-    **dict.fromkeys(("mnist", "mnist-s2nn", "mnist-ebp"), _IMAGES),
+    "mnist-ebp": _IMAGES,
+    **dict.fromkeys(MNISTS[:2], (_DRAWS, *_IMAGES)),
     **dict.fromkeys(EVENTS, _EVENTS),
 }
 """Overrides of a quick reproduction by experiment; those of all experiments under the empty name."""
@@ -114,49 +117,69 @@ QUICK = {
 
 def bisnn_2021(settings: Settings) -> list[Stage]:
     """Return the stages, including those whose data are missing."""
+    quick, data_dir = settings.quick, settings.data_dir
 
     def batch(name: str, *changes: str, of: str = "", source: str = "", **more: Any) -> Batch:
         """Return the runs of an experiment, with the preset and quick overrides of the experiment `of`."""
         base = of or name
-        quick = (*QUICK[""], *QUICK[base]) if settings.quick else ()
-        at = (f"data.path={settings.data_dir}",) if settings.data_dir and base in (*EVENTS, *mnists) else ()
-        return Batch(name, source or base, (*quick, *at, *changes), **more)
+        at = (f"data.path={data_dir}",) if data_dir and base in (*EVENTS, *MNISTS) else ()
+        return Batch(
+            name, source or base, (*(QUICK[""] + QUICK[base] if quick else ()), *at, *changes), **more
+        )
 
-    mnists = ("mnist", "mnist-s2nn", "mnist-ebp")
     moons, scarce, digits, mnist = map(batch, ("two-moons", "two-moons-scarce", "digits", "mnist"))
     ebp = batch("digits-ebp", "data.name=digits", source="mnist-ebp")
-    fewer = (*(batch(f"digits-{n}", f"data.n_train={n}", of="digits") for n in (50, 100, 200)), digits)
-    event = next((name for name in EVENTS if published_size(name, settings.data_dir)), EVENTS[0])
-    events, how = batch(event), ""
-    if not settings.quick and 0 < published_size(event, settings.data_dir) < WHOLE:
+    fewer = (*(batch(f"digits-{n}", f"data.n_train={n}", of="digits") for n in FEWER_DIGITS), digits)
+    event = next((name for name in EVENTS if published_size(name, data_dir)), EVENTS[0])
+    events, how, sizes = batch(event), "", "scores against the number of training images"
+    if not quick and 0 < published_size(event, data_dir) < WHOLE:
         events = replace(events, experiment=f"{event}-folds", n_folds=N_FOLDS)
         how = f", a part of the set, {N_FOLDS} folds and one seed"
-    sizes = "scores against the number of training images"
-    stages = [
+    found = [
         Stage("two-moons", "the paper's task: map and reliability", USUAL, (moons,), (*ALL, "map")),
         Stage("digits", "real data that come with the package, and EBP", USUAL, (digits, ebp), ALL),
-        Stage("mnist", "real data, S2NN and EBP", USUAL, tuple(map(batch, mnists)), ALL, ("mnist",)),
+        Stage("mnist", "real data, S2NN and EBP", USUAL, tuple(map(batch, MNISTS)), ALL, ("mnist",)),
         Stage("events", f"event data: {event}{how}", USUAL, (events,), ALL, (event,)),
         Stage("two-moons-scarce", "50 noisy training points", SCARCE, (scarce,), (*ALL, "map")),
         Stage("digits-scarce", sizes, SCARCE, fewer, ("tables", "sizes"), aside=("digits",)),
     ]
-    for name, own, needs in (("digits", digits, ()), ("mnist", mnist, ("mnist",))):
-        title = "noise, rotation, flipped synapses: scores against severity"
-        stages.append(Stage(f"{name}-shift", title, "shift", (own,), SHIFTS, needs, name))
-        title = "noise, rotated, shuffled: told apart from test points"
-        stages.append(Stage(f"{name}-outside", title, OOD, (own,), MADE_UP, needs, name))
-    for name, needs in (("digits", ()), ("mnist", ("mnist",))):
-        few = ("data.n_train=10000",) if needs and not settings.quick else ()
-        own = batch(f"{name}-unseen", "data.classes=[0,1,2,3,4,5,6,7]", *few, of=name)
-        title = "unseen classes: 8 and 9, for networks that learned 0 to 7"
-        stages.append(Stage(f"{name}-unseen", title, UNSEEN, (own,), ("table", "outside:unseen-classes"), needs))
-    needs, fashion = ("mnist", "fashion-mnist"), ("outside:fashion-mnist",)
-    stages.append(Stage("mnist-fashion", "unseen classes: Fashion-MNIST", UNSEEN, (mnist,), fashion, needs, "mnist"))
+    for own, needs in ((digits, ()), (mnist, ("mnist",))):
+        name, title = f"{own.experiment}-shift", "noise, rotation, flipped synapses: scores against severity"
+        outputs = tuple(f"shift:{kind}" for kind in ("noise", "rotation", "flipped"))
+        found.append(Stage(name, title, "shift", (own,), outputs, needs, own.experiment))
+        name, title = f"{own.experiment}-outside", "noise, rotated, shuffled: told apart from test points"
+        outputs = tuple(f"outside:{other}" for other in ("noise", "rotated", "shuffled"))
+        found.append(Stage(name, title, "out-of-distribution inputs", (own,), outputs, needs, own.experiment))
+    outputs, title = ("table", "outside:unseen-classes"), "8 and 9, for networks that learned 0 to 7"
+    for base, needs, few in (("digits", (), ()), ("mnist", ("mnist",), ("data.n_train=10000",))):
+        own = batch(f"{base}-unseen", SEEN, *(() if quick else few), of=base)
+        found.append(Stage(f"{base}-unseen", f"unseen classes: {title}", UNSEEN, (own,), outputs, needs))
+    outputs, needs = (
+        (f"outside:fashion-mnist{f':{data_dir}' if data_dir else ''}",),
+        ("mnist", "fashion-mnist"),
+    )
+    found.append(
+        Stage("mnist-fashion", "unseen classes: Fashion-MNIST", UNSEEN, (mnist,), outputs, needs, "mnist")
+    )
     for key, values in SWEEPS.items():
-        name, base = key.rpartition(".")[2].replace("_", "-"), "two-moons-scarce"
+        name, base = key.rpartition(".")[2].replace("_", "-"), scarce.experiment
         swept = tuple(
             batch(f"{base}-{name}-{value:g}", f"{key}={value}", of=base, methods=("bayes",))
-            for value in values[:: 3 if settings.quick else 1]
+            for value in values[:: 3 if quick else 1]
         )
-        stages.append(Stage(name, f"{base}: scores against {key}", USUAL, swept, (f"sweep:{key}",)))
-    return stages
+        found.append(Stage(name, f"{base}: scores against {key}", USUAL, swept, (f"sweep:{key}",)))
+    return found
+
+
+def published_size(name: str, data_dir: Path | None = None) -> int:
+    """Return how many files or recordings of a published set are there; a single class counts as 0."""
+    shared = os.environ.get(FOLDER_VARIABLE)
+    for place in [data_dir] if data_dir else [*([Path(shared)] if shared else []), cache_folder(name)]:
+        try:
+            found = PUBLISHED[name].search(place) if place.is_dir() else None
+        except DataError:
+            continue
+        items = list(getattr(found, "recordings", found or ()))
+        if len({getattr(item, "label", item) for item in items}) > 1:
+            return len(items)
+    return 0

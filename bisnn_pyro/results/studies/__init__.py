@@ -3,7 +3,7 @@
 from bisnn_pyro.results.studies.elpd import compare_elpd, compare_loo
 from bisnn_pyro.results.studies.energy import energy_study
 from bisnn_pyro.results.studies.out_of_distribution import out_of_distribution_study
-from bisnn_pyro.results.studies.posterior import posterior_table
+from bisnn_pyro.results.studies.posterior import layer_posteriors, posterior_table, spike_checks
 from bisnn_pyro.results.studies.selective import selective_study
 from bisnn_pyro.results.studies.shift import shift_study
 from bisnn_pyro.results.studies.study import Study
@@ -14,9 +14,11 @@ __all__ = [
     "compare_elpd",
     "compare_loo",
     "energy_study",
+    "layer_posteriors",
     "out_of_distribution_study",
     "posterior_table",
     "selective_study",
     "shift_study",
+    "spike_checks",
     "sweep_study",
 ]

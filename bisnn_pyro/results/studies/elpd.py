@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from bisnn_pyro.analysis import PrintedTable, compare_models, load_idata, run_inference_data
+from bisnn_pyro.analysis import (
+    PredictedPoints,
+    PrintedTable,
+    compare_models,
+    load_idata,
+    run_inference_data,
+)
+from bisnn_pyro.experiments.costs import evenly_spread
+from bisnn_pyro.experiments.predictors import base_name
 from bisnn_pyro.inference import chosen_rows
 from bisnn_pyro.results.finished import FinishedRun, Paths
 from bisnn_pyro.results.runs import Runs, as_runs
@@ -42,12 +48,13 @@ def compare_loo(
     data_dir: Folder = None,
     trust: bool = False,
 ) -> PrintedTable:
-    """Compare runs by PSIS-LOO on training points, which each committee scores again.
+    """Compare runs by PSIS-LOO on training points.
 
     Args:
         runs: the runs, or their folders; each run is a line.
-        draws: members; the config's by default.  Importance sampling asks for hundreds.
-        points: at most this many training points, evenly spread.
+        draws: members, which then score the points again; importance sampling asks for hundreds.  By default
+            the log-likelihoods that the runs stored are used.
+        points: at most this many training points, evenly spread, if they are scored again.
         data_dir: where the data are now, instead of the configs' ``data.path``.
         trust: whether classes of a user's own that a config names may be imported.
 
@@ -55,21 +62,30 @@ def compare_loo(
         InputError: if a run cannot be read, or the runs do not share their training points.
     """
     found = as_runs(runs, trust=trust)
-    scored = {_name(run, found): _on_training_points(run, draws, points, data_dir) for run in found}
+    again = draws is not None or any(_analytic(run) for run in found)
+    scored = {
+        _name(run, found): _scored(run, draws, points, data_dir) if again else load_idata(run.store.path)
+        for run in found
+    }
     return _noted(compare_models(scored, conditioned=True), found)
 
 
-def _on_training_points(run: FinishedRun, draws: int | None, points: int, data_dir: Folder) -> Any:
-    """Return a container whose log-likelihood is of training points."""
+def _analytic(run: FinishedRun) -> bool:
+    """Whether the first predictor draws no networks although others do."""
+    return len(run.store.members()) == 1 < len({base_name(name) for name in run.predictors})
+
+
+def _scored(run: FinishedRun, draws: int | None, points: int, data_dir: Folder) -> Any:
+    """Return a container of training points, scored by the sampled networks."""
     fitted, task = run.open(data_dir)
-    train = task.train
-    index = np.unique(np.linspace(0, len(train) - 1, min(len(train), points)).round().astype(int))
-    drawn = [name for name, predictor in fitted.predictors.items() if predictor.several]
-    vote = fitted.predict_scaled(
-        chosen_rows(train.x, index), train.y[index], predictor=[*drawn, "mode"][0], draws=draws
-    )
+    index = evenly_spread(len(task.train), points)
+    x, y = chosen_rows(task.train.x, index), task.train.y[index]
+    sampled = [name for name, predictor in fitted.predictors.items() if predictor.several]
+    vote = fitted.predict_scaled(x, y, predictor=[*sampled, "mode"][0], draws=draws)
     assert vote.log_likelihood is not None
-    return run_inference_data(seed=run.seed, training=(train.y[index], vote.log_likelihood))
+    votes = {"probabilities" if vote.noise_scale is None else "means": vote.draws}
+    said = PredictedPoints(y, vote.log_likelihood, noise_scale=vote.noise_scale, index=index, **votes)
+    return run_inference_data(seed=run.seed, train=said)
 
 
 def _name(run: FinishedRun, runs: Runs) -> str:

@@ -1,4 +1,4 @@
-"""What an inference costs each predictor of a run, compared with networks of the same size and 32-bit weights.
+"""What one inference costs each predictor of a run, and networks of the same size with 32-bit weights.
 
 Spikes are counted on some test points; everything else follows from them and from the network's shape.
 :mod:`bisnn_pyro.analysis.energy` describes the accounting, and what it leaves out.
@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any
 
 from bisnn_pyro.analysis import (
+    HOROWITZ_45NM,
+    WORD,
     OperationEnergies,
     Work,
     check_suffix,
     non_spiking_inference,
     spiking_inference,
 )
-from bisnn_pyro.analysis.energy import HOROWITZ_45NM, WORD
 from bisnn_pyro.errors import ConfigError, InputError
 from bisnn_pyro.experiments.costs import (
     MAX_POINTS,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.analysis import (
+    UNDECIDED,
     LayerPosterior,
     PrintedTable,
     printed_table,
@@ -19,6 +20,7 @@ from bisnn_pyro.analysis import (
     train_statistics,
 )
 from bisnn_pyro.errors import DataError, ModelError
+from bisnn_pyro.experiments.costs import evenly_spread
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.inference import Purpose, chosen_rows, seeded
 from bisnn_pyro.models import SignNetwork, SpikeTrainBernoulli, Window
@@ -27,7 +29,6 @@ from bisnn_pyro.results.finished import Paths, read_runs
 DIGITS = {"n_synapses": 0, "kl_per_synapse": 4, "entropy_per_synapse": 4}
 MEMBERS, POINTS = 20, 100
 """Members and test points whose spikes are checked; all of them are in memory at once."""
-UNDECIDED = 0.5
 
 
 def layer_posteriors(
@@ -49,7 +50,7 @@ def layer_posteriors(
             f"the posterior of {fitted.config.method!r} is {what}, so its synapses have no distribution over "
             "two signs; bayes and ebp have such posteriors"
         )
-    p = fitted.config.prior.p
+    p = fitted.config.prior.get("p", 0.5)
     natural = {name: value.cpu().numpy() for name, value in fitted.guide.natural_parameters().items()}
     return summarise_posterior(natural, prior=0.5 * math.log(p / (1 - p)), threshold=threshold, edges=edges)
 
@@ -100,7 +101,7 @@ def spike_checks(
     """
     if isinstance(fitted.model, SignNetwork):
         raise DataError("a network of sign units has no spikes to check")
-    index = np.unique(np.linspace(0, len(x) - 1, min(len(x), points)).round().astype(int))
+    index = evenly_spread(len(x), points)
     inputs = torch.cat(list(fitted.encode(chosen_rows(x, index))), dim=1)
     targets = torch.as_tensor(y[index])
     hidden: dict[str, list[dict[str, np.ndarray]]] = {}

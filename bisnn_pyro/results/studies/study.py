@@ -1,7 +1,7 @@
 """What all studies share: their arguments, the rows of every run, the table over seeds, figures and files.
 
-A study reads runs with :func:`study_runs`, opens each with :func:`opened`, collects one row per run, predictor
-and condition (:meth:`~bisnn_pyro.results.runs.FinishedRun.row`), and ends with :func:`finish`.
+A study reads runs with :func:`study_runs`, opens each with :func:`opened`, collects one row per run,
+predictor and condition (:meth:`~bisnn_pyro.results.finished.FinishedRun.row`), and ends with :func:`finish`.
 """
 
 from __future__ import annotations
