@@ -43,7 +43,7 @@ def clear_cache(
 
     The next run bins them again; downloads stay.
     """
-    from bisnn_pyro.data.events.housekeeping import clear_cache as clear
+    from bisnn_pyro.data import clear_cache as clear
 
     cleared = clear(dry_run=dry_run)
     for folder in cleared.folders:
