@@ -165,14 +165,14 @@ def perform(stage: Stage, settings: Settings, out: Path, report: Callable[..., N
     for batch, configs, folders in batches:
         if all(map(finished_alike, folders, configs)):
             continue
-        more = {"resume": True, "jobs": settings.jobs, "report": report, "command": settings.command}
-        done = run_experiment(configs, folders[0].path.parent, **more)
+        at, jobs = folders[0].path.parent, settings.jobs
+        done = run_experiment(configs, at, resume=True, jobs=jobs, report=report, command=settings.command)
         for config, error in done.failures:
             run = f"{batch.experiment} {config.method} with seed {config.seed}"
             raise BisnnError(f"{run}: {error}") from error
         if done.interrupted:
             return None
-        summarise(folders[0].path.parent, configs)
+        summarise(at, configs)
     runs = Runs([folder.path for _, _, folders in batches for folder in folders])
     for output in stage.outputs:
         kind, *argument = output.split(":", 1)

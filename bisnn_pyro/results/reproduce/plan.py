@@ -70,8 +70,8 @@ class Stage:
         title: what it shows, one line.
         question: what its differences help to answer.
         batches: its runs, which stages may share.
-        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an argument after
-            a colon.
+        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an
+            argument after a colon.
         needs: published data sets that it cannot run without.
         prefix: see `name`.
         aside: experiments that are shown for comparison and do not count for the question.
@@ -143,6 +143,7 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         Stage("two-moons-scarce", "50 noisy training points", SCARCE, (scarce,), (*ALL, "map")),
         Stage("digits-scarce", sizes, SCARCE, fewer, ("tables", "sizes"), aside=("digits",)),
     ]
+    needs: tuple[str, ...]
     for own, needs in ((digits, ()), (mnist, ("mnist",))):
         name, title = f"{own.experiment}-shift", "noise, rotation, flipped synapses: scores against severity"
         outputs = tuple(f"shift:{kind}" for kind in ("noise", "rotation", "flipped"))
