@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks import committees, memories, report, steps
-from benchmarks.rows import Benchmark, Row, Settings
+from benchmarks.measurement import Benchmark, Measurement, Settings
 from benchmarks.timing import threads
 
 QUICK = Settings(seconds=4.0, memory_pairs=2)
@@ -43,7 +43,7 @@ def chosen(pattern: str | None, quick: bool) -> list[Benchmark]:
     return [row for row in named if row.quick or not quick or row.name == pattern]
 
 
-def measure(rows: Sequence[Benchmark], settings: Settings) -> list[Row]:
+def measure(rows: Sequence[Benchmark], settings: Settings) -> list[Measurement]:
     """Measure the rows on one thread and print each; say which are skipped for want of a library."""
     print(report.HEADING)
     results = []

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.child import measure
+from benchmarks.measurement import Benchmark, Measurement, Settings
 from benchmarks.nets import WindowedStep
-from benchmarks.rows import Benchmark, Row, Settings
 
 
-def _compare(name: str, more: dict[str, Any], less: dict[str, Any], what: str, settings: Settings) -> Row:
+def _compare(
+    name: str, more: dict[str, Any], less: dict[str, Any], what: str, settings: Settings
+) -> Measurement:
     """Compare the peak memory of two processes; each argument is a call of ``measure``."""
     pairs = [(measure(**more), measure(**less)) for _ in range(settings.memory_pairs)]
     ratios = [a["peak_mb"] / b["peak_mb"] for a, b in pairs]
@@ -23,10 +25,10 @@ def _compare(name: str, more: dict[str, Any], less: dict[str, Any], what: str, s
         f"{above[1]:.1f} MB above the process before; the median, least and largest of {len(pairs)} pairs of "
         "processes"
     )
-    return Row(name, statistics.median(ratios), min(ratios), max(ratios), None, None, about)
+    return Measurement(name, statistics.median(ratios), min(ratios), max(ratios), None, None, about)
 
 
-def committee(name: str, settings: Settings) -> Row:
+def committee(name: str, settings: Settings) -> Measurement:
     """Compare two predictions that differ in the number of members alone."""
     many, few = settings.memory_draws
     shared = {"task": "committee", "net": settings.nets["two-moons"], "points": settings.memory_points}
@@ -34,7 +36,7 @@ def committee(name: str, settings: Settings) -> Row:
     return _compare(name, {**shared, "draws": many}, {**shared, "draws": few}, what, settings)
 
 
-def windows(name: str, settings: Settings) -> Row:
+def windows(name: str, settings: Settings) -> Measurement:
     """Compare training in windows on sequences that differ in their length alone."""
     long, short = settings.memory_steps
     net = settings.nets["two-moons"]
@@ -43,7 +45,7 @@ def windows(name: str, settings: Settings) -> Row:
     return _compare(name, more, less, what, settings)
 
 
-def whole(name: str, settings: Settings) -> Row:
+def whole(name: str, settings: Settings) -> Measurement:
     """Compare training on whole sequences likewise: this one grows."""
     long, short = settings.memory_steps
     net = settings.nets["two-moons"]

@@ -11,20 +11,20 @@ import pyro
 import torch
 from torch import Tensor
 
-from bisnn_pyro.data.encoders import BernoulliRateEncoder, PopulationEncoder
+from bisnn_pyro.data import BernoulliRateEncoder, PopulationEncoder
 from bisnn_pyro.inference import (
     AutoRelaxedSign,
     BayesianLearningRule,
     FreeEnergy,
+    GradientSteps,
     MeanFieldELBO,
     Prediction,
-    Schedule,
+    TrainSettings,
     encode_all,
     posterior_draws,
     predict,
     steady_process,
 )
-from bisnn_pyro.inference.updates import Updates
 from bisnn_pyro.models import BernoulliSteps, CategoricalSteps, SpikingGLM
 
 KL_WEIGHT = 1e-3
@@ -37,15 +37,15 @@ class Net:
     """Sizes of a network, its input and its loss.
 
     Attributes:
-        name: of the row.
+        name: name of the row.
         n_inputs: input channels.
         hidden: units of the hidden layers.
         n_steps: T.
-        batch: examples a step.
-        n_classes: 2 has one read-out unit and a binary cross-entropy.
+        batch: examples per step.
+        n_classes: number of classes; 2 means one read-out unit and a binary cross-entropy.
         burn_in: first steps that carry no loss.
         n_train: examples of the data set N; the loss is multiplied by N / batch.
-        population: inputs are two features' population code rather than sparse pixels.
+        population: whether inputs are a population code of two features instead of sparse pixels.
         gain: of the potential.
         readout_gain: of the fixed read-outs.
     """
@@ -79,7 +79,7 @@ MNIST = Net("mnist", 784, (512, 512), 20, 128, 10, n_train=60000)
 
 
 def features(net: Net, n: int, seed: int = 0) -> Tensor:
-    """Return ``n`` points: of the unit square, or images of which a fifth of the pixels is on."""
+    """Return ``n`` points in the unit square, or images with a fifth of their pixels on."""
     source = torch.Generator().manual_seed(seed)
     if net.population:
         return torch.rand(n, 2, generator=source)
@@ -148,20 +148,14 @@ class OurStep:
 
 
 class WindowedStep(OurStep):
-    """The same batch in windows of ``WINDOW`` steps, an update each, as ``train.window`` makes them."""
+    """The same batch in windows of ``WINDOW`` steps with one update each, as ``train.window`` makes them."""
 
     WINDOW = 50
 
     def __init__(self, net: Net, spikes: Tensor, y: Tensor, credit: str = "local") -> None:
         super().__init__(net, spikes, y, credit)
-        self.updates = Updates(
-            self.model,
-            self.guide,
-            [self.rule],
-            width=self.WINDOW,
-            kl_weight=Schedule(KL_WEIGHT),
-            lr_scale=Schedule(1.0),
-        )
+        self.updates = GradientSteps(lambda model, guide: [self.rule])
+        self.updates.begin(self.model, self.guide, TrainSettings(window=self.WINDOW, kl_weight=KL_WEIGHT))
 
     def __call__(self) -> Tensor:
         """Take the steps of all windows; return the last one's loss."""

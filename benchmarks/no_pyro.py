@@ -10,8 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from benchmarks.nets import KL_WEIGHT, LR, Net
 from bisnn_pyro.distributions import sech2
-from bisnn_pyro.distributions.kl import SignKL
-from bisnn_pyro.distributions.relaxed import RelaxedSign, half_logistic_noise
+from bisnn_pyro.distributions.sign_bernoulli import RelaxedSign, SignKL, half_logistic_noise
 from bisnn_pyro.models import ThresholdNeuron
 from bisnn_pyro.models.layers import matmul_over_time
 

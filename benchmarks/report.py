@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.rows import Row
+from benchmarks.measurement import Measurement
 
 TICKS = tuple(m * 10.0**e for e in range(-4, 4) for m in (1, 2, 5))
 
@@ -31,7 +31,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def line(row: Row) -> str:
+def line(row: Measurement) -> str:
     """Return a row as a line of the table."""
     spread = "" if row.ratio is None else f"{row.ratio:8.3f} [{row.low:.3f}, {row.high:.3f}]"
     times = " ".join("       -" if s is None else _seconds(s) for s in (row.ours_s, row.theirs_s))
@@ -45,7 +45,7 @@ def _seconds(s: float) -> str:
     return f"{1e3 * s:5.1f} ms" if s < 1 else f"{s:6.2f} s"
 
 
-def save(rows: list[Row], folder: Path, extra: dict[str, Any] | None = None) -> None:
+def save(rows: list[Measurement], folder: Path, extra: dict[str, Any] | None = None) -> None:
     """Write ``results.json`` (the rows), ``environment.json`` and the figure ``ratios``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (
@@ -58,7 +58,7 @@ def save(rows: list[Row], folder: Path, extra: dict[str, Any] | None = None) -> 
         draw(compared, folder)
 
 
-def draw(rows: list[Row], folder: Path) -> None:
+def draw(rows: list[Measurement], folder: Path) -> None:
     """Draw the ratios as horizontal bars on a log axis that start from 1, with their spread."""
     from bisnn_pyro.analysis import DOUBLE_WIDTH, new_figure, paper_style, save_figure
 

@@ -22,7 +22,7 @@ VALUES = {
 }
 LABELS = {
     "steps": "steps T",
-    "units": "units a layer",
+    "units": "units per layer",
     "batch": "batch",
     "draws": "members S (100 points)",
 }

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from benchmarks.floor import StepFloor
 from benchmarks.loop import LoopStep
+from benchmarks.measurement import Benchmark, Measurement, Settings
 from benchmarks.nets import Net, OurStep, our_step
 from benchmarks.no_pyro import NoPyroStep
 from benchmarks.peers import PeerStep
-from benchmarks.rows import Benchmark, Row, Settings
 from benchmarks.timing import alternate
 
 COMPARABLE = {"snntorch": "Synaptic", "spikingjelly": "CUBALIFNode", "norse": "LIF"}
@@ -37,35 +37,35 @@ def readouts_of(ours: OurStep) -> list[Tensor]:
     ]
 
 
-def floor(name: str, settings: Settings) -> Row:
+def floor(name: str, settings: Settings) -> Measurement:
     """Compare our step with its matrix products."""
     net = _net(name, settings)
     with our_step(net) as ours:
         c = alternate(ours, StepFloor(net), seconds=settings.seconds)
-    return Row.of(
+    return Measurement.of(
         name, c, f"{net.setting}; float32 products of the hidden layers, forward and weights' gradients"
     )
 
 
-def loop(name: str, settings: Settings) -> Row:
+def loop(name: str, settings: Settings) -> Measurement:
     """Compare our step with the hand-written loop."""
     net = _net(name, settings)
     with our_step(net) as ours:
         theirs = LoopStep(net, ours.spikes, ours.y, ours.naturals, readouts_of(ours))
         c = alternate(ours, theirs, seconds=settings.seconds)
-    return Row.of(name, c, f"{net.setting}; step-by-step torch loop, same mathematics")
+    return Measurement.of(name, c, f"{net.setting}; step-by-step torch loop, same mathematics")
 
 
-def no_pyro(name: str, settings: Settings) -> Row:
+def no_pyro(name: str, settings: Settings) -> Measurement:
     """Compare our step with the same functions called without Pyro."""
     net = _net(name, settings)
     with our_step(net) as ours:
         theirs = NoPyroStep(net, ours.spikes, ours.y, ours.naturals, readouts_of(ours))
         c = alternate(ours, theirs, seconds=settings.seconds)
-    return Row.of(name, c, f"{net.setting}; the same kernels, draw, KL and rule called directly")
+    return Measurement.of(name, c, f"{net.setting}; the same kernels, draw, KL and rule called directly")
 
 
-def peer(name: str, settings: Settings) -> Row:
+def peer(name: str, settings: Settings) -> Measurement:
     """Compare our step with a library's; the row's name says credit, library and neuron."""
     kind, who, _ = name.split("/")
     library, _, chosen = who.partition(":")
@@ -77,7 +77,7 @@ def peer(name: str, settings: Settings) -> Row:
         theirs = PeerStep(net, ours.spikes, ours.y, neuron.layer, readouts, local=local, reset=module.reset)
         c = alternate(ours, theirs, seconds=settings.seconds)
     credit = "local losses, layers detached" if local else "end-to-end against BPTT"
-    return Row.of(name, c, f"{net.setting}; {neuron.note}; {credit}; real weights, SGD")
+    return Measurement.of(name, c, f"{net.setting}; {neuron.note}; {credit}; real weights, SGD")
 
 
 def benchmarks() -> list[Benchmark]:

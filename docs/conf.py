@@ -25,7 +25,7 @@ extensions = [
     "generated_pages",
     "mathml",
 ]
-exclude_patterns = ["_build", "tuning", "figures", "extensions"]
+exclude_patterns = ["_build", "results", "tuning", "figures", "extensions"]
 highlight_language = "none"
 default_role = "code"
 nitpicky = True
@@ -35,7 +35,7 @@ nitpick_ignore_regex = [
     ("py:func", r"(as_mixture|check_suffix)"),
     ("py:func", r"bisnn_pyro\.(data\.(filters|location|events)|models\.recurrence)\..*"),
     ("py:meth", r"(share_within|log_prob)"),
-    ("myst", "tuning/"),
+    ("myst", "(results|tuning)/"),
 ]
 
 myst_enable_extensions = ["dollarmath"]

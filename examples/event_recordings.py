@@ -1,4 +1,4 @@
-"""Event recordings, one folder a class: look at them, train a committee, and see how early it decides."""
+"""Event recordings, one folder per class: look at them, train a committee, and see how early it decides."""
 
 import csv
 import tempfile
@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 import bisnn_pyro
-from bisnn_pyro.experiments.inspect import inspect_recordings
+from bisnn_pyro.data import inspect_recordings
 
 SIDE, DURATION = 16, 100_000  # pixels, microseconds
 DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
 
 
 def moving_bar(direction: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A bar that crosses the sensor: ON events at its front, OFF events at its back, noise all over."""
+    """A bar that crosses the sensor: ON events at its front, OFF events at its back, noise everywhere."""
     n = 300
     t = np.sort(rng.integers(0, DURATION, n))
     p = rng.integers(0, 2, n)

@@ -1,10 +1,11 @@
-"""Ground truth: the mean-field posterior of a net small enough to enumerate, beside the exact one."""
+"""Ground truth: the mean-field and the exact posterior of a network that is small enough to enumerate."""
 
 import torch
 
 from bisnn_pyro.inference import (
     AutoRelaxedSign,
     BayesianLearningRule,
+    GradientSteps,
     Learner,
     Schedule,
     TrainSettings,
@@ -22,14 +23,13 @@ model = SpikingGLM(3, [4], BernoulliRate(), credit="end-to-end", gain=2.0, reado
 exact = exact_posterior(model, spikes, y)
 print(f"log evidence by enumeration of 2^12 networks: {float(exact.log_evidence):.3f}")
 
-guide = AutoRelaxedSign(model, temperature=0.5)
+guide = AutoRelaxedSign(model, temperature=Schedule(1.0, 0.3, "exponential"))
 learner = Learner(
     model,
     guide,
     lambda batch, generator: batch.transpose(0, 1),  # ready spikes [B, T, I]
-    lambda m, g: [BayesianLearningRule(g.parameters(), lr=0.02)],
+    GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.02)]),
     TrainSettings(epochs=400, batch_size=n, particles=8),
-    temperature=Schedule(1.0, 0.3, "exponential"),
 )
 learner.fit(spikes.transpose(0, 1), y)
 

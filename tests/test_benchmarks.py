@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is n
 from benchmarks import __main__ as command
 from benchmarks import child, committees, memories, report, scaling, steps
 from benchmarks.loop import LoopCommittee, LoopStep
+from benchmarks.measurement import Measurement, Settings
 from benchmarks.nets import MNIST, TWO_MOONS, our_committee, our_step
 from benchmarks.no_pyro import NoPyroStep
-from benchmarks.rows import Row, Settings
 from benchmarks.timing import alternate, threads
 
 MOONS = replace(TWO_MOONS, n_inputs=6, hidden=(7, 5), n_steps=14, batch=4, burn_in=3)
@@ -211,7 +211,7 @@ def test_scaling_is_saved_with_a_figure(tmp_path):
 
 
 def test_a_row_without_a_partner_is_printed_and_left_out_of_the_figure(tmp_path):
-    row = Row("committee/member-seconds/two-moons", None, None, None, 0.05, None, "alone")
+    row = Measurement("committee/member-seconds/two-moons", None, None, None, 0.05, None, "alone")
     assert "50.0 ms" in report.line(row)
     report.save([row], tmp_path)
     assert not (tmp_path / "ratios.png").exists()

@@ -32,7 +32,14 @@ def inspect_data(
     if out is None:
         typer.echo("\n--out DIR draws one recording of each class, and writes a CSV of them all")
     else:
-        typer.echo(f"\nwritten: {', '.join(map(str, found.write(out)))}")
+        from bisnn_pyro.analysis import Picture, plot_recordings, save_figure
+
+        pictures = found.pictures()
+        panels = [Picture(*panel) for panel in pictures.panels]
+        plot = plot_recordings(panels, pictures.axis_names, pictures.extent)
+        written = save_figure(plot.figure, out, "pictures", plot.table)
+        found.frame().to_csv(out / "recordings.csv", index=False)
+        typer.echo(f"\nwritten: {', '.join(map(str, [*written.values(), out / 'recordings.csv']))}")
 
 
 @data_app.command("clear-cache")

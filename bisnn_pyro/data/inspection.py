@@ -1,4 +1,4 @@
-"""What recordings there are in a folder, in numbers and pictures: ``bisnn data inspect``."""
+"""What data there are: the recordings in a folder, and the size of a published set."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from bisnn_pyro.data.events.formats import Events, Sensor
 from bisnn_pyro.data.events.layouts import Layout, Reader, Recording, find_layout
+from bisnn_pyro.data.events.sets import dvs_gesture, mnist_dvs, nmnist, poker_dvs, shd
+from bisnn_pyro.data.images import FASHION_MNIST, MNIST
+from bisnn_pyro.data.location import FOLDER_VARIABLE, PublishedSet, cache_folder
 from bisnn_pyro.errors import DataError
 
 if TYPE_CHECKING:
@@ -202,6 +205,33 @@ def inspect_recordings(path: str | os.PathLike[str], *, progress: bool = False) 
     facts.sort(key=lambda fact: _order(fact.label))
     chosen = {label: examples[label] for label in sorted(examples, key=_order)}
     return Inspection(layout, facts, refused, chosen)
+
+
+def published_size(name: str, data_dir: str | os.PathLike[str] | None = None) -> int:
+    """How many files or recordings of a published set there are; nothing is downloaded.
+
+    Args:
+        name: ``data.name`` of the set.
+        data_dir: Where to look; None for ``$BISNN_DATA``, then earlier downloads.
+
+    Returns:
+        The number; 0 if the set is not there, is incomplete, or has recordings of a single class only.
+    """
+    sets = (MNIST, FASHION_MNIST, nmnist, poker_dvs, mnist_dvs, dvs_gesture, shd)
+    wanted: PublishedSet[Any] = next(own for own in sets if own.name == name)
+    variable = os.environ.get(FOLDER_VARIABLE)
+    places = [data_dir] if data_dir is not None else [*([variable] if variable else []), cache_folder(name)]
+    return next((size for place in places if (size := _size(wanted, place))), 0)
+
+
+def _size(wanted: PublishedSet[Any], place: str | os.PathLike[str]) -> int:
+    try:
+        found = wanted.locate(place)
+    except DataError:
+        return 0
+    if not isinstance(found, Layout):
+        return len(found)
+    return len(found.recordings) if len({r.label for r in found.recordings}) > 1 else 0
 
 
 def _order(label: str) -> tuple[int, str]:

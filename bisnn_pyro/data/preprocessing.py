@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from bisnn_pyro.data.task import Task
 if TYPE_CHECKING:
     from bisnn_pyro.data.encoders import Encoder
 
-LATER = ("image_shape", "binning", "sensor", "fingerprints")
-"""Keys that are stored only if they are used."""
+_OPTIONAL = ("image_shape", "binning", "sensor", "fingerprints")
+"""Keys that are stored only if they are used, and that runs of earlier releases lack."""
 _MAPS: dict[str, Any] = {
     "scaler": FeatureScaler,
     "labels": LabelMap,
@@ -91,7 +92,12 @@ class Preprocessing:
         plain |= {key: plain[key] and plain[key].to_dict() for key in _MAPS}
         plain["binning"] = self.binning and asdict(self.binning)
         plain |= {k: plain[k] and list(plain[k]) for k in ("image_shape", "sensor")}
-        return {k: v for k, v in plain.items() if v is not None or k not in (*LATER, "standardiser")}
+        return {k: v for k, v in plain.items() if v is not None or k not in (*_OPTIONAL, "standardiser")}
+
+    def matches(self, stored: dict[str, Any]) -> bool:
+        """Whether another one, as JSON stored it, describes the same data; it may lack optional parts."""
+        now = json.loads(json.dumps(self.to_dict()))
+        return stored == {k: v for k, v in now.items() if k in stored or k not in _OPTIONAL}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:

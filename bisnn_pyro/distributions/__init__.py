@@ -1,4 +1,4 @@
-"""Distributions of binary synapses, the KL between them, and elementary functions that are accurate in the tails."""
+"""Distributions of binary synapses, the KL between them, and functions that are accurate in the tails."""
 
 from bisnn_pyro.distributions.hyperbolic import Tanh, log_two_cosh, sech2, tanh
 from bisnn_pyro.distributions.normal import density, inverse_mills, log_odds

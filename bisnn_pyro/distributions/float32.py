@@ -153,7 +153,7 @@ def _fair_kl_loop(x, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
 
 
 def _run(loop: Any, *arguments: Any, out: Tensor | None = None) -> Tensor:
-    """Run a loop over tensors of the first one's shape, with numbers after them; write to ``out`` if given."""
+    """Run a loop over tensors of one shape, and numbers after them; write to ``out`` if given."""
     if out is None:
         shape = arguments[0].shape
         out = torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever the defaults are

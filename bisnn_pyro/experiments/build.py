@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from bisnn_pyro.data import SpikeAugmentation, SpikesEncoder, StandardEncoder, Task
-from bisnn_pyro.data.encoders import Encoder
+from bisnn_pyro.data import Encoder, SpikeAugmentation, SpikesEncoder, StandardEncoder, Task
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config

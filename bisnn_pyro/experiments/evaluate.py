@@ -17,8 +17,7 @@ from bisnn_pyro.analysis import (
     printed_table,
     regression_metrics,
 )
-from bisnn_pyro.data import Task, curve_grid, gaussian_noise
-from bisnn_pyro.data.points import load_points
+from bisnn_pyro.data import Grid, Task, gaussian_noise, load_points
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
@@ -33,20 +32,6 @@ test points, and more of them would say little more: the error of a sum over N p
 
 Scores = dict[str, float]
 Votes = dict[str, Prediction]
-
-
-class Grid(NamedTuple):
-    """All predictors over the inputs' whole range, where there are one or two features.
-
-    Attributes:
-        x: scaled inputs ``[M, F]``.
-        votes: by predictor.
-        truth: ``[M]`` of a regression whose truth is known.
-    """
-
-    x: np.ndarray
-    votes: Votes
-    truth: np.ndarray | None
 
 
 class TrainingPoints(NamedTuple):
@@ -78,7 +63,8 @@ class Evaluation:
         temperatures: by predictor; empty where none were asked for.
         early: votes ``[K, N, C]`` before the end, by predictor; empty where none were asked for.
         early_steps: the K numbers of elapsed steps.
-        grid: votes over the inputs' range, where it can be drawn.
+        grid: inputs that cover the feature space, if it can be drawn.
+        grid_votes: by predictor, on the grid.
     """
 
     predictions: Votes
@@ -90,6 +76,7 @@ class Evaluation:
     early: dict[str, np.ndarray] = field(default_factory=dict)
     early_steps: tuple[int, ...] = ()
     grid: Grid | None = None
+    grid_votes: Votes = field(default_factory=dict)
 
 
 def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
@@ -107,10 +94,10 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
         f"{std:g}": _voted(fitted.votes(fitted.encode(gaussian_noise(test.x, std, config.predict.seed))))
         for std in config.analysis.noise
     }
-    scores = _scored(predictions, test.y, config)
-    if config.data.name == "curve":
-        for predictor in fitted.predictors:
-            scores[predictor]["width90_gaps"] = width_in_gaps(fitted, task, predictor)
+    scores, grid = _scored(predictions, test.y, config), task.grid(config.analysis.resolution)
+    if grid is not None and grid.gap is not None and grid.truth is not None:
+        for name, vote in fitted.votes(grid.x[grid.gap]).items():  # the mean width where there are no data
+            scores[name]["width90_gaps"] = score(vote, grid.truth[grid.gap])["width90"]
     return Evaluation(
         predictions,
         scores,
@@ -120,7 +107,8 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
         dict(fitted.temperatures),
         early_votes(fitted, early),
         next(iter(early.values())).steps if early else (),
-        on_grid(fitted, task),
+        grid,
+        {} if grid is None else fitted.votes(grid.x),
     )
 
 
@@ -143,13 +131,6 @@ def _scored(votes: Votes, y: np.ndarray, config: Config) -> dict[str, Scores]:
     return {name: score(vote, y, config.analysis.bins) for name, vote in votes.items()}
 
 
-def width_in_gaps(fitted: FittedRun, task: Task, predictor: str) -> float:
-    """Return the mean width of the 90 % predictive interval where the curve has no training data."""
-    grid = curve_grid(task, n_points=200)
-    gaps = fitted.predict_scaled(grid.x[grid.gap], predictor=predictor)
-    return score(gaps, grid.truth[grid.gap])["width90"]
-
-
 def on_training_points(fitted: FittedRun, task: Task) -> TrainingPoints:
     """Let the first predictor vote on at most :data:`MAX_TRAINING_POINTS` training points, evenly spread.
 
@@ -158,23 +139,6 @@ def on_training_points(fitted: FittedRun, task: Task) -> TrainingPoints:
     index = evenly_spread(len(task.train), MAX_TRAINING_POINTS)
     x, y = chosen_rows(task.train.x, index), task.train.y[index]
     return TrainingPoints(index, x, y, fitted.predict_scaled(fitted.encode(x), y))
-
-
-def has_map(task: Task) -> bool:
-    """Whether the task has two features and two classes, and so a map."""
-    return task.kind == "classification" and task.n_classes == 2 and task.n_features == 2 and not task.spiking
-
-
-def on_grid(fitted: FittedRun, task: Task) -> Grid | None:
-    """Let every predictor vote on a grid of the unit square or of the curve; None for other inputs."""
-    if has_map(task):
-        axis = np.linspace(0, 1, fitted.config.analysis.resolution, dtype=np.float32)
-        x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        return Grid(x, fitted.votes(fitted.encode(x)), None)
-    if fitted.config.data.name == "curve":
-        grid = curve_grid(task, n_points=200)
-        return Grid(grid.x, fitted.votes(fitted.encode(grid.x)), grid.truth)
-    return None
 
 
 def metrics_record(

@@ -16,17 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bisnn_pyro.data import Task
-from bisnn_pyro.data.encoders import Encoder
-from bisnn_pyro.data.events.layout import Recording
-from bisnn_pyro.data.events.reader import Reader
-from bisnn_pyro.data.events.record import Events
+from bisnn_pyro.data import Encoder, Events, Preprocessing, Reader, Recording, Task
+from bisnn_pyro.data.preprocessing import LATER
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
-from bisnn_pyro.experiments.preprocessing import LATER, Preprocessing
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
     EarlyVotes,

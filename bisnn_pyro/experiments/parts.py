@@ -28,65 +28,57 @@ from bisnn_pyro.experiments.config import Table, nearest
 
 MISSING = inspect.Parameter.empty
 
-# fmt: off
+
+def _listed(module: str, pairs: str) -> dict[str, str]:
+    """Return ``{name: "module:Object"}`` of ``name=Object`` pairs."""
+    return {name: f"{module}:{part}" for name, _, part in (pair.partition("=") for pair in pairs.split())}
+
+
 PARTS: dict[str, dict[str, str]] = {
-    "data": {
-        "two-moons": "bisnn_pyro.data.synthetic:two_moons", "curve": "bisnn_pyro.data.synthetic:curve",
-        "digits": "bisnn_pyro.data.digits:handwritten_digits", "npz": "bisnn_pyro.data.arrays:load_npz",
-        "mat": "bisnn_pyro.data.matlab:load_mat", "mnist": "bisnn_pyro.data.images:mnist",
-        "fashion-mnist": "bisnn_pyro.data.images:fashion_mnist",
-        "nmnist": "bisnn_pyro.data.events.sets:nmnist", "poker-dvs": "bisnn_pyro.data.events.sets:poker_dvs",
-        "mnist-dvs": "bisnn_pyro.data.events.sets:mnist_dvs",
-        "dvs-gesture": "bisnn_pyro.data.events.sets:dvs_gesture",
-        "shd": "bisnn_pyro.data.events.sets:shd", "events": "bisnn_pyro.data.events.own:event_folder",
-    },
-    "encoder": {
-        "population": "bisnn_pyro.data:PopulationEncoder", "rate": "bisnn_pyro.data:BernoulliRateEncoder",
-        "latency": "bisnn_pyro.data:LatencyEncoder", "direct": "bisnn_pyro.data:DirectEncoder",
-        "standard": "bisnn_pyro.data:StandardEncoder", "spikes": "bisnn_pyro.data:SpikesEncoder",
-    },
-    "augment": {"": "bisnn_pyro.data:SpikeAugmentation"},
-    "network": {"dense": "bisnn_pyro.models:SpikingGLM", "sign": "bisnn_pyro.models:SignNetwork"},
-    "layer": {"dense": "bisnn_pyro.models:Dense", "conv": "bisnn_pyro.models:Conv"},
-    "neuron": {
-        "threshold": "bisnn_pyro.models:ThresholdNeuron", "escape": "bisnn_pyro.models:EscapeNeuron",
-        "single-step": "bisnn_pyro.models:SingleStepNeuron",
-    },
-    "surrogate": {
-        "boxcar": "bisnn_pyro.models:Boxcar", "sigmoid": "bisnn_pyro.models:Sigmoid",
-        "fast-sigmoid": "bisnn_pyro.models:FastSigmoid", "triangle": "bisnn_pyro.models:Triangle",
-        "arctan": "bisnn_pyro.models:Arctan", "single-step": "bisnn_pyro.models:SingleStep",
-    },
-    "prior": {"binary": "bisnn_pyro.models:BinaryPrior", "normal": "bisnn_pyro.models:NormalPrior"},
-    "likelihood": {
-        "steps": "bisnn_pyro.models:steps", "rate": "bisnn_pyro.models:rate",
-        "bernoulli-steps": "bisnn_pyro.models:BernoulliSteps",
-        "categorical-steps": "bisnn_pyro.models:CategoricalSteps",
-        "bernoulli-rate": "bisnn_pyro.models:BernoulliRate",
-        "categorical-rate": "bisnn_pyro.models:CategoricalRate",
-        "spike-train": "bisnn_pyro.models:SpikeTrainBernoulli",
-        "probit": "bisnn_pyro.models:CategoricalProbit", "gaussian": "bisnn_pyro.models:Gaussian",
-    },
-    "guide": {
-        "relaxed": "bisnn_pyro.inference:AutoRelaxedSign",
-        "straight-through": "bisnn_pyro.inference:AutoStraightThrough",
-        "gaussian": "bisnn_pyro.inference:AutoMeanFieldGaussian",
-        "full-precision": "bisnn_pyro.inference:AutoFullPrecision",
-        "ebp": "bisnn_pyro.inference:AutoExpectationSign",
-        "ebp-real": "bisnn_pyro.inference:AutoExpectationNormal",
-    },
-    "rule": {
-        "bayesian": "bisnn_pyro.inference:BayesianLearningRule", "bimu": "bisnn_pyro.inference:BiMU",
-        "adam": "torch.optim:Adam", "sgd": "torch.optim:SGD",
-        "expectation": "bisnn_pyro.inference:ExpectationSteps",
-    },
-    "train": {"": "bisnn_pyro.inference:TrainSettings"},
-    "predict": {"": "bisnn_pyro.experiments.config:PredictSettings"},
-    "analysis": {"": "bisnn_pyro.experiments.config:AnalysisSettings"},
-    "tune": {"": "bisnn_pyro.experiments.config:Range"},
+    "data": _listed(
+        "bisnn_pyro.data",
+        "two-moons=two_moons curve=curve digits=handwritten_digits npz=load_npz mat=load_mat mnist=mnist "
+        "fashion-mnist=fashion_mnist nmnist=nmnist poker-dvs=poker_dvs mnist-dvs=mnist_dvs "
+        "dvs-gesture=dvs_gesture shd=shd events=event_folder",
+    ),
+    "encoder": _listed(
+        "bisnn_pyro.data",
+        "population=PopulationEncoder rate=BernoulliRateEncoder latency=LatencyEncoder "
+        "direct=DirectEncoder standard=StandardEncoder spikes=SpikesEncoder",
+    ),
+    "augment": _listed("bisnn_pyro.data", "=SpikeAugmentation"),
+    "network": _listed("bisnn_pyro.models", "dense=SpikingGLM sign=SignNetwork"),
+    "layer": _listed("bisnn_pyro.models", "dense=Dense conv=Conv"),
+    "neuron": _listed(
+        "bisnn_pyro.models", "threshold=ThresholdNeuron escape=EscapeNeuron single-step=SingleStepNeuron"
+    ),
+    "surrogate": _listed(
+        "bisnn_pyro.models",
+        "boxcar=Boxcar sigmoid=Sigmoid fast-sigmoid=FastSigmoid triangle=Triangle arctan=Arctan "
+        "single-step=SingleStep",
+    ),
+    "prior": _listed("bisnn_pyro.models", "binary=BinaryPrior normal=NormalPrior"),
+    "likelihood": _listed(
+        "bisnn_pyro.models",
+        "steps=steps rate=rate bernoulli-steps=BernoulliSteps categorical-steps=CategoricalSteps "
+        "bernoulli-rate=BernoulliRate categorical-rate=CategoricalRate spike-train=SpikeTrainBernoulli "
+        "probit=CategoricalProbit gaussian=Gaussian",
+    ),
+    "guide": _listed(
+        "bisnn_pyro.inference",
+        "relaxed=AutoRelaxedSign straight-through=AutoStraightThrough gaussian=AutoMeanFieldGaussian "
+        "full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal",
+    ),
+    "rule": _listed(
+        "bisnn_pyro.inference", "bayesian=BayesianLearningRule bimu=BiMU expectation=ExpectationSteps"
+    )
+    | _listed("torch.optim", "adam=Adam sgd=SGD"),
+    "train": _listed("bisnn_pyro.inference", "=TrainSettings"),
+    "predict": _listed("bisnn_pyro.experiments.config", "=PredictSettings"),
+    "analysis": _listed("bisnn_pyro.experiments.config", "=AnalysisSettings"),
+    "tune": _listed("bisnn_pyro.experiments.config", "=Range"),
 }
 """Built-in parts of each kind, imported at their first use; a kind without names has one, ``""``."""
-# fmt: on
 
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("network", "dense"): {"hidden": [256, 256]},
@@ -257,7 +249,7 @@ def _meanings(target: Any) -> dict[str, str]:
                 r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n?)+)", inspect.cleandoc(text or ""), re.MULTILINE
             )
             for section in sections:
-                _, *entries = re.split(r"^ {4}(\w+)(?: \([^)]*\))?: ", section, flags=re.MULTILINE)
+                _, *entries = re.split(r"^ {4}(\w+)(?: \(.*\))?: ", section, flags=re.MULTILINE)
                 found |= {k: " ".join(v.split()) for k, v in zip(entries[::2], entries[1::2], strict=True)}
     return found
 

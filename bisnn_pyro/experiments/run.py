@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from bisnn_pyro.analysis import results_table
-from bisnn_pyro.data import Task
+from bisnn_pyro.data import Preprocessing, Task
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import (
     build_augmentation,
@@ -28,7 +28,6 @@ from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, check_data, load_run, moved
 from bisnn_pyro.experiments.folder import RunFolder, environment
 from bisnn_pyro.experiments.predictors import check_temperature_scaling
-from bisnn_pyro.experiments.preprocessing import Preprocessing
 from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History, Purpose, as_inputs, seeded, steady_process

@@ -1,14 +1,15 @@
 """Models: time kernels, neurons, synapses, priors, likelihoods, and the spiking GLM made of them."""
 
+from bisnn_pyro.compute import use_backend
 from bisnn_pyro.models.architecture import Conv, Dense, SpikePool
-from bisnn_pyro.models.kernels import (
+from bisnn_pyro.models.dynamics import (
     FilterState,
     ResetState,
     TimeConstants,
     alpha_filter,
+    recurrent_scan,
     refractory_trace,
     threshold_scan,
-    use_backend,
 )
 from bisnn_pyro.models.layers import (
     ConvSynapses,
@@ -34,7 +35,7 @@ from bisnn_pyro.models.likelihoods import (
     rate,
     steps,
 )
-from bisnn_pyro.models.network import SpikingGLM
+from bisnn_pyro.models.network import SignNetwork, SpikingGLM
 from bisnn_pyro.models.neurons import (
     EscapeNeuron,
     Neuron,
@@ -46,10 +47,8 @@ from bisnn_pyro.models.neurons import (
 )
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
-from bisnn_pyro.models.sign_network import SignNetwork
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
 from bisnn_pyro.models.surrogate import (
-    SURROGATES,
     Arctan,
     Boxcar,
     FastSigmoid,
@@ -60,7 +59,6 @@ from bisnn_pyro.models.surrogate import (
 )
 
 __all__ = [
-    "SURROGATES",
     "Arctan",
     "BernoulliRate",
     "BernoulliSteps",
@@ -112,6 +110,7 @@ __all__ = [
     "is_constant",
     "per_draw",
     "rate",
+    "recurrent_scan",
     "refractory_trace",
     "steps",
     "threshold_scan",

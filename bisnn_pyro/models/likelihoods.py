@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bisnn_pyro.distributions.normal import log_odds
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models.kernels import ResetState, TimeConstants, refractory_trace, threshold_scan
+from bisnn_pyro.models.dynamics import ResetState, TimeConstants, refractory_trace, threshold_scan
 from bisnn_pyro.models.neurons import Neuron
 from bisnn_pyro.models.surrogate import Sigmoid
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models.kernels import (
+from bisnn_pyro.models.dynamics import (
     FilterState,
     ResetState,
     TimeConstants,
@@ -96,7 +96,7 @@ class Neuron(ABC):
         """Return :meth:`fire` of units with lateral synapses, and the state of what they heard.
 
         A neuron that has this says so by ``recurrent``; see
-        :func:`bisnn_pyro.models.kernels.recurrent_scan` for what it must do.
+        :func:`bisnn_pyro.models.recurrent_scan` for what it must do.
 
         Args:
             current: from outside the layer, ``[*S, T, B, O]``.

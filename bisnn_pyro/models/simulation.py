@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.architecture import SpikePool
-from bisnn_pyro.models.kernels import FilterState, ResetState
+from bisnn_pyro.models.dynamics import FilterState, ResetState
 from bisnn_pyro.models.layers import RecurrentSynapses, Synapses, filters_after, is_constant
 from bisnn_pyro.models.neurons import Neuron, NeuronState
 from bisnn_pyro.models.normalisation import Moments

@@ -1,9 +1,9 @@
 """Surrogate gradients: what stands for the derivative of a threshold unit's step.
 
-Each of :data:`SURROGATES` is a bump of area one around the threshold, so that they can be exchanged at the
+Each but :class:`SingleStep` is a bump of area one around the threshold, so that they can be exchanged at the
 same learning rate; ``width`` is its half-width (boxcar, triangle) or its scale (the smooth ones), in units
 of the membrane potential.  A unit further than ``width`` from its threshold gets little or no gradient.
-:class:`SingleStep` is no member of that family, and not symmetric.
+:class:`SingleStep` is neither a bump nor symmetric.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.models.kernels.backend import kernels_for
+from bisnn_pyro.models.kernels import kernels_for
 
 
 @dataclass(frozen=True)
@@ -170,12 +170,3 @@ class SingleStep(Surrogate):
         p = torch.sigmoid(self.alpha * u)
         above = (0.25 * self.alpha) / (u.clamp_min(0) + 1)
         return torch.where(u < 0, self.alpha * p * (1 - p), above)
-
-
-SURROGATES: dict[str, type[Surrogate]] = {
-    "boxcar": Boxcar,
-    "sigmoid": Sigmoid,
-    "fast-sigmoid": FastSigmoid,
-    "triangle": Triangle,
-    "arctan": Arctan,
-}

@@ -33,7 +33,7 @@ def _command(path: str, command: Any) -> list[str]:
         if parameter.name != "help"
     ]
     text = " ".join((command.help or "").split())
-    table = "\n".join(["| argument | means | default |", "|---|---|---|", *rows])
+    table = "\n".join(["| argument | meaning | default |", "|---|---|---|", *rows])
     return [f"## `{path}`", text, *([table] if rows else [])]
 
 
@@ -46,7 +46,7 @@ def _usage(parameter: Any) -> str:
 
 def _default(parameter: Any) -> str:
     if parameter.required:
-        return "needed"
+        return "required"
     shown = isinstance(parameter.default, str | int | float) and parameter.default is not False
     return f"`{parameter.default}`" if shown else ""
 

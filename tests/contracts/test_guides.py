@@ -7,7 +7,7 @@ from bisnn_pyro.inference import (
     AutoExpectationNormal,
     AutoExpectationSign,
     AutoFullPrecision,
-    AutoGaussian,
+    AutoMeanFieldGaussian,
     AutoRelaxedSign,
     AutoStraightThrough,
 )
@@ -46,7 +46,7 @@ class TestClippedStraightThrough(GuideContract):
 
 class TestGaussian(GuideContract):
     def make(self, model):
-        return AutoGaussian(model)
+        return AutoMeanFieldGaussian(model)
 
     def prior(self):
         return NormalPrior(0.8)
@@ -213,7 +213,7 @@ def test_another_guides_state_dict_is_refused():
     suite.setup_method()
     _, guide = suite.ready()
     model = suite.model()
-    for other in (AutoGaussian(model), AutoStraightThrough(model)):
+    for other in (AutoMeanFieldGaussian(model), AutoStraightThrough(model)):
         with pytest.raises(RuntimeError, match=r"[Uu]nexpected key|Missing key"):
             other.load_state_dict(guide.state_dict())
     suite.teardown_method()

@@ -9,7 +9,6 @@ from bisnn_pyro.models import (
     SingleStep,
     SingleStepNeuron,
     ThresholdNeuron,
-    TimeConstants,
     Triangle,
 )
 from bisnn_pyro.testing import NeuronContract
@@ -27,7 +26,7 @@ class TestThresholdSigmoid(NeuronContract):
 
 class TestThresholdFastSigmoid(NeuronContract):
     def make(self):
-        return ThresholdNeuron(TimeConstants(2, 1, 20), FastSigmoid(1.0))
+        return ThresholdNeuron(2, 1, 20, surrogate=FastSigmoid(1.0))
 
 
 class TestThresholdTriangle(NeuronContract):
@@ -37,7 +36,7 @@ class TestThresholdTriangle(NeuronContract):
 
 class TestThresholdArctan(NeuronContract):
     def make(self):
-        return ThresholdNeuron(TimeConstants(0.2, 30, 0.1), Arctan(0.5), reset=3.0)
+        return ThresholdNeuron(0.2, 30, 0.1, 3.0, Arctan(0.5))
 
 
 class TestEscape(NeuronContract):
@@ -51,7 +50,7 @@ class TestEscapeWide(NeuronContract):
     stochastic = True
 
     def make(self):
-        return EscapeNeuron(TimeConstants(5, 5, 5), delta=1.0, reset=0.5)
+        return EscapeNeuron(5, 5, 5, reset=0.5, delta=1.0)
 
 
 class TestSingleStep(NeuronContract):

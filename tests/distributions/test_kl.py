@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import kl_divergence
 
-import bisnn_pyro.distributions.kl as kl_module
+import bisnn_pyro.distributions.sign_bernoulli as kl_module
 from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli, SignBernoulli, SignKL
 from bisnn_pyro.distributions.hyperbolic import sign_kl, tanh_difference
 from tests.distributions import reference

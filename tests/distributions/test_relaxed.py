@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli, SignBernoulli
-from bisnn_pyro.distributions.relaxed import RelaxedSign, half_logistic_noise
+from bisnn_pyro.distributions.sign_bernoulli import RelaxedSign, half_logistic_noise
 from tests.distributions import reference
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

@@ -16,8 +16,8 @@ from bisnn_pyro.inference import (
     AutoRelaxedSign,
     BayesianLearningRule,
     BiMU,
+    GradientSteps,
     Learner,
-    Schedule,
     TrainSettings,
     encode_all,
     posterior_draws,
@@ -34,11 +34,16 @@ def parameter(*values, dtype=F64):
     return torch.tensor(values, dtype=dtype, requires_grad=True)
 
 
+def bimu(params, *arguments, **options):
+    """The rule with a batch of the whole data set, so that its multiplier is the one given."""
+    return BiMU(params, *arguments, **{"dataset_size": 40, "batch_size": 40, **options})
+
+
 def moved(natural, gradient, dtype=F64, **options):
     """Return where one step takes parameters, given the loss's gradient in them."""
     tensor = parameter(*natural, dtype=dtype)
     tensor.grad = torch.tensor(gradient, dtype=dtype)
-    BiMU([tensor], **{"memory": 10.0, **options}).step()
+    bimu([tensor], **{"memory": 10.0, **options}).step()
     return tensor.detach().double().numpy()
 
 
@@ -130,7 +135,7 @@ def test_fixed_points_of_linear_losses(prior):
     slope = torch.tensor([0.3, -0.2, 0.0, 0.05], dtype=F64)
     rest = prior - slope / BETA
     natural = rest.clone().requires_grad_()
-    rule = BiMU([natural], prior=prior, lr_max=50.0, **SETTINGS)
+    rule = bimu([natural], prior=prior, lr_max=50.0, **SETTINGS)
     natural.grad = one_sided(natural, slope)
     rule.step()
     torch.testing.assert_close(natural.detach(), rest, rtol=1e-12, atol=1e-12)
@@ -156,7 +161,7 @@ def test_it_minimises_the_free_energy_of_its_kl_weight():
         return float(expected_loss(torch.tensor(values))) + BETA * kl.sum()
 
     natural = parameter(0.1, -0.2, 0.3)
-    rule = BiMU([natural], lr_max=50.0, **SETTINGS)
+    rule = bimu([natural], lr_max=50.0, **SETTINGS)
     for _ in range(3000):
         rule.zero_grad()
         expected_loss(natural).backward()
@@ -175,7 +180,7 @@ def test_small_gradients_make_it_the_bayesian_learning_rule():
         ours, theirs = lam.clone().requires_grad_(), lam.clone().requires_grad_()
         # beta shrinks with the gradient, so that neither term of the step is lost beside the other.
         multipliers = {"likelihood_multiplier": c_lik, "kl_multiplier": c_kl}
-        rule = BiMU([ours], lr, memory=memory / size, lr_max=1 / size, **multipliers)
+        rule = bimu([ours], lr, memory=memory / size, lr_max=1 / size, **multipliers)
         beta = c_kl / (lr * c_lik * memory / size)
         ours.grad = one_sided(lam, size * slope)
         rule.step()
@@ -191,7 +196,7 @@ def test_small_gradients_make_it_the_bayesian_learning_rule():
 @settings(deadline=None, max_examples=30)
 def test_one_sided_evidence_does_not_saturate(slope, start, memory):
     natural = parameter(start)
-    rule = BiMU([natural], 1.0, memory=memory, lr_max=10.0)
+    rule = bimu([natural], 1.0, memory=memory, lr_max=10.0)
     bound = max(abs(start), memory * abs(slope)) + 1e-9
     for _ in range(200):
         natural.grad = one_sided(natural, slope)
@@ -200,14 +205,14 @@ def test_one_sided_evidence_does_not_saturate(slope, start, memory):
 
 
 def test_where_the_bayesian_rule_saturates_without_a_kl():
-    bimu, bayes = parameter(0.0), parameter(0.0)
-    rules = BiMU([bimu], 1.0, memory=20.0, lr_max=50.0), BayesianLearningRule([bayes], lr=1.0)
+    ours, bayes = parameter(0.0), parameter(0.0)
+    rules = bimu([ours], 1.0, memory=20.0, lr_max=50.0), BayesianLearningRule([bayes], lr=1.0)
     for _ in range(3000):
-        for natural, rule in zip((bimu, bayes), rules, strict=True):
+        for natural, rule in zip((ours, bayes), rules, strict=True):
             natural.grad = one_sided(natural, -0.1)
             rule.step()
     assert bayes.item() == pytest.approx(300.0)
-    assert bimu.item() == pytest.approx(2.0, abs=1e-6)
+    assert ours.item() == pytest.approx(2.0, abs=1e-6)
 
 
 # -- as an optimiser ----------------------------------------------------------------------------------
@@ -221,7 +226,7 @@ def test_clamp(dtype, limit):
 
 def test_parameters_without_gradient_stay_and_groups_have_settings_of_their_own():
     still, slow, fast = parameter(2.0), parameter(2.0), parameter(2.0)
-    rule = BiMU([{"params": [still, slow]}, {"params": [fast], "memory": 2.0}], memory=1e6)
+    rule = bimu([{"params": [still, slow]}, {"params": [fast], "memory": 2.0}], memory=1e6)
     slow.grad = fast.grad = torch.zeros(1, dtype=F64)
     rule.step()
     h = 1 / math.cosh(2.0) ** 2
@@ -232,9 +237,9 @@ def test_parameters_without_gradient_stay_and_groups_have_settings_of_their_own(
 
 def test_state_dict_round_trip():
     one = parameter(0.1, -0.2, 3.0)
-    first = BiMU([one], 0.5, memory=7.0, lr_max=0.2, kl_multiplier=3.0, likelihood_multiplier=2.0, prior=0.3)
+    first = bimu([one], 0.5, memory=7.0, lr_max=0.2, kl_multiplier=3.0, likelihood_multiplier=2.0, prior=0.3)
     two = one.detach().clone().requires_grad_()
-    second = BiMU([two], memory=1.0)
+    second = bimu([two], memory=1.0)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for k in range(4):
         for natural, rule in ((one, first), (two, second)):
@@ -247,26 +252,28 @@ def test_state_dict_round_trip():
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
 def test_positive_settings(name, value):
     with pytest.raises(ModelError, match=f"rule {name} must be positive"):
-        BiMU([parameter(0.0)], **{"memory": 10.0, name: value})
+        bimu([parameter(0.0)], **{"memory": 10.0, name: value})
 
 
 @pytest.mark.parametrize("bad", [{"memory": 0.5}, {"memory": math.nan}, {"memory": 5, "prior": math.inf}])
 def test_other_settings(bad):
     with pytest.raises(ModelError, match=r"memory is a number of updates|prior must be a finite"):
-        BiMU([parameter(0.0)], **bad)
+        bimu([parameter(0.0)], **bad)
 
 
 def test_it_learns_through_the_learner_and_stays_moderate():
     x, y = make_points(120)
     model = SpikingGLM(4, (48,), CategoricalRate(2), gain=2.0, readout_gain=4.0)
     guide = AutoRelaxedSign(model, temperature=0.5)
-    share = 20 / len(x)
 
     def rule(model, guide):
-        return [BiMU(guide.parameters(), 2.0, memory=500, likelihood_multiplier=50 * share, lr_max=0.1)]
+        multiplier, sizes = 50, {"dataset_size": len(x), "batch_size": 20}
+        return [
+            BiMU(guide.parameters(), 2.0, memory=500, likelihood_multiplier=multiplier, lr_max=0.1, **sizes)
+        ]
 
-    settings = TrainSettings(epochs=15, batch_size=20)
-    Learner(model, guide, encode_current, rule, settings, kl_weight=Schedule(0.0)).fit(x, y)
+    settings = TrainSettings(epochs=15, batch_size=20, kl_weight=0.0)
+    Learner(model, guide, encode_current, GradientSteps(rule), settings).fit(x, y)
     x, y = make_points(100, seed=2)
     votes = predict(model, posterior_draws(guide, 0), encode_all(encode_current, x, 0), n_draws=20)
     assert (votes.mean.argmax(1) == y.numpy()).mean() >= 0.9

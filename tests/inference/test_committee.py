@@ -9,7 +9,7 @@ from pyro.infer import Predictive
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import (
-    AutoGaussian,
+    AutoMeanFieldGaussian,
     AutoRelaxedSign,
     AutoStraightThrough,
     encode_all,
@@ -17,7 +17,7 @@ from bisnn_pyro.inference import (
     posterior_draws,
     predict,
 )
-from bisnn_pyro.inference.paths import bytes_per_example
+from bisnn_pyro.inference.committee import bytes_per_example
 from bisnn_pyro.models import NormalPrior, Window
 from tests.inference.tiny import (
     LIKELIHOODS,
@@ -232,7 +232,7 @@ class TestPredictors:
         assert all(np.array_equal(member, mode[0]) for member in committee)
 
     def test_regression(self):
-        net, guide, spikes, y = setting("gaussian", AutoGaussian, prior=NormalPrior())
+        net, guide, spikes, y = setting("gaussian", AutoMeanFieldGaussian, prior=NormalPrior())
         prediction = predict(net, posterior_draws(guide, 0), [spikes], n_draws=S, y=y)
         assert prediction.draws.shape == (S, N)
         assert prediction.mean.shape == (N,)

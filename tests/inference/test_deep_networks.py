@@ -9,14 +9,14 @@ from bisnn_pyro.inference import (
     AutoFullPrecision,
     AutoRelaxedSign,
     BayesianLearningRule,
+    GradientSteps,
     Learner,
-    Schedule,
     TrainSettings,
     exact_posterior,
     posterior_draws,
     predict,
 )
-from bisnn_pyro.inference.paths import bytes_per_example
+from bisnn_pyro.inference.committee import bytes_per_example
 from bisnn_pyro.models import (
     BernoulliRate,
     BinaryPrior,
@@ -88,7 +88,7 @@ class TestCommittee:
 
         def spy(weights, x, *args, **options):
             examples.append(x.shape[1])
-            assert options["moments"] is not None
+            assert args[1].moments is not None
             return simulate(weights, x, *args, **options)
 
         monkeypatch.setattr(net, "simulate", spy)
@@ -173,11 +173,9 @@ class TestTraining:
         def encode(x, generator):
             return (torch.rand(14, *x.shape, generator=generator) < x).to(x.dtype)
 
-        def rule(model, guide):
-            return [BayesianLearningRule(guide.parameters(), lr=0.05)]
-
-        settings = TrainSettings(epochs=20, batch_size=20, **options)
-        learner = Learner(net, AutoRelaxedSign(net), encode, rule, settings, kl_weight=Schedule(0.01))
+        rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.05)])
+        settings = TrainSettings(epochs=20, batch_size=20, kl_weight=0.01, **options)
+        learner = Learner(net, AutoRelaxedSign(net), encode, rule, settings)
         result = learner.fit(rates, y)
         nll = [row["nll"] for row in result.history.rows]
         assert nll[-1] < 0.7 * nll[0]

@@ -8,7 +8,7 @@ import torch
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import AutoRelaxedSign, EarlyVotes, posterior_draws, predict
-from bisnn_pyro.models import Conv, Dense, ThresholdNeuron, TimeConstants, Window
+from bisnn_pyro.models import Conv, Dense, ThresholdNeuron, Window
 from tests.inference.tiny import LIKELIHOODS, make_network, make_spikes, make_targets
 
 N, S, T, BURN_IN = 9, 5, 10, 2
@@ -100,7 +100,7 @@ def check_later_inputs(path, **options):
     With time constants as short as these a change of the last three inputs still reaches the votes: those
     of a sixth of the members and examples or more, over random seeds 0 to 7.
     """
-    net, guide, spikes = setting(neuron=ThresholdNeuron(TimeConstants(2.0, 1.0, 2.0)), **options)
+    net, guide, spikes = setting(neuron=ThresholdNeuron(2.0, 1.0, 2.0), **options)
     first, _ = collect(net, guide, [spikes], path=path)
     for k, step in enumerate(STEPS):
         changed = spikes.clone()

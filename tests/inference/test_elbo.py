@@ -13,7 +13,13 @@ from pyro.infer import TraceMeanField_ELBO
 
 from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli, SignBernoulli
 from bisnn_pyro.errors import EstimatorError
-from bisnn_pyro.inference import AutoGaussian, AutoRelaxedSign, AutoStraightThrough, FreeEnergy, MeanFieldELBO
+from bisnn_pyro.inference import (
+    AutoMeanFieldGaussian,
+    AutoRelaxedSign,
+    AutoStraightThrough,
+    FreeEnergy,
+    MeanFieldELBO,
+)
 from bisnn_pyro.models import BinaryPrior, NormalPrior
 from tests.inference.tiny import make_network, make_spikes, make_targets
 
@@ -112,7 +118,7 @@ class TestClosedForm:
     def test_gaussian_and_point(self, n, vectorise):
         args = make_spikes(), make_targets()
         net = make_network(prior=NormalPrior(0.8), readout_gain=0.0)
-        guide = AutoGaussian(net, init_deviation=0.3)
+        guide = AutoMeanFieldGaussian(net, init_deviation=0.3)
         guide.initialize(*args)
         q = guide.posterior()["layers.0.weight"]
         m, s = q.mean.detach().double(), q.stddev.detach().double()

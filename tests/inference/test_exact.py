@@ -12,6 +12,7 @@ from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import (
     AutoRelaxedSign,
     BayesianLearningRule,
+    GradientSteps,
     Learner,
     Schedule,
     TrainSettings,
@@ -89,9 +90,10 @@ def fitted():
             net,
             guide,
             encode,
-            lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.1, max_step=0.5)],
-            TrainSettings(epochs=150, batch_size=60, particles=8),
-            lr_scale=Schedule(1.0, 0.02, "cosine"),
+            GradientSteps(
+                lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.1, max_step=0.5)]
+            ),
+            TrainSettings(epochs=150, batch_size=60, particles=8, lr_schedule=Schedule(1.0, 0.02, "cosine")),
         )
         learner.fit(x, y)
     return net, guide, encode(x), y

@@ -13,7 +13,7 @@ from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernou
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import (
     AutoFullPrecision,
-    AutoGaussian,
+    AutoMeanFieldGaussian,
     AutoRelaxedSign,
     AutoStraightThrough,
     BayesianLearningRule,
@@ -147,14 +147,14 @@ class TestStraightThrough:
 
 class TestReal:
     def test_gaussian_initial_values(self):
-        _, guide = ready(AutoGaussian, NormalPrior(2.0), init_scale=0.0, init_deviation=0.25)
+        _, guide = ready(AutoMeanFieldGaussian, NormalPrior(2.0), init_scale=0.0, init_deviation=0.25)
         q = guide.posterior()[SITE]
         assert bool((q.mean == 0).all())
         torch.testing.assert_close(q.stddev.detach(), torch.full((5, 4), 0.5))
 
     def test_gaussian_members(self):
         # 4000 draws, seed 0: mean within six standard errors, deviation within 10 % (sd 1.1 %).
-        _, guide = ready(AutoGaussian, NormalPrior())
+        _, guide = ready(AutoMeanFieldGaussian, NormalPrior())
         q = guide.posterior()[SITE]
         draws = guide.sample_posterior(4000, seed=0)[SITE]
         mean, deviation = q.mean.detach(), q.stddev.detach()
@@ -172,7 +172,7 @@ def test_errors_name_the_site_and_the_prior():
     with pytest.raises(ModelError, match=r"layers\.0\.weight.*Normal"):
         AutoRelaxedSign(make_network(prior=NormalPrior()))(*ARGS)
     with pytest.raises(ModelError, match=r"layers\.0\.weight.*SignBernoulli"):
-        AutoGaussian(make_network(prior=BinaryPrior()))(*ARGS)
+        AutoMeanFieldGaussian(make_network(prior=BinaryPrior()))(*ARGS)
 
 
 def test_pyros_autodelta_refuses_binary_synapses():

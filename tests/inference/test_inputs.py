@@ -12,6 +12,7 @@ from bisnn_pyro.errors import DataError
 from bisnn_pyro.inference import (
     AutoRelaxedSign,
     BayesianLearningRule,
+    GradientSteps,
     Learner,
     TrainSettings,
     encode_all,
@@ -199,12 +200,7 @@ class TestTraining:
         net = make_network("categorical-steps", hidden=(6,), gain=2.0, normalise=True)
         settings = TrainSettings(**{"epochs": 3, "batch_size": 5, "validation_draws": 2} | options)
 
-        def rule(model, guide):
-            return [
-                BayesianLearningRule(guide.parameters(), 0.02),
-                torch.optim.Adam(model.parameters(), 0.01),
-            ]
-
+        rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), 0.02)])
         return Learner(net, AutoRelaxedSign(net), ENCODE, rule, settings)
 
     def test_same_bits_as_from_memory(self):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from bisnn_pyro.inference.interrupt import StopRequest
+from bisnn_pyro.inference.process import StopRequest
 
 
 def test_first_ctrl_c_asks_and_second_interrupts():

@@ -5,14 +5,15 @@ import math
 import pytest
 import torch
 
-from bisnn_pyro.inference import AutoRelaxedSign, BayesianLearningRule, Learner, Schedule, TrainSettings
+from bisnn_pyro.inference import AutoRelaxedSign, BayesianLearningRule, GradientSteps, Learner, TrainSettings
 from bisnn_pyro.inference.seeding import Purpose, seeded
-from bisnn_pyro.models import BinaryPrior, Boxcar, SpikingGLM, ThresholdNeuron, TimeConstants
+from bisnn_pyro.models import BinaryPrior, SpikingGLM, ThresholdNeuron, TimeConstants
 from bisnn_pyro.models.likelihoods import BernoulliSteps, CategoricalSteps
 from tests.inference.tiny import make_points
 
 N_STEPS, LR, P, TAU, BETA = 14, 3e-3, 0.7, 0.5, 0.4
-CONSTANTS = TimeConstants(4.0, 3.0, 2.0)
+TAUS = 4.0, 3.0, 2.0
+CONSTANTS = TimeConstants(*TAUS)
 GAIN = 1.7
 SEED = 5
 
@@ -67,7 +68,7 @@ class OnlineReference:
 
 
 def make_net(likelihood):
-    neuron = ThresholdNeuron(CONSTANTS, Boxcar())
+    neuron = ThresholdNeuron(*TAUS)
     net = SpikingGLM(4, (6, 5), likelihood, prior=BinaryPrior(P), neuron=neuron, gain=GAIN)
     return net.double()
 
@@ -83,11 +84,10 @@ def test_learner_with_window_1(likelihood):
         net,
         guide,
         encode,
-        lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=LR)],
-        TrainSettings(epochs=1, batch_size=8, window=1, window_kl_scale=1.0),
+        GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=LR)]),
+        TrainSettings(epochs=1, batch_size=8, window=1, window_kl_scale=1.0, kl_weight=BETA),
         seed=SEED,
     )
-    learner.kl_weight = Schedule(BETA)
 
     twin = make_net(likelihood())
     twin_guide = AutoRelaxedSign(twin, temperature=TAU, init_scale=1.0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyro.poutine.messenger import Messenger
 
 from bisnn_pyro.distributions import RelaxedSignBernoulli, SignBernoulli
-from bisnn_pyro.distributions.relaxed import RelaxedSign, half_logistic_noise
+from bisnn_pyro.distributions.sign_bernoulli import RelaxedSign, half_logistic_noise
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import AutoRelaxedSign, BayesianLearningRule, MeanFieldELBO
 from bisnn_pyro.models import BinaryPrior

@@ -6,12 +6,12 @@ import torch
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import (
     AutoFullPrecision,
-    AutoGaussian,
+    AutoMeanFieldGaussian,
     AutoRelaxedSign,
     AutoStraightThrough,
     BayesianLearningRule,
+    GradientSteps,
     Learner,
-    Schedule,
     TrainSettings,
     encode_all,
     posterior_draws,
@@ -23,7 +23,7 @@ from tests.inference.tiny import encode_current, make_points
 GUIDES = {
     "bayes": lambda m: AutoRelaxedSign(m, temperature=0.5),
     "straight-through": AutoStraightThrough,
-    "gaussian": AutoGaussian,
+    "gaussian": AutoMeanFieldGaussian,
     "full-precision": AutoFullPrecision,
 }
 
@@ -49,12 +49,10 @@ def fit(name, normalise, credit="end-to-end"):
 
     def optimisers(model, guide):
         rule = BayesianLearningRule if name == "bayes" else torch.optim.Adam
-        made = [rule(guide.parameters(), lr=0.05)]
-        own = list(model.parameters())
-        return [*made, torch.optim.Adam(own, lr=0.01)] if own else made
+        return [rule(guide.parameters(), lr=0.05)]
 
-    train = TrainSettings(epochs=30, batch_size=20, validate_every=5)
-    learner = Learner(model, guide, encode, optimisers, train, kl_weight=Schedule(0.01))
+    train = TrainSettings(epochs=30, batch_size=20, validate_every=5, kl_weight=0.01)
+    learner = Learner(model, guide, encode, GradientSteps(optimisers), train)
     x, y = make_points(120)
     x_val, y_val = make_points(40, seed=1)
     learner.fit(x, y, x_val, y_val)

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from bisnn_pyro.inference import AutoGaussian, AutoRelaxedSign, AutoStraightThrough, posterior_draws, predict
+from bisnn_pyro.inference import (
+    AutoMeanFieldGaussian,
+    AutoRelaxedSign,
+    AutoStraightThrough,
+    posterior_draws,
+    predict,
+)
 from bisnn_pyro.inference.seeding import Purpose, derived_seed
-from bisnn_pyro.inference.validation import FLOOR, validate
+from bisnn_pyro.inference.updates import FLOOR, validate
 from bisnn_pyro.models import NormalPrior
 from tests.inference.tiny import make_network, make_spikes, make_targets
 
@@ -34,7 +40,7 @@ def test_classification(likelihood):
 
 
 def test_regression():
-    net, guide, spikes, y = setting("gaussian", AutoGaussian, prior=NormalPrior())
+    net, guide, spikes, y = setting("gaussian", AutoMeanFieldGaussian, prior=NormalPrior())
     scores = validate(net, guide, [spikes], y, n_draws=7, seed=3)
     seed = derived_seed(3, Purpose.VALIDATION)
     draws = predict(net, posterior_draws(guide, seed), [spikes], n_draws=7, seed=seed).draws

@@ -12,11 +12,11 @@ from bisnn_pyro.models import (
     Conv,
     Dense,
     EscapeNeuron,
+    SimulationPlan,
     SingleStep,
     SingleStepNeuron,
     SpikingGLM,
     ThresholdNeuron,
-    TimeConstants,
     Triangle,
 )
 from tests.models import reference
@@ -46,7 +46,7 @@ CREDIT = pytest.mark.parametrize("credit", ["local", "end-to-end"])
 
 
 def build(name, **options):
-    neuron = ThresholdNeuron(TimeConstants(*TAUS), Triangle(1.5), RESET)
+    neuron = ThresholdNeuron(*TAUS, reset=RESET, surrogate=Triangle(1.5))
     options = {"neuron": neuron, "gain": GAIN, "readout_gain": 2.0, "image_shape": IMAGE, **options}
     torch.manual_seed(0)
     model = SpikingGLM(math.prod(IMAGE), ARCHITECTURES[name], CategoricalSteps(3), **options).double()
@@ -130,7 +130,7 @@ def gradients(readouts, weights):
 def test_network_is_the_one_of_matrices(name, credit, readout, carry):
     model = build(name, credit=credit, readout=readout, bias=True)
     weights, x = draw(model), inputs()
-    run = model.simulate(weights, x, carry=carry)
+    run = model.simulate(weights, x, plan=SimulationPlan(carry=carry))
     fired, readouts = by_hand(model, name, weights, x, lambda u: reference.triangle(u, 1.5))
     for ours, theirs in zip(run.spikes, fired, strict=True):
         assert torch.equal(ours, theirs)
@@ -215,7 +215,13 @@ def test_uncounted_steps_change_no_gradient(name, readout):
         model = build(name, credit=credit, readout=readout)
         weights, x = draw(model, (2,)), inputs()
         found = [
-            gradients([r[..., 4:, :, :] for r in model.simulate(weights, x, uncounted=n).readouts], weights)
+            gradients(
+                [
+                    r[..., 4:, :, :]
+                    for r in model.simulate(weights, x, plan=SimulationPlan(uncounted=n)).readouts
+                ],
+                weights,
+            )
             for n in (0, 4)
         ]
         for a, b in zip(*found, strict=True):
@@ -226,7 +232,7 @@ def test_uncounted_steps_change_no_gradient(name, readout):
 def test_potentials_are_recorded_only_on_demand(name):
     model = build(name)
     weights, x = draw(model), inputs()
-    one, other = model.simulate(weights, x), model.simulate(weights, x, record=False)
+    one, other = model.simulate(weights, x), model.simulate(weights, x, plan=SimulationPlan(record=False))
     assert len(one.potentials) == len(ARCHITECTURES[name])
     assert other.potentials == ()
     assert all(torch.equal(a, b) for a, b in zip(one.spikes, other.spikes, strict=True))
@@ -249,7 +255,7 @@ def test_as_a_pyro_model_under_a_particle_plate(name, draws):
 
 @EVERY
 def test_with_escape_noise(name):
-    model = build(name, neuron=EscapeNeuron(TimeConstants(*TAUS)), readout="trained")
+    model = build(name, neuron=EscapeNeuron(*TAUS), readout="trained")
     weights = draw(model, (2,))
     run = model.simulate(weights, inputs())
     assert run.readouts[-1].shape == (2, T, B, 3)

@@ -17,8 +17,7 @@ from bisnn_pyro.models import (
     SpikingGLM,
     Window,
 )
-from bisnn_pyro.models.layers import random_readout
-from bisnn_pyro.models.products import matmul_over_time
+from bisnn_pyro.models.layers import matmul_over_time, random_readout
 from tests.models import reference
 
 F64 = torch.float64

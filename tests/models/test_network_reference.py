@@ -13,7 +13,6 @@ from bisnn_pyro.models import (
     CategoricalSteps,
     SpikingGLM,
     ThresholdNeuron,
-    TimeConstants,
     Triangle,
     Window,
 )
@@ -25,7 +24,7 @@ N_CLASSES = 3
 
 
 def build(problem, dtype=F64, *, surrogate=None, likelihood=None, **options):
-    neuron = ThresholdNeuron(TimeConstants(*problem.constants), surrogate or Boxcar(), problem.reset)
+    neuron = ThresholdNeuron(*problem.constants, problem.reset, surrogate or Boxcar())
     likelihood = likelihood or CategoricalSteps(N_CLASSES)
     model = SpikingGLM(problem.sizes[0], problem.sizes[1:], likelihood, neuron=neuron, **options)
     if dtype == F64:

@@ -10,12 +10,12 @@ from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models import (
     CategoricalRate,
     EscapeNeuron,
+    FilterState,
+    ResetState,
     SpikingGLM,
     ThresholdNeuron,
-    TimeConstants,
     Triangle,
 )
-from bisnn_pyro.models.kernels import FilterState, ResetState
 from bisnn_pyro.models.neurons import NeuronState
 from tests.models import reference
 
@@ -24,7 +24,7 @@ F64 = torch.float64
 
 def test_threshold_neuron_is_filter_and_loop():
     torch.manual_seed(0)
-    neuron = ThresholdNeuron(TimeConstants(4, 3, 1.5), Triangle(0.7), reset=0.4)
+    neuron = ThresholdNeuron(4, 3, 1.5, reset=0.4, surrogate=Triangle(0.7))
     x = torch.rand(2, 15, 3, 4, dtype=F64)
     trace, _ = neuron.trace(x, None)
     torch.testing.assert_close(trace, reference.filter_loop(x, 4, 3))
@@ -72,7 +72,7 @@ def test_escape_gradient_is_that_of_the_rate(delta):
 def test_escape_potential_is_free_of_noise():
     torch.manual_seed(0)
     current = torch.randn(12, 3, 4, dtype=F64)
-    s, u, _ = EscapeNeuron(TimeConstants(refractory=3.0), delta=2.0, reset=0.7).fire(current, None)
+    s, u, _ = EscapeNeuron(tau_refractory=3.0, delta=2.0, reset=0.7).fire(current, None)
     torch.testing.assert_close(u, current - 0.7 * reference.refractory_loop(s, 3.0), rtol=1e-10, atol=1e-10)
 
 

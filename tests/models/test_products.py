@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bisnn_pyro.models import CategoricalSteps, EscapeNeuron, SpikingGLM, ThresholdNeuron
+from bisnn_pyro.models import CategoricalSteps, EscapeNeuron, SimulationPlan, SpikingGLM, ThresholdNeuron
 from bisnn_pyro.models import simulation as simulation_module
-from bisnn_pyro.models.products import beside, filters_after, is_constant, matmul_over_time
+from bisnn_pyro.models.layers import beside, filters_after, is_constant, matmul_over_time
 
 F64 = torch.float64
 T, B = 9, 4
@@ -115,7 +115,7 @@ def test_filtering_sums_is_filtering_inputs(credit, normalise, monkeypatch):
     monkeypatch.setattr(
         simulation_module, "filters_after", lambda *a: asked.append(filters_after(*a)) or asked[-1]
     )
-    free, carried = model.simulate(weights, x, carry=False), model.simulate(weights, x)
+    free, carried = model.simulate(weights, x, plan=SimulationPlan(carry=False)), model.simulate(weights, x)
     assert asked[0], "40 inputs, 2 x 6 sums, each passed twice: the sums are fewer"
     assert free.state is None
     assert carried.state is not None
@@ -144,7 +144,7 @@ def test_a_neuron_that_is_not_linear_is_never_asked(monkeypatch):
     monkeypatch.setattr(simulation_module, "filters_after", lambda *a: pytest.fail("asked"))
     model = build(n_inputs=40, neuron=Squared())
     x = torch.rand(B, 40, dtype=F64).expand(T, -1, -1)
-    one = model.simulate(draws(model), x, carry=False)
+    one = model.simulate(draws(model), x, plan=SimulationPlan(carry=False))
     torch.testing.assert_close(one.readouts[0], model.simulate(draws(model), x.contiguous()).readouts[0])
 
 
@@ -165,7 +165,7 @@ def test_uncounted_steps_are_left_out_of_the_gradient_only_where_they_are_zero(r
             }
         x = (torch.rand(T, B, 5) < 0.4).double()
         plain = model.simulate(weights, x)
-        short = model.simulate(weights, x, uncounted=3)
+        short = model.simulate(weights, x, plan=SimulationPlan(uncounted=3))
         check_same(model, plain, short, weights, first=3)
 
 
@@ -187,7 +187,7 @@ def test_potentials_are_recorded_only_on_demand(neuron):
     torch.manual_seed(4)
     with_them = model.simulate(weights, x)
     torch.manual_seed(4)
-    without = model.simulate(weights, x, record=False)
+    without = model.simulate(weights, x, plan=SimulationPlan(record=False))
     assert without.potentials == ()
     assert len(with_them.potentials) == 2
     check_same(model, with_them, without, weights)

@@ -14,17 +14,19 @@ from bisnn_pyro.models import (
     CategoricalSteps,
     Dense,
     EscapeNeuron,
+    SimulationPlan,
     SingleStepNeuron,
     SpikingGLM,
     ThresholdNeuron,
     TimeConstants,
     Triangle,
 )
-from bisnn_pyro.models.recurrence import recurrent_scan
+from bisnn_pyro.models.dynamics import recurrent_scan
 from tests.models import reference
 
 F64 = torch.float64
-CONSTANTS = TimeConstants(4.0, 2.5, 1.5)
+TAUS = 4.0, 2.5, 1.5
+CONSTANTS = TimeConstants(*TAUS)
 T, B, N_UNITS = 14, 3, 5
 
 
@@ -148,7 +150,7 @@ BOTH = (Dense(6, recurrent=True), Dense(5, recurrent=True))
 
 def network(hidden=BOTH, **options):
     options = {"gain": 2.0, "readout_gain": 2.0, **options}
-    neuron = ThresholdNeuron(CONSTANTS, Triangle(1.0), 0.7)
+    neuron = ThresholdNeuron(*TAUS, reset=0.7, surrogate=Triangle(1.0))
     return SpikingGLM(4, hidden, CategoricalSteps(3), neuron=neuron, **options).double()
 
 
@@ -170,7 +172,7 @@ def inputs(seed=5):
 def test_network_is_the_step_by_step_network(credit, readout, draws):
     model = network(credit=credit, readout=readout, bias=True)
     weights, spikes = draw(model, draws), inputs()
-    run = model.simulate(weights, spikes, carry=False)
+    run = model.simulate(weights, spikes, plan=SimulationPlan(carry=False))
     torch.manual_seed(0)
     functionals = [torch.randn_like(r) for r in run.readouts]
     ours = torch.autograd.grad(
@@ -230,7 +232,7 @@ def test_silent_lateral_synapses_are_none():
 
 
 def test_escape_noise_is_the_plain_neurons():
-    neuron, (current, weight, *_) = EscapeNeuron(CONSTANTS, delta=0.4), tensors()
+    neuron, (current, weight, *_) = EscapeNeuron(*TAUS, delta=0.4), tensors()
     torch.manual_seed(3)
     plain, *_ = neuron.fire(current, None)
     torch.manual_seed(3)

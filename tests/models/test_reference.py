@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from bisnn_pyro.models import Conv
-from bisnn_pyro.models.normalisation import Moments
+from bisnn_pyro.models import Conv, Moments
 from bisnn_pyro.models.simulation import LayerRun
 from tests.models.test_deep_networks import ARCHITECTURES, build, draw, inputs
 
@@ -19,11 +18,11 @@ def from_the_start(model, weights, n_examples):
         moments = []
         for x in parts:
             for depth, pool in enumerate(model.pools[:k]):
-                layer = LayerRun(model.neuron, model.synapses[depth], weights, depth)
+                layer = LayerRun(model.neuron, model.synapses[depth], pool, weights, depth)
                 current = layer.synapses.finished(layer.sums(x, None, carry=False)[0], found[depth])
                 s, *_ = layer.fire(current, None, through_time=False, record=False)
                 x = s if pool is None else pool(s)
-            sums, _ = LayerRun(model.neuron, synapses, weights, k).sums(x, None, carry=False)
+            sums, _ = LayerRun(model.neuron, synapses, None, weights, k).sums(x, None, carry=False)
             moments.append(synapses.normalisation.moments(sums))
         found.append(Moments.merged(moments, [part.shape[-2] for part in parts]))
     return found

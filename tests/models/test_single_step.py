@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models import (
-    SURROGATES,
     Boxcar,
     CategoricalRate,
     SingleStep,
@@ -50,7 +49,7 @@ def test_formula(alpha):
 
 
 def test_the_branches_of_the_paper_meet_at_one():
-    surrogate = SingleStep(alpha=4.0, beta=1.0)
+    surrogate = SingleStep(alpha=4.0)
     assert slope(surrogate, 0.0) == slope(surrogate, -0.0) == 1.0
     assert slope(surrogate, -1e-9) == pytest.approx(1.0, abs=1e-8)
     assert slope(surrogate, 1e-9) == pytest.approx(1.0, abs=1e-8)
@@ -76,13 +75,6 @@ def test_its_area_is_a_half_below_and_none_above():
     for end in (10.0, 1000.0):
         above, _ = integrate.quad(lambda x: slope(SingleStep(), x), 0, end, limit=200)
         assert above == pytest.approx(math.log1p(end), rel=1e-6)
-    assert SingleStep not in SURROGATES.values()
-
-
-@pytest.mark.parametrize("beta", [0.9, 2.0, -1.0, math.nan])
-def test_a_jump_at_the_threshold_is_refused(beta):
-    with pytest.raises(ModelError, match=r"beta .* jump at the threshold; set beta = alpha / 4 = 1\.0"):
-        SingleStep(alpha=4.0, beta=beta)
 
 
 @pytest.mark.parametrize("alpha", [0.0, -4.0, math.nan, math.inf])

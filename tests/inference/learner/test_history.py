@@ -1,11 +1,12 @@
 """What the history records, and its units."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from bisnn_pyro.inference import AutoStraightThrough, History, Schedule
+from bisnn_pyro.inference import AutoRelaxedSign, AutoStraightThrough, History, Schedule
 from bisnn_pyro.models import BernoulliRate, BinaryPrior, SpikingGLM
 from tests.inference.learner.fitting import X_VAL, Y_VAL, X, Y, adam, bayes, make_learner
 
@@ -13,9 +14,9 @@ from tests.inference.learner.fitting import X_VAL, Y_VAL, X, Y, adam, bayes, mak
 class TestHistory:
     def test_columns_and_csv(self, tmp_path):
         learner = make_learner(
-            temperature=Schedule(1.0, 0.5, "linear"),
+            kind=partial(AutoRelaxedSign, temperature=Schedule(1.0, 0.5, "linear")),
             kl_weight=Schedule(0.2, 1.0, "linear"),
-            lr_scale=Schedule(1.0, 0.1, "exponential"),
+            lr_schedule=Schedule(1.0, 0.1, "exponential"),
             validate_every=2,
         )
         history = learner.fit(X, Y, X_VAL, Y_VAL).history
@@ -45,7 +46,7 @@ class TestHistory:
             optimisers.append(torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=0.2))
             return optimisers
 
-        make_learner(optimisers=make, lr_scale=Schedule(0.5), epochs=1).fit(X, Y)
+        make_learner(optimisers=make, lr_schedule=Schedule(0.5), epochs=1).fit(X, Y)
         assert [opt.param_groups[0]["lr"] for opt in optimisers] == [0.2, 0.1]
 
     def test_loss_is_per_example(self):

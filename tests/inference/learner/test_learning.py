@@ -2,7 +2,12 @@
 
 import pytest
 
-from bisnn_pyro.inference import AutoFullPrecision, AutoGaussian, AutoRelaxedSign, AutoStraightThrough
+from bisnn_pyro.inference import (
+    AutoFullPrecision,
+    AutoMeanFieldGaussian,
+    AutoRelaxedSign,
+    AutoStraightThrough,
+)
 from bisnn_pyro.models import (
     BernoulliRate,
     BinaryPrior,
@@ -26,7 +31,7 @@ class TestLearning:
             (AutoRelaxedSign, adam(0.1), BinaryPrior(), "local"),
             (AutoStraightThrough, adam(0.05), BinaryPrior(), "local"),
             (lambda net: AutoStraightThrough(net, clip=1.0), adam(0.05), BinaryPrior(), "end-to-end"),
-            (AutoGaussian, adam(0.1), NormalPrior(), "local"),
+            (AutoMeanFieldGaussian, adam(0.1), NormalPrior(), "local"),
             (AutoFullPrecision, adam(0.1), NormalPrior(), "end-to-end"),
         ],
         ids=["bayes", "bayes-end", "hard-end", "relaxed-adam", "ste", "ste-clip-end", "gaussian", "full-end"],
@@ -64,7 +69,7 @@ class TestLearning:
         net = SpikingGLM(4, (24,), Gaussian(1.0), prior=NormalPrior(), gain=2.0, readout_gain=2.0)
         target = X[:, 0] - X[:, 1]
         val = X_VAL[:, 0] - X_VAL[:, 1]
-        learner = make_learner(net, AutoGaussian, optimisers=adam(0.1), epochs=25, batch_size=20)
+        learner = make_learner(net, AutoMeanFieldGaussian, optimisers=adam(0.1), epochs=25, batch_size=20)
         history = learner.fit(X, target, X_VAL, val).history
         # The target's deviation is about 0.5; half of that is explained, and the noise has come down.
         assert min(history.column("val_rmse")) < 0.3

@@ -1,6 +1,7 @@
 """Checkpoints: four epochs are two and two."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -19,10 +20,10 @@ from tests.inference.learner.fitting import (
     without_seconds,
 )
 
+ANNEALED = partial(AutoRelaxedSign, temperature=Schedule(1.0, 0.3, "exponential"))
 SCHEDULES = {
     "kl_weight": Schedule(0.1, 1.0, "linear"),
-    "temperature": Schedule(1.0, 0.3, "exponential"),
-    "lr_scale": Schedule(1.0, 0.1, "cosine", warmup=0.1),
+    "lr_schedule": Schedule(1.0, 0.1, "cosine", warmup=0.1),
 }
 
 
@@ -31,8 +32,8 @@ class TestResume:
     @pytest.mark.parametrize(
         "case",
         [
-            {"kind": AutoRelaxedSign, **SCHEDULES},
-            {"kind": AutoRelaxedSign, "particles": 2, "window": 5, **SCHEDULES},
+            {"kind": ANNEALED, **SCHEDULES},
+            {"kind": ANNEALED, "particles": 2, "window": 5, **SCHEDULES},
             {"kind": AutoRelaxedSign, "make_net": normalised_net, "optimisers": adam(0.02)},
             {"kind": AutoStraightThrough, "optimisers": adam(), "input_noise": 0.1},
             {

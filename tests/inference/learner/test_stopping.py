@@ -78,7 +78,7 @@ class TestStopping:
         # The same draws as the committee's, whatever mode the guide is in while training.
         learner = make_learner(epochs=1, optimisers=bayes(1e-9), encode=encode_current)
         (row,) = learner.fit(X, Y, X_VAL, Y_VAL).history
-        from bisnn_pyro.inference.validation import validate
+        from bisnn_pyro.inference.updates import validate
 
         again = validate(
             learner.model, learner.guide, [encode_current(X_VAL)], Y_VAL, n_draws=4, seed=learner.seed

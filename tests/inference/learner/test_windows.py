@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bisnn_pyro.inference import AutoStraightThrough, MeanFieldELBO, Schedule
+from bisnn_pyro.inference import AutoStraightThrough, MeanFieldELBO
 from bisnn_pyro.models import BernoulliRate, BinaryPrior, SpikingGLM, Window
 from tests.inference.learner.fitting import X_VAL, Y_VAL, X, Y, assert_same, bayes, make_learner
 from tests.inference.tiny import LIKELIHOODS, make_network, make_spikes, make_targets
@@ -68,9 +68,14 @@ class TestWindows:
         # All read-outs 0: the data term is log 2 an example whatever the windows, and lr ~ 0 fixes the KL.
         net = SpikingGLM(4, (6,), BernoulliRate(), readout_gain=0.0, prior=BinaryPrior(0.8))
         learner = make_learner(
-            net, optimisers=bayes(1e-9), window=4, window_kl_scale=scale, epochs=1, batch_size=10
+            net,
+            optimisers=bayes(1e-9),
+            window=4,
+            window_kl_scale=scale,
+            epochs=1,
+            batch_size=10,
+            kl_weight=0.5,
         )
-        learner.kl_weight = Schedule(0.5)
         (row,) = learner.fit(X, Y).history
         assert row["nll"] == pytest.approx(math.log(2), rel=1e-5)
         # Three windows: 3 KLs at kl_scale = 1, their shares of one by default.
