@@ -6,11 +6,6 @@ import struct
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
-
-from bisnn_pyro.cli import app, main
-from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
-from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.reproduce import making, reproduction, results
 from bisnn_pyro.experiments.reproduce.bisnn_2021 import N_FOLDS, bisnn_2021
 from bisnn_pyro.experiments.reproduce.contrasts import (
@@ -23,6 +18,11 @@ from bisnn_pyro.experiments.reproduce.contrasts import (
 from bisnn_pyro.experiments.reproduce.presence import absence, n_recordings
 from bisnn_pyro.experiments.reproduce.reproduction import planned, reproduce
 from bisnn_pyro.experiments.reproduce.stage import Batch, Output, Settings, Stage
+from typer.testing import CliRunner
+
+from bisnn_pyro.cli import app, main
+from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
+from bisnn_pyro.experiments.folder import RunFolder
 
 from .study_runs import contents, read_csv
 from .tiny import TINY

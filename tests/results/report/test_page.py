@@ -7,11 +7,11 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from bisnn_pyro.experiments.compare import compare
+from bisnn_pyro.experiments.report import writing
 
 import bisnn_pyro
 from bisnn_pyro.analysis import calibration_metrics, group, load_idata
-from bisnn_pyro.experiments.compare import compare
-from bisnn_pyro.experiments.report import writing
 
 from .conftest import N_BOOT
 from .reading import Page

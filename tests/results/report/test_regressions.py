@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
-
-from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.comparable import finished_runs
 from bisnn_pyro.experiments.report.lines import gather
 from bisnn_pyro.experiments.report.regression import LEVELS, regression
 from bisnn_pyro.experiments.report.writing import report
+from scipy.stats import norm
+
+from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import run
 
 from .reading import Page

@@ -7,8 +7,6 @@ import tomllib
 import numpy as np
 import pytest
 import tomli_w
-
-from bisnn_pyro.analysis import PrintedTable
 from bisnn_pyro.experiments.comparable import check_comparable, finished_runs
 from bisnn_pyro.experiments.report import maps as maps_module
 from bisnn_pyro.experiments.report.agreement import agreement, distance
@@ -32,6 +30,8 @@ from bisnn_pyro.experiments.report.surroundings import surroundings
 from bisnn_pyro.experiments.report.training import late_gain, training
 from bisnn_pyro.experiments.report.uncertainty import uncertainty
 from bisnn_pyro.experiments.report.writing import render
+
+from bisnn_pyro.analysis import PrintedTable
 
 from .reading import Page
 
