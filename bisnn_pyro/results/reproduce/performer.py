@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from bisnn_pyro.data import FOLDER_VARIABLE
+from bisnn_pyro.data import FOLDER_VARIABLE, published_size
 from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
 from bisnn_pyro.experiments.batch import run_experiment
 from bisnn_pyro.experiments.folder import RunFolder, environment
@@ -23,7 +23,7 @@ from bisnn_pyro.files import atomic_path
 from bisnn_pyro.results import Runs, summarise
 from bisnn_pyro.results.report.blocks import numbers
 from bisnn_pyro.results.report.paper import OUTPUTS, answer, contrasts, save
-from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021, published_size
+from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021
 
 PLANS: dict[str, Callable[[Settings], list[Stage]]] = {"bisnn-2021": bisnn_2021}
 IDENTITY, ANSWER = "reproduction.json", "bayes-against-straight-through"
