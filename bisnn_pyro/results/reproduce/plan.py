@@ -9,14 +9,12 @@ settings are the presets' own; EBP takes those for MNIST to the digits.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bisnn_pyro.data import FASHION_MNIST, FOLDER_VARIABLE, MNIST, cache_folder, mnist_dvs, nmnist
-from bisnn_pyro.errors import DataError
+from bisnn_pyro.data import published_size
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.config import Config
 
@@ -70,8 +68,8 @@ class Stage:
         title: what it shows, one line.
         question: what its differences help to answer.
         batches: its runs, which stages may share.
-        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an argument after
-            a colon.
+        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an
+            argument after a colon.
         needs: published data sets that it cannot run without.
         prefix: see `name`.
         aside: experiments that are shown for comparison and do not count for the question.
@@ -87,7 +85,6 @@ class Stage:
     aside: tuple[str, ...] = ()
 
 
-PUBLISHED: dict[str, Any] = {own.name: own for own in (MNIST, FASHION_MNIST, nmnist, mnist_dvs)}
 MNISTS, FEWER_DIGITS = ("mnist", "mnist-s2nn", "mnist-ebp"), (50, 100, 200)
 EVENTS, WHOLE, N_FOLDS = ("mnist-dvs", "nmnist"), 10_000, 5
 """The paper's event set and its substitute; one with fewer recordings than `WHOLE` is cross-validated."""
@@ -98,16 +95,18 @@ SWEEPS = {
     "train.kl_weight": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
     "guide.temperature": (0.1, 0.2, 0.5, 1, 2),
 }
-_MOONS = ("data.n_test=300", "encoder.n_steps=40", "network.hidden=[64,64]")
+_DRAWS = "train.validation_draws=3"
+_MOONS = (_DRAWS, "data.n_test=300", "encoder.n_steps=40", "network.hidden=[64,64]")
 _IMAGES = ("data.n_train=1000", "data.n_val=200", "data.n_test=200", "network.hidden=[64]", "train.epochs=3")
-_EVENTS = ("data.n_train=200", "data.n_val=50", "data.n_test=50", "train.epochs=2")
+_EVENTS = (_DRAWS, "data.n_train=200", "data.n_val=50", "data.n_test=50", "train.epochs=2")
 QUICK = {
-    "": ("predict.draws=10", "train.validation_draws=3", "analysis.figures=false", "analysis.resolution=30"),
+    "": ("predict.draws=10", "analysis.figures=false", "analysis.resolution=30"),
     "two-moons": (*_MOONS, "train.epochs=15"),
     "two-moons-scarce": (*_MOONS, "train.epochs=40"),
-    "digits": ("network.hidden=[128]", "train.epochs=8", "analysis.noise=[]"),
+    "digits": (_DRAWS, "network.hidden=[128]", "train.epochs=8", "analysis.noise=[]"),
     "digits-ebp": ("network.hidden=[128]", "train.epochs=5"),
-    **dict.fromkeys(MNISTS, _IMAGES),
+    "mnist-ebp": _IMAGES,
+    **dict.fromkeys(MNISTS[:2], (_DRAWS, *_IMAGES)),
     **dict.fromkeys(EVENTS, _EVENTS),
 }
 """Overrides of a quick reproduction by experiment; those of all experiments under the empty name."""
@@ -141,6 +140,7 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         Stage("two-moons-scarce", "50 noisy training points", SCARCE, (scarce,), (*ALL, "map")),
         Stage("digits-scarce", sizes, SCARCE, fewer, ("tables", "sizes"), aside=("digits",)),
     ]
+    needs: tuple[str, ...]
     for own, needs in ((digits, ()), (mnist, ("mnist",))):
         name, title = f"{own.experiment}-shift", "noise, rotation, flipped synapses: scores against severity"
         outputs = tuple(f"shift:{kind}" for kind in ("noise", "rotation", "flipped"))
@@ -167,17 +167,3 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         )
         found.append(Stage(name, f"{base}: scores against {key}", USUAL, swept, (f"sweep:{key}",)))
     return found
-
-
-def published_size(name: str, data_dir: Path | None = None) -> int:
-    """Return how many files or recordings of a published set are there; a single class counts as 0."""
-    shared = os.environ.get(FOLDER_VARIABLE)
-    for place in [data_dir] if data_dir else [*([Path(shared)] if shared else []), cache_folder(name)]:
-        try:
-            found = PUBLISHED[name].search(place) if place.is_dir() else None
-        except DataError:
-            continue
-        items = list(getattr(found, "recordings", found or ()))
-        if len({getattr(item, "label", item) for item in items}) > 1:
-            return len(items)
-    return 0
