@@ -120,7 +120,7 @@ def test_one_simulation_serves_all(tmp_path, monkeypatch):
     path = run(config, tmp_path / "out").path
     monkeypatch.setattr(committee, "_parts", spy)
     evaluate_folder(path)
-    assert len(calls) == 4  # committee, mode and mean, as many as without, and the committee on training points
+    assert len(calls) == 4  # three predictors, as without, and the committee on training points
     assert plain.analysis.early_decisions == 0
 
 
@@ -128,7 +128,7 @@ def test_milliseconds_where_the_data_have_a_time_step(tmp_path):
     (config,) = spikes_configs(tmp_path)
     assert step_ms(config) is None
     assert step_ms(config.replace("data.time_step", 5.0)) == 5.0
-    assert step_ms(plan("nmnist", ["bayes"])[0]) == 10.0
+    assert step_ms(plan("nmnist", ["bayes"])[0]) == 15.0
 
 
 def test_python_callers_are_told_what_is_wrong(tmp_path):

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from bisnn_pyro.experiments.inspect import inspect_recordings
 
 from bisnn_pyro.errors import DataError
-from bisnn_pyro.experiments.inspect import inspect_recordings
 from tests.data.events.writers import make_events, write_bin, write_class_folders, write_gestures, write_shd
 from tests.experiments.numbers import read_rows
 from tests.real_data import DATA, needs

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.fitted import _units, load_run
 from bisnn_pyro.experiments.config import Table
+from bisnn_pyro.experiments.fitted import _units, load_run
 from bisnn_pyro.experiments.run import RunResult, run
 from bisnn_pyro.inference import Prediction
 

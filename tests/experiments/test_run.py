@@ -126,9 +126,18 @@ def test_a_failed_run_leaves_nothing_behind(source, tmp_path):
         ["likelihood.name=spike-train", "network.readout=trained"],
         ["likelihood.name=categorical-steps", "network.neuron.name=escape", "train.particles=2"],
         ["train.window=5", "encoder.name=rate"],
-        ["guide.hard=true", "train.kl_weight={start = 1.0, warmup = 0.5}", "train.patience=1", "encoder.name=latency"],
+        [
+            "guide.hard=true",
+            "train.kl_weight={start = 1.0, warmup = 0.5}",
+            "train.patience=1",
+            "encoder.name=latency",
+        ],
         ["rule.name=adam", "guide.temperature={start = 1.0, end = 0.5, shape = 'exponential'}"],
-        ["encoder.name=direct", "network.bias=true", "train.lr_schedule={start = 1.0, end = 0.0, shape = 'cosine'}"],
+        [
+            "encoder.name=direct",
+            "network.bias=true",
+            "train.lr_schedule={start = 1.0, end = 0.0, shape = 'cosine'}",
+        ],
     ],
 )
 def test_every_setting_runs(source, tmp_path, overrides):
