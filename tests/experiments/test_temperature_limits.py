@@ -4,13 +4,13 @@ import json
 import shutil
 
 import pytest
-
-from bisnn_pyro.analysis import fit_temperature
 from bisnn_pyro.experiments.compare import compare
-from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.report.writing import report
 from bisnn_pyro.experiments.summary import summarise_runs
 from bisnn_pyro.experiments.temperature_limits import limit_notes, predictors_at_limit
+
+from bisnn_pyro.analysis import fit_temperature
+from bisnn_pyro.experiments.folder import RunFolder
 
 from .study_runs import moons_runs
 
