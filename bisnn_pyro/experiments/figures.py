@@ -83,7 +83,7 @@ def predictive_plot(stores: Mapping[str, Store]) -> Plot | None:
     if first.noise_scale is not None:
         bands = {title: (store.grid_votes(), store.noise_scale or 0.0) for title, store in stores.items()}
         names = ("$x$ (rescaled)", "$y$ (rescaled)")
-        truth = grid["truth"].values
+        truth = grid["truth"].values if "truth" in grid.coords else None
         return plot_regression_band(points[:, 0], bands, x[:, 0], y, y_true=truth, axis_names=names)
     axis = np.unique(points[:, 0])
     panels: dict[str, np.ndarray] = {}
