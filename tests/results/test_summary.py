@@ -1,33 +1,111 @@
-"""Early decisions across runs: means and intervals over seeds and folds, and the pictures."""
+"""`summary/`: tables over seeds and folds, early decisions, figures, and the runs that it leaves out."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
-from bisnn_pyro.experiments.summary import summarise_runs
+import xarray as xr
+from scipy import io
 
-from bisnn_pyro.experiments import early_summary
-from bisnn_pyro.experiments.batch import run_experiment
+from bisnn_pyro.analysis import group, load_idata, mean_interval
+from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.results import summarise
 from tests.experiments.numbers import by_predictor, read_rows
-from tests.experiments.pictures import ask_for_figures
 from tests.experiments.spikes import spikes_configs
+from tests.results.changing import change_config
 
 METHODS = ("bayes", "straight-through")
-CHANGES = ["analysis.early_decisions=5", "train.epochs=1"]
+SMALL = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=1"]
+
+
+# -- seeds ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def summarised(tmp_path_factory):
-    """The folder of two methods with two seeds each, and their summary."""
-    folder = tmp_path_factory.mktemp("summary")
-    configs = spikes_configs(folder, METHODS, CHANGES, seeds=[0, 1])
-    return folder / "out", run_experiment(configs, folder / "out").summary
+def batch(tmp_path_factory):
+    """The folder of two methods with two seeds each, and their configs."""
+    from tests.experiments.tiny import TINY
+
+    folder = tmp_path_factory.mktemp("batch")
+    (folder / "tiny.toml").write_text(TINY)
+    changes = ["analysis.figures=false", "train.epochs=1"]
+    configs = plan(str(folder / "tiny.toml"), METHODS, [0, 1], changes)
+    return run_experiment(configs, folder / "out").out, configs
 
 
-def test_means_and_intervals_over_seeds(summarised):
-    out, summary = summarised
+@pytest.fixture
+def copied(batch, tmp_path):
+    """A copy of it, to spoil."""
+    return shutil.copytree(batch[0], tmp_path / "out"), batch[1]
+
+
+def test_tables_over_seeds_and_one_container_per_method(batch):
+    out, configs = batch
+    summary = summarise(out, configs)
+    names = {p.name for p in summary.path.iterdir()}
+    expected = {f"table.{suffix}" for suffix in ("csv", "md", "tex")} | {f"{m}.nc" for m in METHODS}
+    assert names == expected | {"table-noise-0.1.csv", "differences.csv"}
+    predictions = group(load_idata(summary.path / "bayes.nc"), "predictions")
+    assert predictions["chain"].values.tolist() == [0, 1]
+    for line in read_rows(summary.path / "table.csv"):
+        records = [
+            json.loads((out / f"{line['method']}-seed{k}" / "metrics.json").read_text()) for k in (0, 1)
+        ]
+        own = mean_interval([record["predictors"][line["predictor"]]["nll"] for record in records])
+        assert float(line["nll"]) == pytest.approx(own.mean)
+        assert float(line["nll_half_width"]) == pytest.approx(own.half_width)
+    assert (summary.over, summary.intervals, summary.left_out, summary.early) == ("seed", True, (), None)
+    (line,) = read_rows(summary.path / "differences.csv")
+    assert line["difference"] == "bayes - straight-through"
+    assert list(summary.noise_tables) == ["0.1"]
+    assert "committee" in repr(summary)
+
+
+def test_a_later_batch_does_not_shrink_the_summary(batch):
+    out, configs = batch
+    summary = summarise(out, configs[2:3])
+    assert {line["method"] for line in read_rows(summary.path / "table.csv")} == set(METHODS)
+
+
+def test_runs_with_other_settings_are_left_out(copied):
+    out, configs = copied
+    change_config(out / "bayes-seed1", rule__lr=0.5)
+    summary = summarise(out, configs[:2])
+    (reason,) = summary.left_out
+    assert "bayes-seed1" in reason
+    assert "rule.lr" in reason
+    assert {line["n"] for line in read_rows(summary.path / "table.csv") if line["method"] == "bayes"} == {"1"}
+    assert summary.differences is None  # the methods share a single seed
+
+
+def test_figures_side_by_side(copied):
+    out, configs = copied
+    for config in configs:
+        change_config(RunFolder.of(config, out).path, analysis__figures=True)
+    names = {p.name for p in summarise(out, configs).path.iterdir()}
+    for figure in ("predictive", "reliability", "training"):
+        assert {f"{figure}.{suffix}" for suffix in ("png", "pdf", "csv")} <= names
+
+
+# -- early decisions --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def early(tmp_path_factory):
+    """The folder of two methods with two seeds each and early decisions, and their configs."""
+    folder = tmp_path_factory.mktemp("early")
+    changes = ["analysis.early_decisions=5", "train.epochs=1"]
+    configs = spikes_configs(folder, METHODS, changes, seeds=[0, 1])
+    return run_experiment(configs, folder / "out").out, configs
+
+
+def test_early_decisions_over_seeds(early):
+    out, configs = early
+    summary = summarise(out, configs)
     assert summary.early == out / "summary" / "early_decisions.csv"
+    assert [p.name for p in summary.path.glob("early*")] == ["early_decisions.csv"]  # no figures are wanted
     rows = read_rows(summary.early)
     assert list(rows[0])[:6] == ["method", "predictor", "step", "time_fraction", "n", "accuracy"]
     assert len(rows) == 5 * (3 + 1)
@@ -43,51 +121,94 @@ def test_means_and_intervals_over_seeds(summarised):
         assert (row["n"], float(row["step"])) == ("2", own["bayes"][0]["committee"]["step"][i % 5])
 
 
-def test_no_figures_means_no_figures(summarised):
-    _, summary = summarised
-    assert [p.name for p in summary.path.glob("early*")] == ["early_decisions.csv"]
-
-
-@pytest.fixture
-def finished(summarised, tmp_path):
-    """A copy of each method's first run."""
-    shutil.copytree(summarised[0], tmp_path / "out")
-    return [RunFolder(tmp_path / "out" / f"{method}-seed0") for method in METHODS]
-
-
-def test_pictures_from_finished_runs(finished):
-    ask_for_figures(finished[0])
-    out = finished[0].path.parent
-    names = {p.name for p in summarise_runs(out, finished).figures}
-    assert {"early_decisions.png", "early_stopping.png"} <= names
-    assert (out / "summary" / "early_decisions.pdf").is_file()
-    assert {row["accuracy_half_width"] for row in read_rows(out / "summary" / "early_decisions.csv")} == {""}
+def test_pictures_of_early_decisions(early, tmp_path):
+    out = shutil.copytree(early[0], tmp_path / "out")
+    for k in (0, 1):
+        for method in METHODS:
+            change_config(out / f"{method}-seed{k}", analysis__figures=True)
+        shutil.rmtree(out / f"bayes-seed{k}" / "figures")  # no figure's numbers are read back
+    summary = summarise(out, early[1])
+    assert {"early_decisions.png", "early_stopping.png"} <= {p.name for p in summary.figures}
     together = by_predictor(out / "summary" / "early_stopping.csv")
     assert list(together) == ["bayes (committee)", "straight-through"]
-    own = by_predictor(finished[0].figures / "early_stopping.csv")
-    assert together["bayes (committee)"] == own["committee"]
+    own = by_predictor(out / "straight-through-seed0" / "figures" / "early_stopping.csv")
+    assert together["straight-through"] == own["mode"]
 
 
-def test_runs_without_the_file(finished):
-    ask_for_figures(finished[0])
-    for folder in finished:
-        shutil.rmtree(folder.figures)
-    summary = summarise_runs(finished[0].path.parent, finished)
-    assert summary.early is None
-    assert not list(summary.path.glob("early*"))
+# -- folds ------------------------------------------------------------------------------------------
 
 
-def test_the_picture_shows_means_over_folds_and_all_their_points(tmp_path, monkeypatch):
-    rows = [
-        {"method": "m", "predictor": "mode", "step": str(step), "time_ms": str(step * 5.0), "folds": "both"}
-        | {"fold": fold, "n_points": 14 + fold}
-        | {"accuracy": (step + fold) / 10, "nll": 1.0, "brier": 0.5, "ece": 0.1}
-        for fold in (0, 1)
-        for step in (2, 9)
-    ]
-    pictures = []
-    monkeypatch.setattr(early_summary, "save_figure", lambda figure, *rest: pictures.append(figure))
-    early_summary.write_early_summary(tmp_path, rows, figures=True)
-    ax = pictures[0].axes[0]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("elapsed time (ms)", "accuracy (n = 29)")
-    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[10, 0.25], [45, 0.95]])
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Two methods, two seeds and two folds of 30 rows, with noise and early decisions, and the configs."""
+    from tests.experiments.tiny import TINY
+
+    folder = tmp_path_factory.mktemp("folds")
+    (folder / "tiny.toml").write_text(TINY)
+    rng = np.random.default_rng(0)
+    y = np.where(np.arange(30) % 2, 1, -1)
+    x = rng.normal(size=(30, 3)) + np.outer(y, [1.5, 0, 0])
+    io.savemat(folder / "words.mat", {"data": x, "labels": y[:, None]})
+    changes = [*SMALL, "data.name=mat", f"data.path={folder / 'words.mat'}", "analysis.noise=[0.1]"]
+    changes.append("analysis.early_decisions=2")
+    configs = plan(str(folder / "tiny.toml"), METHODS, [0, 1], changes, n_folds=3)
+    return run_experiment(configs, folder / "out").out, configs
+
+
+def test_tables_are_over_folds_with_seeds_averaged_within(folds):
+    out, configs = folds
+    summary = summarise(out, configs)
+    assert (summary.over, summary.intervals) == ("fold", True)
+    mains = (("bayes", "committee"), ("straight-through", "mode"))
+    accuracy = {
+        m: [np.mean([_accuracy(out / f"{m}-fold{k}-seed{s}", predictor) for s in (0, 1)]) for k in range(3)]
+        for m, predictor in mains
+    }
+    lines = {(line["method"], line["predictor"]): line for line in read_rows(summary.path / "table.csv")}
+    for method, predictor in mains:
+        line, expected = lines[method, predictor], mean_interval(accuracy[method])
+        assert (line["folds"], line["n"]) == ("0-2 of 3", "3")
+        assert float(line["accuracy"]) == pytest.approx(expected.mean)
+        assert float(line["accuracy_half_width"]) == pytest.approx(expected.half_width)
+    (paired,) = read_rows(summary.path / "differences.csv")
+    gap = mean_interval(np.subtract(accuracy["bayes"], accuracy["straight-through"]))
+    assert paired["n"] == "3"
+    assert float(paired["accuracy"]) == pytest.approx(gap.mean)
+    assert float(paired["accuracy_half_width"]) == pytest.approx(gap.half_width)
+    assert read_rows(summary.path / "table-noise-0.1.csv")[0]["folds"] == "0-2 of 3"
+    with xr.open_datatree(summary.path / "bayes-fold1.nc") as tree:
+        assert tree["predictions"]["y_prob"].shape == (2, 4, 10, 2)
+    # Decided at the end, so that scores over time are the table's there.
+    last = [line for line in read_rows(summary.early) if line["time_fraction"] == "1.0"]
+    for column in ("method", "predictor", "folds", "n", "accuracy", "nll_half_width"):
+        assert [line[column] for line in last] == [line[column] for line in lines.values()]
+
+
+def _accuracy(path, predictor):
+    return json.loads((path / "metrics.json").read_text())["predictors"][predictor]["accuracy"]
+
+
+def test_figures_pool_the_folds_or_name_the_one(folds, tmp_path):
+    out = shutil.copytree(folds[0], tmp_path / "out")
+    change_config(out / "bayes-fold0-seed0", analysis__figures=True)
+    summary = summarise(out, folds[1])
+    assert {"reliability.png", "training.png", "early_decisions.png"} <= {f.name for f in summary.figures}
+    points = {}
+    for line in read_rows(summary.path / "reliability.csv"):
+        points[line["predictor"]] = points.get(line["predictor"], 0) + int(float(line["count"]))
+    # Seed 0 alone, and all 30 rows once.
+    assert points == {"bayes (committee), 3 folds": 30, "straight-through, 3 folds": 30}
+    stopping = {line["predictor"] for line in read_rows(summary.path / "early_stopping.csv")}
+    assert stopping == {"bayes, fold 0 (committee)", "straight-through, fold 0"}
+    counts = {line["method"]: line["n"] for line in read_rows(summary.path / "early_decisions.csv")}
+    assert counts == {"bayes": "3", "straight-through": "3"}
+
+
+def test_a_single_split_is_another_test_set(folds, tmp_path):
+    out = shutil.copytree(folds[0], tmp_path / "out")
+    config = folds[1][0].replace("data.fold", None)
+    shutil.copytree(out / "bayes-fold0-seed0", out / "bayes-seed0")
+    RunFolder(out / "bayes-seed0").write_config(config)
+    summary = summarise(out, [config])
+    assert (summary.over, len(summary.left_out)) == ("seed", 12)
+    assert all("one is a fold of a cross-validation" in reason for reason in summary.left_out)

@@ -1,8 +1,7 @@
 """Tables and figures of a paper from finished runs, and when a posterior helps.
 
-Each function takes runs and yields names with what goes into files of that name: a printed table, a figure, or
-a file that is written already.  Data frames among them hold scores under a ``condition``, of which
-:func:`contrasts` makes the differences between the committee and a straight-through net.
+Each function takes runs and yields names with what goes into files of that name: a table, a figure, or a file
+that is written already.  Data frames hold scores under a ``condition``, which :func:`contrasts` compares.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def reliability(runs: Runs) -> Made:
     """Yield the reliability diagram of each experiment's first seed, folds pooled."""
     experiments = by_experiment(runs)
     for name, own in experiments.items():
-        votes = {line.label(p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
+        votes = {_label(line, p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
         yield (
             f"reliability-{name}" if len(experiments) > 1 else "reliability",
             plot_reliability(votes, own.bins),
@@ -71,7 +70,7 @@ def seeds(runs: Runs) -> Made:
     """Yield accuracy, NLL and ECE over training seeds; nothing for folds, which are not seeds."""
     if not runs.folds:
         scores = {
-            line.label(p): {s: [run.metrics["predictors"][p][s] for run in line.runs] for s in SEEDS}
+            _label(line, p): {s: [run.metrics["predictors"][p][s] for run in line.runs] for s in SEEDS}
             for line, p in _shown(runs)
         }
         yield "seeds", plot_forest(scores, SEEDS)
@@ -100,7 +99,7 @@ def predictive_map(runs: Runs) -> Made:
     points = store.grid()["x"].values
     axis = np.unique(points[:, 0])
     panels = {
-        line.label(p): line.first.store.grid_votes(p)[:, 1].reshape(len(axis), -1)
+        _label(line, p): line.first.store.grid_votes(p)[:, 1].reshape(len(axis), -1)
         for line in reversed(runs.lines)
         for p in ("mode", "committee")
         if p in line.predictors
@@ -259,3 +258,9 @@ def _shown(runs: Runs) -> list[tuple[Line, str]]:
         names = line.main[:1] if line.first.method == REFERENCE else line.main
         found += [(line, p) for p in [*names, *(["mode"] if line.has_committee else [])]]
     return found
+
+
+def _label(line: Line, predictor: str) -> str:
+    """Return a name for a legend that also tells a committee's mode from the committee."""
+    name = line.label(predictor)
+    return f"{name} ({predictor})" if line.has_committee and name == line.name else name

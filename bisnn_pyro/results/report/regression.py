@@ -30,7 +30,7 @@ def regression(runs: Runs) -> Section:
             stores = [run.store for run in line.of_seed(seed)]
             noise = np.concatenate([np.full(len(store.targets), store.noise_scale) for store in stores])
             means, y = line.votes(line.predictors[0], seed)
-            ranks = mixture_cdf(y.astype(np.float64), means, noise)
+            ranks = mixture_cdf(y.astype(np.float64), means, np.broadcast_to(noise, means.shape))
             for level in LEVELS:
                 inside = int((np.abs(2 * ranks - 1) <= level).sum())
                 low, high = map(float, wilson_interval(inside, len(y)))

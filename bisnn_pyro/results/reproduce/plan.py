@@ -98,16 +98,18 @@ SWEEPS = {
     "train.kl_weight": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
     "guide.temperature": (0.1, 0.2, 0.5, 1, 2),
 }
-_MOONS = ("data.n_test=300", "encoder.n_steps=40", "network.hidden=[64,64]")
+_DRAWS = "train.validation_draws=3"
+_MOONS = (_DRAWS, "data.n_test=300", "encoder.n_steps=40", "network.hidden=[64,64]")
 _IMAGES = ("data.n_train=1000", "data.n_val=200", "data.n_test=200", "network.hidden=[64]", "train.epochs=3")
-_EVENTS = ("data.n_train=200", "data.n_val=50", "data.n_test=50", "train.epochs=2")
+_EVENTS = (_DRAWS, "data.n_train=200", "data.n_val=50", "data.n_test=50", "train.epochs=2")
 QUICK = {
-    "": ("predict.draws=10", "train.validation_draws=3", "analysis.figures=false", "analysis.resolution=30"),
+    "": ("predict.draws=10", "analysis.figures=false", "analysis.resolution=30"),
     "two-moons": (*_MOONS, "train.epochs=15"),
     "two-moons-scarce": (*_MOONS, "train.epochs=40"),
-    "digits": ("network.hidden=[128]", "train.epochs=8", "analysis.noise=[]"),
+    "digits": (_DRAWS, "network.hidden=[128]", "train.epochs=8", "analysis.noise=[]"),
     "digits-ebp": ("network.hidden=[128]", "train.epochs=5"),
-    **dict.fromkeys(MNISTS, _IMAGES),
+    "mnist-ebp": _IMAGES,
+    **dict.fromkeys(MNISTS[:2], (_DRAWS, *_IMAGES)),
     **dict.fromkeys(EVENTS, _EVENTS),
 }
 """Overrides of a quick reproduction by experiment; those of all experiments under the empty name."""

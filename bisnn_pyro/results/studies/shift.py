@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from bisnn_pyro.analysis import plot_shift, predictive_entropy
-from bisnn_pyro.data import SpikeAugmentation, Task, gaussian_noise
+from bisnn_pyro.data import ChangedRows, SpikeAugmentation, Task, chosen_signs, gaussian_noise, rotate
 from bisnn_pyro.data.checks import check_choice
-from bisnn_pyro.data.shifts import ChangedRows, chosen_signs, rotate
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.evaluate import score
 from bisnn_pyro.experiments.fitted import FittedRun

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bisnn_pyro.experiments.report.writing import report
+from bisnn_pyro.results.report import report
 
 N_BOOT = 50
 
