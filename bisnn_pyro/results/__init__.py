@@ -10,18 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bisnn_pyro.results.compare import Comparison, compare
+    from bisnn_pyro.results.comparison import Comparison, compare
     from bisnn_pyro.results.finished import FinishedRun
     from bisnn_pyro.results.runs import Line, Runs
     from bisnn_pyro.results.summary import Summary, summarise
 
 _HOME = {
-    "Comparison": "compare",
+    "Comparison": "comparison",
     "FinishedRun": "finished",
     "Line": "runs",
     "Runs": "runs",
     "Summary": "summary",
-    "compare": "compare",
+    "compare": "comparison",
     "summarise": "summary",
 }
 

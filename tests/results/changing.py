@@ -2,7 +2,6 @@
 
 import json
 
-import xarray as xr
 
 from bisnn_pyro.analysis import from_datasets, group, group_names, load_idata, save_idata
 from bisnn_pyro.experiments.folder import RunFolder
@@ -34,4 +33,4 @@ def change_targets(path, targets):
             groups[name] = found.isel(pred_point=slice(len(targets)))
     constant = groups["predictions_constant_data"]
     groups["predictions_constant_data"] = constant.assign(y=("pred_point", targets))
-    save_idata(from_datasets({k: xr.Dataset(v) for k, v in groups.items()}, idata.attrs), file)
+    save_idata(from_datasets({name: found.copy() for name, found in groups.items()}, idata.attrs), file)

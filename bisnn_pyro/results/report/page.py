@@ -9,7 +9,7 @@ from pathlib import Path
 import bisnn_pyro
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.results.compare import Comparison, compare
+from bisnn_pyro.results.comparison import Comparison, compare
 from bisnn_pyro.results.finished import Paths
 from bisnn_pyro.results.report.blocks import Section
 from bisnn_pyro.results.report.classes import calibration, committee_size, selective, uncertainty

@@ -27,7 +27,7 @@ from bisnn_pyro.analysis import (
     save_figure,
 )
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.results.compare import compare
+from bisnn_pyro.results.comparison import compare
 from bisnn_pyro.results.report.classes import committee_curves
 from bisnn_pyro.results.runs import Line, Runs, as_frame
 from bisnn_pyro.results.studies import Study, out_of_distribution_study, shift_study, sweep_study

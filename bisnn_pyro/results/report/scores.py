@@ -11,7 +11,7 @@ import pandas as pd
 
 from bisnn_pyro.analysis import PrintedTable, plot_cost_bars
 from bisnn_pyro.errors import InputError
-from bisnn_pyro.results.compare import Comparison
+from bisnn_pyro.results.comparison import Comparison
 from bisnn_pyro.results.report.blocks import Block, Section, Table, Text, drawn, stored
 from bisnn_pyro.results.runs import Runs
 from bisnn_pyro.results.studies import energy_study

@@ -18,8 +18,9 @@ from bisnn_pyro.analysis import (
     predictive_entropy,
     vote_variance,
 )
-from bisnn_pyro.data import Change, ChangedRows, Task, noise_like, rotate, shuffle_pixels, upside_down
+from bisnn_pyro.data import ChangedRows, Task, noise_like, rotate, shuffle_pixels, upside_down
 from bisnn_pyro.data.checks import check_choice
+from bisnn_pyro.data.shifts import Change
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config

@@ -113,7 +113,7 @@ def opened(run: FinishedRun, data_dir: Folder, option: str) -> Iterator[tuple[An
     Yields:
         The ``FittedRun`` and its ``Task``.
     """
-    with steady_process(run.config.train.threads):
+    with steady_process(run.config.value("train.threads")):
         fitted, task = run.open(data_dir)
         try:
             yield fitted, task
