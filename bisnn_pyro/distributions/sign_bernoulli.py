@@ -55,6 +55,16 @@ class SignBernoulli(TorchDistribution):
 
     Raises:
         ValueError: if both or neither of ``natural`` and ``probs`` are given, or one is out of range.
+
+    Example:
+        >>> import torch
+        >>> synapse = SignBernoulli(probs=torch.tensor([0.5, 0.9]))
+        >>> synapse.natural
+        tensor([0.0000, 1.0986])
+        >>> synapse.mean
+        tensor([0.0000, 0.8000])
+        >>> synapse.log_prob(torch.tensor([1.0, 1.0])).exp()
+        tensor([0.5000, 0.9000])
     """
 
     arg_constraints = {"natural": constraints.real}  # noqa: RUF012 (torch's own interface)

@@ -112,6 +112,17 @@ def predict(
 
     Raises:
         ModelError: if there are no members, or ``packed`` was asked for and cannot run.
+
+    Example:
+        >>> from bisnn_pyro.inference import AutoRelaxedSign
+        >>> from bisnn_pyro.models import CategoricalRate
+        >>> model = SpikingGLM(2, [5], CategoricalRate(3))
+        >>> guide = AutoRelaxedSign(model)
+        >>> spikes = torch.ones(10, 4, 2)  # [T, B, I]
+        >>> guide.initialize(spikes, torch.zeros(4).long())
+        >>> prediction = predict(model, posterior_draws(guide, seed=0), [spikes], n_draws=20)
+        >>> prediction.draws.shape, prediction.mean.shape  # 20 members, 4 points, 3 classes
+        ((20, 4, 3), (4, 3))
     """
     if n_draws < 1:
         raise ModelError(f"a committee needs at least one member, not {n_draws}")

@@ -24,11 +24,8 @@ from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 from bisnn_pyro.inference.updates import TrainSettings, Updater, validation_scores
 from bisnn_pyro.models import CategoricalProbit, SignNetwork, SpikingGLM
 
-_UNUSED = (
-    *("particles", "window", "window_kl_scale", "kl_weight", "lr_schedule", "other_lr"),
-    "validation_draws",
-)
-"""Settings of other updaters."""
+_UNUSED = ["particles", "window", "window_kl_scale", "kl_weight", "lr_schedule", "other_lr"]
+"""Settings of :class:`GradientSteps` that would change nothing here."""
 
 
 class Signal(NamedTuple):

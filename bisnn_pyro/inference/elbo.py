@@ -57,6 +57,17 @@ class MeanFieldELBO(ELBO):
         num_particles: draws per loss.
         vectorize_particles: draw them in one vectorised call.
         max_plate_nesting: as in Pyro; only needed with vectorised particles, and guessed if not given.
+
+    Example:
+        >>> from bisnn_pyro.inference import AutoRelaxedSign
+        >>> from bisnn_pyro.models import BernoulliRate, SpikingGLM
+        >>> model = SpikingGLM(2, [3], BernoulliRate())
+        >>> guide = AutoRelaxedSign(model)
+        >>> spikes, y = torch.ones(10, 4, 2), torch.tensor([0, 1, 1, 1])
+        >>> energy = MeanFieldELBO(kl_weight=0.1).free_energy(model, guide, spikes, y)
+        >>> sorted(energy.sites)
+        ['layers.0.weight', 'y']
+        >>> energy.loss.backward()
     """
 
     def __init__(

@@ -49,6 +49,13 @@ def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int 
 
     Raises:
         ModelError: if there are too many synapses, or one is not binary, or neurons are stochastic.
+
+    Example:
+        >>> from bisnn_pyro.models import BernoulliRate
+        >>> model = SpikingGLM(2, [3], BernoulliRate(), credit="end-to-end")
+        >>> exact = exact_posterior(model, torch.ones(10, 4, 2), torch.tensor([0, 1, 1, 1]))
+        >>> exact.weights["layers.0.weight"].shape, round(float(exact.log_prob.exp().sum()), 6)
+        (torch.Size([64, 3, 2]), 1.0)
     """
     modules = [*model.layers, *([] if model.readout is None else [model.readout])]
     shapes = model.weight_shapes

@@ -37,6 +37,15 @@ class AutoRelaxedSign(SynapticGuide):
         hard: draw +-1 in training too, with the relaxed derivative.
         init_scale: initial :math:`\lambda` is uniform in ``(-init_scale, init_scale)``.  Never start far
             out: at the released code's +-10 a float32 gradient is already lost.
+
+    Example:
+        >>> from bisnn_pyro.models import BernoulliRate, SpikingGLM
+        >>> guide = AutoRelaxedSign(SpikingGLM(2, [3], BernoulliRate()), temperature=0.5)
+        >>> guide.initialize(torch.zeros(5, 1, 2), torch.zeros(1))  # spikes [T, B, I] and targets [B]
+        >>> bool((guide()["layers.0.weight"].abs() < 1).all())  # a training draw is relaxed
+        True
+        >>> guide.sample_posterior(4, seed=0)["layers.0.weight"].unique()  # members of a committee are not
+        tensor([-1.,  1.])
     """
 
     default_rule = "bayesian"

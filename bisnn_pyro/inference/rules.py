@@ -64,6 +64,17 @@ class BayesianLearningRule(NaturalRule):
         lr: step size for the undivided loss.
         momentum: exponential averaging factor of the natural gradient, in [0, 1).
         max_step: largest move of one synapse in one step, or ``None`` for no bound.
+
+    Raises:
+        ModelError: if a setting is out of its range.
+
+    Example:
+        >>> natural = torch.zeros(2, requires_grad=True)
+        >>> rule = BayesianLearningRule([natural], lr=0.5)
+        >>> torch.tanh(natural).sum().backward()  # an expected loss that is the sum of the mean weights
+        >>> rule.step()
+        >>> natural
+        tensor([-0.5000, -0.5000], requires_grad=True)
     """
 
     def __init__(

@@ -19,7 +19,15 @@ class Schedule:
         start: value at the start.
         end: value at the end; ``None`` means ``start``.
         shape: ``constant``, ``linear``, ``exponential`` (both values > 0) or ``cosine`` in between.
-        warmup: share of training over which the value rises linearly from 0 to ``start`` first.
+        warmup: share of training over which the value first rises linearly from 0 to ``start``.
+
+    Raises:
+        ModelError: if the shape is unknown, or the values do not suit it.
+
+    Example:
+        >>> temperature = Schedule(1.0, 0.25, "exponential")
+        >>> [temperature(progress) for progress in (0.0, 0.5, 1.0)]
+        [1.0, 0.5, 0.25]
     """
 
     start: float = 1.0

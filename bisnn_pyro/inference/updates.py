@@ -22,7 +22,7 @@ from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 from bisnn_pyro.models import NetworkState, SimulationPlan, SpikingGLM, Window, per_draw
 
 FLOOR = math.log(1e-12)
-"""Log-probability at which a validation NLL is cut off, so that one confident mistake does not hide the rest."""
+"""Log-probability at which a validation NLL is cut off, so that one confident mistake cannot hide others."""
 
 _CONSTANT = Schedule(1.0)
 

@@ -81,6 +81,19 @@ class SpikingGLM(PyroModule):
 
     Raises:
         ModelError: if the parts do not fit together.
+
+    Example:
+        >>> from bisnn_pyro.models import CategoricalRate
+        >>> model = SpikingGLM(4, [8, 8], CategoricalRate(3))
+        >>> model.weight_shapes
+        {'layers.0.weight': (8, 4), 'layers.1.weight': (8, 8)}
+        >>> spikes = (torch.rand(20, 5, 4) < 0.3).float()  # inputs [T, B, I]
+        >>> run = model(spikes, torch.tensor([0, 1, 2, 0, 1]))  # samples the synapses; inside Pyro, a model
+        >>> run.readouts[-1].shape  # [T, B, C]
+        torch.Size([20, 5, 3])
+        >>> weights = {name: torch.ones(7, *shape) for name, shape in model.weight_shapes.items()}
+        >>> model.simulate(weights, spikes).readouts[-1].shape  # seven networks at once, without Pyro
+        torch.Size([7, 20, 5, 3])
     """
 
     layers: PyroModuleList
