@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from bisnn_pyro.experiments.inspect import inspect_recordings
 
 from bisnn_pyro.data import inspect_recordings, published_size
 from bisnn_pyro.errors import DataError

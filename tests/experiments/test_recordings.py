@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from bisnn_pyro.data.events.bin_file import read_bin
+from bisnn_pyro.data.events.formats import read_bin
 from bisnn_pyro.experiments.compare import compare
 
 import bisnn_pyro
