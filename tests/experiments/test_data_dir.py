@@ -116,7 +116,7 @@ def test_tune_keeps_the_folder(source, bisnn, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [(None, "the folder holds nothing"), ("digits", r"'digits' reads no files.*data\.path \(--data-dir\)")],
+    [(None, "it holds nothing"), ("digits", r"'digits' reads no files.*data\.path \(--data-dir\)")],
 )
 def test_bad_folders_are_refused_and_nothing_is_left(name, message, source, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
