@@ -220,7 +220,9 @@ def published_size(name: str, data_dir: str | os.PathLike[str] | None = None) ->
     sets = (MNIST, FASHION_MNIST, nmnist, poker_dvs, mnist_dvs, dvs_gesture, shd)
     wanted: PublishedSet[Any] = next(own for own in sets if own.name == name)
     variable = os.environ.get(FOLDER_VARIABLE)
-    places = [data_dir] if data_dir is not None else [*([variable] if variable else []), cache_folder(name)]
+    places: list[str | os.PathLike[str]] = (
+        [data_dir] if data_dir is not None else [*([variable] if variable else []), cache_folder(name)]
+    )
     return next((size for place in places if (size := _size(wanted, place))), 0)
 
 
