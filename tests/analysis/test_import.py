@@ -19,7 +19,8 @@ def test_import_is_light():
         """
         import sys
         import bisnn_pyro.analysis
-        heavy = {"torch", "pyro", "arviz", "matplotlib", "scipy", "xarray", "pandas", "numpy"} & set(sys.modules)
+        names = {"torch", "pyro", "arviz", "matplotlib", "scipy", "xarray", "pandas", "numpy"}
+        heavy = names & set(sys.modules)
         assert not heavy, heavy
         """
     )

@@ -2,12 +2,14 @@ import csv
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from bisnn_pyro.analysis import (
     average_seeds,
     mean_interval,
+    plain_table,
     printed_table,
     results_table,
     summarise,
@@ -163,16 +165,16 @@ def test_a_missing_score_is_left_out_of_its_folds_mean():
     several[0]["accuracy"] = math.nan
     several[2]["accuracy"] = several[3]["accuracy"] = None
     averaged = average_seeds(several)
-    assert [row["accuracy"] for row in averaged] == [0.7, None, 0.7]
+    np.testing.assert_array_equal(averaged["accuracy"], [0.7, np.nan, 0.7])
     assert summarise(averaged)[0]["accuracy"].n == 2
 
 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (rows() + rows(), "Fold 0 of .* has the seeds"),
+        (rows() + rows(), r"fold 0\) have the seeds"),
         ([*rows(), {**rows()[0], "seed": 9, "n_folds": 4}], r"of \[3, 4\] folds"),
-        ([*rows(), {**rows()[0], "fold": None}], "Some rows have a fold"),
+        ([*rows(), {**rows()[0], "fold": None}], "Some rows have no fold"),
     ],
 )
 def test_rows_that_do_not_belong_together(bad, message):
@@ -181,6 +183,27 @@ def test_rows_that_do_not_belong_together(bad, message):
 
 
 ROWS_PRINTING = [{"method": "bayes", "seed": 0, "accuracy": 0.5}]
+
+
+def test_data_frames_in_and_out():
+    frame = pd.DataFrame(ROWS)
+    text = printed_table(frame).plain()
+    assert text == printed_table(ROWS).plain()
+    missing = frame.assign(fold=None, n_folds=None, bits=pd.array([4096, None] * 3, dtype="Int64"))
+    assert "(n=2)" in printed_table(missing, digits={"bits": 0}).plain()
+    table = printed_table(frame)
+    assert table.frame["accuracy"].tolist() == [mean_interval(v).mean for v in ACCURACY.values()]
+    assert table.csv().splitlines()[0] == "method,predictor,n,accuracy,accuracy_half_width,nll,nll_half_width"
+    several = pd.DataFrame(rows())
+    assert average_seeds(several).equals(average_seeds(rows()))
+
+
+def test_rows_as_they_are():
+    table = plain_table(
+        [{"name": "a", "n": 3, "x": 0.5}, {"name": "b", "x": math.nan}], digits={"x": 2}, notes=["n"]
+    )
+    assert table.plain().splitlines()[2:] == ["a     3  0.50", "b     –     –", "n"]
+    assert plain_table(pd.DataFrame({"x": [0.5]})).body == [["0.5000"]]
 
 
 def test_prompt_and_notebook_show_the_table():

@@ -19,7 +19,7 @@ def test_a_stroke_a_spike(step_ms, label):
     np.testing.assert_array_equal(plot.table["step"][rows], step)
     np.testing.assert_array_equal(plot.table["unit"][rows], unit)
     assert plot.axes[-1].get_xlabel() == label
-    assert plot.ax.get_title() == f"in: 6 units, {SPIKES.mean():.3f} spikes a unit and step"
+    assert plot.ax.get_title() == f"in: 6 units, {SPIKES.mean():.3f} spikes per unit and step"
 
 
 def test_silence_is_a_picture_too():
@@ -28,7 +28,7 @@ def test_silence_is_a_picture_too():
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(DataError, match="of at least a layer"):
+    with pytest.raises(DataError, match="at least one layer"):
         plot_spike_raster({})
     with pytest.raises(DataError, match=r"\[6, 20\] steps"):
         plot_spike_raster({"a": SPIKES, "b": SPIKES.T})

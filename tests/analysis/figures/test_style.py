@@ -13,7 +13,6 @@ from bisnn_pyro.analysis import (
     committee_size_scores,
     early_scores,
     early_stopping,
-    paper_style,
     plot_calibration_curve,
     plot_committee_size,
     plot_conformal_sets,
@@ -39,7 +38,7 @@ from bisnn_pyro.analysis import (
     summarise_posterior,
 )
 from bisnn_pyro.analysis.figures import style
-from bisnn_pyro.analysis.figures.canvas import canvas
+from bisnn_pyro.analysis.figures.canvas import Canvas, canvas
 from bisnn_pyro.analysis.figures.style import new_figure, paper_style, wrapped
 from bisnn_pyro.errors import DataError
 
@@ -102,7 +101,7 @@ def test_legend_takes_fewer_columns_where_names_are_long():
         axes = figure.add_subplot()
         for k in range(4):
             axes.plot([0, 1], label=f"{name} {k}")
-        style.outside_legend(figure, axes, 2)
+        Canvas((axes,), True).legend(2)
         (legend,) = figure.legends
         figure.draw_without_rendering()
         lefts = {round(text.get_window_extent().x0) for text in legend.get_texts()}
