@@ -170,7 +170,7 @@ def test_own_parts_are_run_compared_and_reported(mine, bisnn):
     scores = Runs("runs").scores()
     assert set(scores["method"]) == {"own", "bayes"}
     assert bisnn("compare", "runs").returncode == 0
-    report = bisnn("report", "runs", "--trust-code", "--out", "report")
+    report = bisnn("report", "runs", "--trust-code", "--out", "report.html")
     assert report.returncode == 0, report.stderr
     fitted = load_run("runs/own-seed0", trust=True)
     assert fitted.guide.sharpness == 2.0
