@@ -159,7 +159,7 @@ def build_updater(config: Config, settings: TrainSettings, *, trust: bool = Fals
     if issubclass(parts.find("rule", config.rule.name, trust=trust), Updater):
         return parts.make("rule", config.rule, trust=trust)
     p = config.prior.get("p", 0.5)
-    supplied = {"prior": 0.5 * math.log(p / (1 - p)), "batch_size": settings.batch_size}
+    supplied: dict[str, Any] = {"prior": 0.5 * math.log(p / (1 - p)), "batch_size": settings.batch_size}
 
     def optimisers(model: SpikingGLM, guide: SynapticGuide) -> list[torch.optim.Optimizer]:
         supplied["dataset_size"] = model.dataset_size

@@ -345,7 +345,7 @@ def _value(place: str, value: Any, key: Key, *, build: bool) -> Any:
     items = next((args[0] for m in members if len(args := typing.get_args(m)) == 1), None)
     if isinstance(value, list | tuple) and any(map(dataclasses.is_dataclass, _members(items))):
         return [_value(f"{place}[{i}]", v, Key(MISSING, items), build=build) for i, v in enumerate(value)]
-    plain = typing.Union[tuple(member for member in members if member not in tables)]  # noqa: UP007
+    plain: Any = typing.Union.__getitem__(tuple(member for member in members if member not in tables))
     try:
         checked = _adapter(plain).validate_json(_toml(value))
     except ValueError as error:
@@ -418,7 +418,7 @@ def in_words(annotation: Any) -> str:
         if origin is typing.Literal:
             found += [f"'{choice}'" for choice in args]
         elif dataclasses.is_dataclass(member):
-            found.append(f"a table {{ {', '.join(_parameters(member))} }}")
+            found.append(f"a table {{ {', '.join(f.name for f in dataclasses.fields(member))} }}")
         elif args and origin not in (dict, os.PathLike):
             found.append(f"a list ({in_words(args[0])})")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tomli_w
 from scipy.stats import qmc
 
@@ -52,7 +52,7 @@ def search_space(config: Config) -> dict[str, Range | list[Any]]:
     """Return the keys that a config says to search, each with an interval or a list of values.
 
     Raises:
-        ConfigError: if there are none.
+        ConfigError: if nothing is to be searched.
     """
     if not config.tune:
         raise ConfigError(
@@ -176,14 +176,17 @@ def best_trials(trials: Sequence[Trial]) -> dict[str, Trial]:
 
 
 def _write_trials(path: Path, trials: Sequence[Trial]) -> None:
-    ordered = sorted(trials, key=lambda t: (t.method, t.number))
-    keys = list(dict.fromkeys(key for t in ordered for key in t.setting))
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "trial", *keys, "val_nll", "seconds"])
-        for t in ordered:
-            values = [t.setting.get(key, "") for key in keys]
-            writer.writerow([t.method, t.number, *values, f"{t.val_nll:.6g}", f"{t.seconds:.1f}"])
+    frame = pd.DataFrame(
+        [
+            {"method": t.method, "trial": t.number, **t.setting, "val_nll": f"{t.val_nll:.6g}"}
+            | {"seconds": f"{t.seconds:.1f}"}
+            for t in sorted(trials, key=lambda t: (t.method, t.number))
+        ],
+        dtype=object,  # whole numbers stay whole where another method has no value
+    )
+    last = ["val_nll", "seconds"]
+    with atomic_path(path) as temporary:
+        frame[[*frame.columns.difference(last, sort=False), *last]].to_csv(temporary, index=False)
 
 
 def _write_tuned(path: Path, tables: dict[str, Any], trials: Sequence[Trial]) -> None:
