@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from bisnn_pyro.experiments.compare import compare
+from bisnn_pyro.results import compare
 from bisnn_pyro.experiments.report import writing
 
 import bisnn_pyro
