@@ -6,7 +6,9 @@ import os
 from typing import Any
 
 from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.fitted import load_run
 from bisnn_pyro.experiments.resolve import load_source, methods_of, resolve
+from bisnn_pyro.experiments.run import run
 
 
 def load_preset(
@@ -22,9 +24,9 @@ def load_preset(
 
     Args:
         name: a preset's name or the path of a TOML file.
-        method: ``bayes``, ``straight-through``, ``full-precision``, ``gaussian``, ``ebp``, ``ebp-real``, or one
-            that the file defines; by default the first that the source lists.
-        seed: training seed; by default the source's own, or 0.
+        method: ``bayes``, ``straight-through``, ``full-precision``, ``gaussian``, ``ebp``, ``ebp-real`` or
+            one that the file defines; by default the first that it lists.
+        seed: training seed; by default the file's own, or 0.
         data_dir: the folder of the data set's files, short for ``data={"path": ...}``.
         trust: allow the import of classes of your own that the file names.
         **overrides: tables of keys to override, for example ``train={"epochs": 20}``.
@@ -33,11 +35,14 @@ def load_preset(
         ConfigError: if a name, table, key or value is wrong.
 
     Example:
-        >>> from bisnn_pyro import load_preset
-        >>> load_preset("two-moons", "bayes", train={"epochs": 5}, seed=3).seed
-        3
+        >>> config = load_preset("two-moons", "bayes", train={"epochs": 5}, seed=3)
+        >>> config.train.epochs, config.seed
+        (5, 3)
     """
     tables = load_source(name)
     if data_dir is not None:
         overrides = {**overrides, "data": {**overrides.get("data", {}), "path": os.fspath(data_dir)}}
     return resolve(tables, method or methods_of(tables)[0], overrides=overrides, seed=seed, trust=trust)
+
+
+__all__ = ["Config", "load_preset", "load_run", "run"]

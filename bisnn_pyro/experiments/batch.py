@@ -84,7 +84,7 @@ def plan(
 def _each_fold(
     tables: Mapping[str, Any], changes: Mapping[str, Any], n_folds: int, trust: bool
 ) -> list[dict[str, Any]]:
-    """Return the overrides of every fold: these, with ``data.n_folds = K`` and ``data.fold`` from 0 to K-1."""
+    """Return the overrides of every fold: these, ``data.n_folds = K`` and ``data.fold`` from 0 to K-1."""
     if n_folds < 2:
         raise ConfigError(f"--folds is {n_folds}; a cross-validation needs at least 2")
     data = changes.get("data", {})

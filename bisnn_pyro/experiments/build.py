@@ -74,20 +74,21 @@ def build_encoder(config: Config, task: Any, *, trust: bool = False) -> Encoder:
 
 def build_model(config: Config, task: Any, encoder: Encoder, *, trust: bool = False) -> SpikingGLM:
     """Make the network; input size and number of classes come from the data."""
-    table = config.network
-    surrogate = table.get("surrogate") and parts.make("surrogate", table.surrogate, trust=trust)
-    neuron = table.get("neuron") and parts.make("neuron", table.neuron, trust=trust, surrogate=surrogate)
+    table = config.network.to_dict()
+    inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}
+    surrogate = inner["surrogate"] and parts.make("surrogate", inner["surrogate"], trust=trust)
+    neuron = inner["neuron"] and parts.make("neuron", inner["neuron"], trust=trust, surrogate=surrogate)
     n_inputs = encoder.n_inputs(task.n_features)
     return parts.make(
         "network",
-        {key: value for key, value in table.items() if key not in ("neuron", "surrogate")},
+        table,
         trust=trust,
         n_inputs=n_inputs,
         likelihood=build_likelihood(config, task, neuron, trust=trust),
         prior=parts.make("prior", config.prior, trust=trust),
+        image_shape=_image_shape(config, task, n_inputs),
         neuron=neuron,
         surrogate=surrogate,
-        image_shape=_image_shape(config, task, n_inputs),
     )
 
 
@@ -155,22 +156,13 @@ def build_learner(
 
 def build_updater(config: Config, settings: TrainSettings, *, trust: bool = False) -> Updater:
     """Make what moves the posterior: an :class:`Updater`, or gradient steps with a torch optimiser."""
-    rule = parts.find("rule", config.rule.name, trust=trust)
-    if issubclass(rule, Updater):
+    if issubclass(parts.find("rule", config.rule.name, trust=trust), Updater):
         return parts.make("rule", config.rule, trust=trust)
+    p = config.prior.get("p", 0.5)
+    supplied = {"prior": 0.5 * math.log(p / (1 - p)), "batch_size": settings.batch_size}
 
     def optimisers(model: SpikingGLM, guide: SynapticGuide) -> list[torch.optim.Optimizer]:
-        p = config.prior.get("p", 0.5)
-        return [
-            parts.make(
-                "rule",
-                config.rule,
-                trust=trust,
-                params=list(guide.parameters()),
-                prior=0.5 * math.log(p / (1 - p)),
-                dataset_size=model.dataset_size,
-                batch_size=settings.batch_size,
-            )
-        ]
+        supplied["dataset_size"] = model.dataset_size
+        return [parts.make("rule", config.rule, trust=trust, params=list(guide.parameters()), **supplied)]
 
     return GradientSteps(optimisers)

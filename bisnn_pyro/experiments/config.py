@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Table(Mapping[str, Any]):
     def __getattr__(self, key: str) -> Any:
         """Return a value or sub-table."""
         if key.startswith("_") or key not in self._values:
-            raise AttributeError(f"the table has no key {key!r}{nearest(key, self) if key[0] != '_' else ''}")
+            raise AttributeError(f"the table has no key {key!r}{'' if key[0] == '_' else nearest(key, self)}")
         return self._values[key]
 
     def __repr__(self) -> str:
@@ -92,7 +92,8 @@ class PredictSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("predict", self, draws=1, seed=0)
+        _check_at_least("predict.draws", self.draws, 1)
+        _check_at_least("predict.seed", self.seed, 0)
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,18 @@ class AnalysisSettings:
 
     bins: int = 15
     temperature_scaling: bool = False
-    early_decisions: int | list[int] = 0
-    noise: list[float] = field(default_factory=list)
+    early_decisions: int | Sequence[int] = 0
+    noise: Sequence[float] = ()
     resolution: int = 60
     figures: bool = True
 
     def __post_init__(self) -> None:
-        _at_least("analysis", self, bins=1, resolution=2)
         steps = self.early_decisions
-        for name, values, low in (
-            ("early_decisions", [steps] if isinstance(steps, int) else [s - 1 for s in steps], 0),
-            ("noise", self.noise, 0),
-        ):
-            if any(value < low for value in values):
-                raise ConfigError(f"analysis.{name} = {getattr(self, name)} has a value that is too small")
+        smallest = steps if isinstance(steps, int) else min(steps, default=1) - 1
+        _check_at_least("analysis.bins", self.bins, 1)
+        _check_at_least("analysis.early_decisions", smallest, 0)
+        _check_at_least("analysis.noise", min(self.noise, default=0), 0)
+        _check_at_least("analysis.resolution", self.resolution, 2)
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,9 @@ class Range:
             raise ConfigError("an interval to tune needs low < high, and low > 0 if log = true")
 
 
-def _at_least(table: str, settings: Any, **limits: int) -> None:
-    for name, low in limits.items():
-        if getattr(settings, name) < low:
-            raise ConfigError(f"{table}.{name} must be at least {low}, not {getattr(settings, name)}")
+def _check_at_least(key: str, value: float, low: int) -> None:
+    if value < low:
+        raise ConfigError(f"{key} must be at least {low}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -189,18 +187,16 @@ class Config:
         """Return the config of complete tables, such as a run folder's; nothing is imported or checked.
 
         Raises:
-            ConfigError: if a table is missing or unknown, or a value stands in place of a table.
+            ConfigError: if a table or key at the top level is missing or unknown.
         """
-        known = {f.name: f for f in fields(cls)}
-        for key, value in tables.items():
-            if key not in known:
-                raise ConfigError(f"unknown table or key {key!r} at the top level{nearest(key, known)}")
-            if known[key].type == "Table" and not isinstance(value, Mapping):
-                raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
-        missing = [k for k, f in known.items() if f.type == "Table" and k not in tables and k in REQUIRED]
-        if missing:
-            raise ConfigError(f"the config lacks the table [{missing[0]}]")
-        return cls(**{k: Table(v) if known[k].type == "Table" else v for k, v in tables.items()})
+        check_top_level(tables)
+        values: dict[str, Any] = {k: Table(v) if k in TABLES else v for k, v in tables.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            missing = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
+            lacking = ", ".join(name for name in missing if name not in values)
+            raise ConfigError(f"the config lacks {lacking}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for TOML, which has no null: a key that is ``None`` is left out."""
@@ -226,7 +222,8 @@ class Config:
         data = self.data.to_dict()
         data.pop("cache", None)
         path = data.pop("path", None)
-        if data["name"] in ("npz", "mat", "events") and path is not None:
+        own = data["name"] in ("npz", "mat", "events") or ":" in data["name"]
+        if own and path is not None:
             data["path"] = Path(path).name
         return data
 
@@ -245,7 +242,15 @@ class Config:
 
 SCALARS = ("experiment", "description", "method", "seed")
 TABLES = tuple(f.name for f in fields(Config) if f.name not in SCALARS)
-REQUIRED = TABLES[:8]
+
+
+def check_top_level(tables: Mapping[str, Any]) -> None:
+    """Refuse unknown keys at the top level, and what is not a table but should be."""
+    for key, value in tables.items():
+        if key not in (*SCALARS, *TABLES):
+            raise ConfigError(f"unknown key {key!r} at the top level{nearest(key, (*SCALARS, *TABLES))}")
+        if key in TABLES and not isinstance(value, Mapping):
+            raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
 
 
 def _with(old: Any, parts: list[str], value: Any) -> Any:

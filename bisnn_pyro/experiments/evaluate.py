@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bisnn_pyro.analysis import (
     printed_table,
     regression_metrics,
 )
-from bisnn_pyro.data import Task, gaussian_noise, load_points
+from bisnn_pyro.data import Grid, Task, gaussian_noise, load_points
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
@@ -34,21 +34,8 @@ Scores = dict[str, float]
 Votes = dict[str, Prediction]
 
 
-class Grid(NamedTuple):
-    """All predictors over the inputs' whole range, where there are one or two features.
-
-    Attributes:
-        x: scaled inputs ``[M, F]``.
-        votes: by predictor.
-        truth: ``[M]`` of a regression whose truth is known.
-    """
-
-    x: np.ndarray
-    votes: Votes
-    truth: np.ndarray | None
-
-
-class TrainingPoints(NamedTuple):
+@dataclass(frozen=True)
+class TrainingPoints:
     """Some training points, evenly spread, and what the first predictor says of them.
 
     Attributes:
@@ -77,7 +64,8 @@ class Evaluation:
         temperatures: by predictor; empty where none were asked for.
         early: votes ``[K, N, C]`` before the end, by predictor; empty where none were asked for.
         early_steps: the K numbers of elapsed steps.
-        grid: votes over the inputs' range, where it can be drawn.
+        grid: inputs that cover the feature space, if it can be drawn.
+        grid_votes: by predictor, on the grid.
     """
 
     predictions: Votes
@@ -89,6 +77,7 @@ class Evaluation:
     early: dict[str, np.ndarray] = field(default_factory=dict)
     early_steps: tuple[int, ...] = ()
     grid: Grid | None = None
+    grid_votes: Votes = field(default_factory=dict)
 
 
 def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
@@ -106,12 +95,10 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
         f"{std:g}": _voted(fitted.votes(fitted.encode(gaussian_noise(test.x, std, config.predict.seed))))
         for std in config.analysis.noise
     }
-    scores = _scored(predictions, test.y, config)
-    grid = task.grid(config.analysis.resolution)
+    scores, grid = _scored(predictions, test.y, config), task.grid(config.analysis.resolution)
     if grid is not None and grid.gap is not None and grid.truth is not None:
-        for predictor in fitted.predictors:
-            gaps = fitted.predict_scaled(grid.x[grid.gap], predictor=predictor)
-            scores[predictor]["width90_gaps"] = score(gaps, grid.truth[grid.gap])["width90"]
+        for name, vote in fitted.votes(grid.x[grid.gap]).items():  # the mean width where there are no data
+            scores[name]["width90_gaps"] = score(vote, grid.truth[grid.gap])["width90"]
     return Evaluation(
         predictions,
         scores,
@@ -121,7 +108,8 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
         dict(fitted.temperatures),
         early_votes(fitted, early),
         next(iter(early.values())).steps if early else (),
-        None if grid is None else Grid(grid.x, fitted.votes(fitted.encode(grid.x)), grid.truth),
+        grid,
+        {} if grid is None else fitted.votes(grid.x),
     )
 
 
@@ -274,7 +262,7 @@ def evaluate_data(
     Args:
         path: a run folder.
         data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
-            ``bisnn_pyro.data.load_points``.
+            ``bisnn_pyro.data.points.load_points``.
         out: file for the table, .csv, .md or .tex.
         trust: as for :func:`~bisnn_pyro.experiments.fitted.load_run`.
 

@@ -47,8 +47,8 @@ def draw_run_figures(folder: RunFolder) -> None:
         return
     plots["training"] = plot_training_curves({config.method: store.history})
     if store.noise_scale is None:
-        votes = {name: (store.votes(name), store.targets) for name in store.predictors}
-        plots["reliability"] = plot_reliability(votes, bins)
+        pairs = {name: (store.votes(name), store.targets) for name in store.predictors}
+        plots["reliability"] = plot_reliability(pairs, bins)
     predictive = predictive_plot({config.method: store})
     if predictive is not None:
         plots["predictive"] = predictive
@@ -83,7 +83,7 @@ def predictive_plot(stores: Mapping[str, Store]) -> Plot | None:
     if first.noise_scale is not None:
         bands = {title: (store.grid_votes(), store.noise_scale or 0.0) for title, store in stores.items()}
         names = ("$x$ (rescaled)", "$y$ (rescaled)")
-        truth = grid["truth"].values
+        truth = grid["truth"].values if "truth" in grid.coords else None
         return plot_regression_band(points[:, 0], bands, x[:, 0], y, y_true=truth, axis_names=names)
     axis = np.unique(points[:, 0])
     panels: dict[str, np.ndarray] = {}

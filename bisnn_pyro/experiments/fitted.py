@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -362,10 +361,8 @@ def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:
         RunFolderError: if the stored preprocessing differs from that of the data as they are now.
     """
     then = folder.read_json("preprocessing.json")
-    recordings = then.get("fingerprints", {})
-    moved = [
-        part for part, found in (preprocessing.fingerprints or {}).items() if recordings.get(part, found) != found
-    ]
+    recordings, now = then.get("fingerprints", {}), preprocessing.fingerprints or {}
+    moved = [part for part, found in now.items() if recordings.get(part, found) != found]
     if moved:
         raise RunFolderError(
             f"the data of {folder.path} have changed since the run: other recordings are in its "

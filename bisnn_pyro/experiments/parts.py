@@ -19,89 +19,66 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from bisnn_pyro.errors import BisnnError, ConfigError
 from bisnn_pyro.experiments.config import Table, nearest
 
 MISSING = inspect.Parameter.empty
 
+
+def _listed(module: str, pairs: str) -> dict[str, str]:
+    """Return ``{name: "module:Object"}`` of ``name=Object`` pairs."""
+    return {name: f"{module}:{part}" for name, _, part in (pair.partition("=") for pair in pairs.split())}
+
+
 PARTS: dict[str, dict[str, str]] = {
-    "data": {
-        "two-moons": "bisnn_pyro.data.synthetic:two_moons",
-        "curve": "bisnn_pyro.data.synthetic:curve",
-        "digits": "bisnn_pyro.data.images:handwritten_digits",
-        "npz": "bisnn_pyro.data.arrays:load_npz",
-        "mat": "bisnn_pyro.data.matlab:load_mat",
-        "mnist": "bisnn_pyro.data.images:mnist",
-        "fashion-mnist": "bisnn_pyro.data.images:fashion_mnist",
-        "nmnist": "bisnn_pyro.data.events.sets:nmnist",
-        "poker-dvs": "bisnn_pyro.data.events.sets:poker_dvs",
-        "mnist-dvs": "bisnn_pyro.data.events.sets:mnist_dvs",
-        "dvs-gesture": "bisnn_pyro.data.events.sets:dvs_gesture",
-        "shd": "bisnn_pyro.data.events.sets:shd",
-        "events": "bisnn_pyro.data.events.sets:event_folder",
-    },
-    "encoder": {
-        "population": "bisnn_pyro.data:PopulationEncoder",
-        "rate": "bisnn_pyro.data:BernoulliRateEncoder",
-        "latency": "bisnn_pyro.data:LatencyEncoder",
-        "direct": "bisnn_pyro.data:DirectEncoder",
-        "standard": "bisnn_pyro.data:StandardEncoder",
-        "spikes": "bisnn_pyro.data:SpikesEncoder",
-    },
-    "augment": {"": "bisnn_pyro.data:SpikeAugmentation"},
-    "network": {"dense": "bisnn_pyro.models:SpikingGLM", "sign": "bisnn_pyro.models:SignNetwork"},
-    "layer": {"dense": "bisnn_pyro.models:Dense", "conv": "bisnn_pyro.models:Conv"},
-    "neuron": {
-        "threshold": "bisnn_pyro.models:ThresholdNeuron",
-        "escape": "bisnn_pyro.models:EscapeNeuron",
-        "single-step": "bisnn_pyro.models:SingleStepNeuron",
-    },
-    "surrogate": {
-        "boxcar": "bisnn_pyro.models:Boxcar",
-        "sigmoid": "bisnn_pyro.models:Sigmoid",
-        "fast-sigmoid": "bisnn_pyro.models:FastSigmoid",
-        "triangle": "bisnn_pyro.models:Triangle",
-        "arctan": "bisnn_pyro.models:Arctan",
-        "single-step": "bisnn_pyro.models:SingleStep",
-    },
-    "prior": {"binary": "bisnn_pyro.models:BinaryPrior", "normal": "bisnn_pyro.models:NormalPrior"},
-    "likelihood": {
-        "steps": "bisnn_pyro.models.likelihoods:steps",
-        "rate": "bisnn_pyro.models.likelihoods:rate",
-        "bernoulli-steps": "bisnn_pyro.models:BernoulliSteps",
-        "categorical-steps": "bisnn_pyro.models:CategoricalSteps",
-        "bernoulli-rate": "bisnn_pyro.models:BernoulliRate",
-        "categorical-rate": "bisnn_pyro.models:CategoricalRate",
-        "spike-train": "bisnn_pyro.models:SpikeTrainBernoulli",
-        "probit": "bisnn_pyro.models:CategoricalProbit",
-        "gaussian": "bisnn_pyro.models:Gaussian",
-    },
-    "guide": {
-        "relaxed": "bisnn_pyro.inference:AutoRelaxedSign",
-        "straight-through": "bisnn_pyro.inference:AutoStraightThrough",
-        "gaussian": "bisnn_pyro.inference:AutoMeanFieldGaussian",
-        "full-precision": "bisnn_pyro.inference:AutoFullPrecision",
-        "ebp": "bisnn_pyro.inference:AutoExpectationSign",
-        "ebp-real": "bisnn_pyro.inference:AutoExpectationNormal",
-    },
-    "rule": {
-        "bayesian": "bisnn_pyro.inference:BayesianLearningRule",
-        "bimu": "bisnn_pyro.inference:BiMU",
-        "adam": "torch.optim:Adam",
-        "sgd": "torch.optim:SGD",
-        "expectation": "bisnn_pyro.inference:ExpectationSteps",
-    },
-    "train": {"": "bisnn_pyro.inference:TrainSettings"},
-    "predict": {"": "bisnn_pyro.experiments.config:PredictSettings"},
-    "analysis": {"": "bisnn_pyro.experiments.config:AnalysisSettings"},
-    "tune": {"": "bisnn_pyro.experiments.config:Range"},
+    "data": _listed(
+        "bisnn_pyro.data",
+        "two-moons=two_moons curve=curve digits=handwritten_digits npz=load_npz mat=load_mat mnist=mnist "
+        "fashion-mnist=fashion_mnist nmnist=nmnist poker-dvs=poker_dvs mnist-dvs=mnist_dvs "
+        "dvs-gesture=dvs_gesture shd=shd events=event_folder",
+    ),
+    "encoder": _listed(
+        "bisnn_pyro.data",
+        "population=PopulationEncoder rate=BernoulliRateEncoder latency=LatencyEncoder "
+        "direct=DirectEncoder standard=StandardEncoder spikes=SpikesEncoder",
+    ),
+    "augment": _listed("bisnn_pyro.data", "=SpikeAugmentation"),
+    "network": _listed("bisnn_pyro.models", "dense=SpikingGLM sign=SignNetwork"),
+    "layer": _listed("bisnn_pyro.models", "dense=Dense conv=Conv"),
+    "neuron": _listed(
+        "bisnn_pyro.models", "threshold=ThresholdNeuron escape=EscapeNeuron single-step=SingleStepNeuron"
+    ),
+    "surrogate": _listed(
+        "bisnn_pyro.models",
+        "boxcar=Boxcar sigmoid=Sigmoid fast-sigmoid=FastSigmoid triangle=Triangle arctan=Arctan "
+        "single-step=SingleStep",
+    ),
+    "prior": _listed("bisnn_pyro.models", "binary=BinaryPrior normal=NormalPrior"),
+    "likelihood": _listed(
+        "bisnn_pyro.models",
+        "steps=steps rate=rate bernoulli-steps=BernoulliSteps categorical-steps=CategoricalSteps "
+        "bernoulli-rate=BernoulliRate categorical-rate=CategoricalRate spike-train=SpikeTrainBernoulli "
+        "probit=CategoricalProbit gaussian=Gaussian",
+    ),
+    "guide": _listed(
+        "bisnn_pyro.inference",
+        "relaxed=AutoRelaxedSign straight-through=AutoStraightThrough gaussian=AutoMeanFieldGaussian "
+        "full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal",
+    ),
+    "rule": _listed(
+        "bisnn_pyro.inference", "bayesian=BayesianLearningRule bimu=BiMU expectation=ExpectationSteps"
+    )
+    | _listed("torch.optim", "adam=Adam sgd=SGD"),
+    "train": _listed("bisnn_pyro.inference", "=TrainSettings"),
+    "predict": _listed("bisnn_pyro.experiments.config", "=PredictSettings"),
+    "analysis": _listed("bisnn_pyro.experiments.config", "=AnalysisSettings"),
+    "tune": _listed("bisnn_pyro.experiments.config", "=Range"),
 }
-"""Built-in parts of each kind, ``module:Object``, imported when they are used; kinds with one part name none."""
+"""Built-in parts of each kind, imported at their first use; a kind without names has one, ``""``."""
 
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("network", "dense"): {"hidden": [256, 256]},
@@ -131,24 +108,21 @@ BASES: dict[str, tuple[str, ...]] = {
     "guide": ("bisnn_pyro.inference:SynapticGuide",),
     "rule": ("torch.optim:Optimizer", "bisnn_pyro.inference:Updater"),
 }
-"""What a class of the user's own must be; a data set is a function that returns a :class:`Task`."""
+"""Base classes of a user's own class; a data set of their own is a function that returns a task."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Key:
-    """A key of a table.
+class Key(typing.NamedTuple):
+    """A key of a table: a parameter that a config can set.
 
     Attributes:
-        name: The parameter's name.
-        default: Its default; :data:`MISSING` if it must be given.
-        annotation: Its type.
-        meaning: Its entry in the docstring.
+        default: :data:`MISSING` if the key must be given.
+        annotation: The type.
+        meaning: The entry in the docstring.
     """
 
-    name: str
     default: Any
     annotation: Any
-    meaning: str
+    meaning: str = ""
 
 
 def where(kind: str) -> str:
@@ -159,7 +133,7 @@ def where(kind: str) -> str:
 # -- names ------------------------------------------------------------------------------------------
 
 
-def find(kind: str, name: str, *, trust: bool = False) -> Any:
+def find(kind: str, name: str = "", *, trust: bool = False) -> Any:
     """Return the class or function that a name stands for.
 
     Args:
@@ -174,20 +148,24 @@ def find(kind: str, name: str, *, trust: bool = False) -> Any:
         >>> find("neuron", "escape").__name__
         'EscapeNeuron'
     """
-    key = f"{where(kind)}.name"
-    if isinstance(name, str) and name in PARTS[kind]:
-        return _imported(PARTS[kind][name])
+    key, built_in = f"{where(kind)}.name", PARTS[kind]
+    if isinstance(name, str) and name in built_in:
+        return _imported(built_in[name])
     if not isinstance(name, str) or not re.fullmatch(r"[\w.]+:\w+", name):
         own = ", or 'package.module:Class'" if kind in (*BASES, "data") else ""
-        raise ConfigError(
-            f"{key} = {_toml(name)} is not one of {', '.join(PARTS[kind])}{own}{nearest(name, PARTS[kind])}"
-        )
+        known = ", ".join(built_in)
+        raise ConfigError(f"{key} = {_toml(name)} is not one of {known}{own}{nearest(name, built_in)}")
     if not trust:
         raise ConfigError(
-            f"{key} = {name!r} is code outside this package, and importing it runs it; if you trust it, "
-            "allow it with --trust-code (in Python: trust=True)"
+            f"{key} = {name!r} is code from outside this package, which importing would run; if you trust "
+            "it, allow it with --trust-code (in Python: trust=True)"
         )
-    return _checked_kind(key, kind, _own(key, name))
+    found = _own(key, name)
+    bases = tuple(map(_imported, BASES.get(kind, ())))
+    if not (inspect.isclass(found) and issubclass(found, bases) if bases else inspect.isfunction(found)):
+        wanted = " or ".join(f"a subclass of {b.__module__}.{b.__qualname__}" for b in bases)
+        raise ConfigError(f"{key} names {found!r}; it must be {wanted or 'a function that returns a Task'}")
+    return found
 
 
 def _imported(reference: str) -> Any:
@@ -195,39 +173,17 @@ def _imported(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-@contextmanager
-def _current_folder_last() -> Iterator[None]:
-    """Let modules of the current folder be found, after all others."""
-    folder = os.getcwd()
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        sys.path.reverse()
-        sys.path.remove(folder)
-        sys.path.reverse()
-
-
 def _own(key: str, reference: str) -> Any:
+    """Import from ``sys.path``, and from the current folder after all others."""
+    before = sys.path.copy()
+    sys.path.append(os.getcwd())
     try:
-        with _current_folder_last():
-            return _imported(reference)
+        return _imported(reference)
     except Exception as error:  # whatever a user's module raises at import
-        raise ConfigError(
-            f"{key} = {reference!r} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _checked_kind(key: str, kind: str, found: Any) -> Any:
-    if kind == "data":
-        if not inspect.isfunction(found):
-            raise ConfigError(f"{key} names {found!r}; it must be a function that returns a Task")
-        return found
-    bases = tuple(_imported(base) for base in BASES[kind])
-    if not (inspect.isclass(found) and issubclass(found, bases)):
-        wanted = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in bases)
-        raise ConfigError(f"{key} names {found!r}; it must be a subclass of {wanted}")
-    return found
+        problem = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{key} = {reference!r} cannot be imported: {problem}") from error
+    finally:
+        sys.path[:] = before
 
 
 # -- keys -------------------------------------------------------------------------------------------
@@ -241,91 +197,60 @@ def keys(kind: str, name: str = "", *, trust: bool = False) -> dict[str, Key]:
         >>> key.default, key.annotation
         (0.25, <class 'float'>)
     """
-    known = _keys_of(find(kind, name, trust=trust))
-    own = DEFAULTS.get((kind, name), {})
+    usual = DEFAULTS.get((kind, name), {})
     return {
-        key: dataclasses.replace(k, default=own.get(key, k.default))
-        for key, k in known.items()
+        key: k._replace(default=usual.get(key, k.default))
+        for key, k in _parameters(find(kind, name, trust=trust)).items()
         if key not in SUPPLIED.get(kind, ())
-    }
-
-
-@cache
-def _keys_of(target: Any) -> dict[str, Key]:
-    """Return the parameters of a class or function that can be given by name."""
-    meanings = _meanings(target)
-    return {
-        name: Key(name, parameter.default, annotation, meanings.get(name, ""))
-        for name, (parameter, annotation) in _parameters(target).items()
     }
 
 
 def takes(target: Any, name: str) -> bool:
     """Whether a class or function has this parameter."""
-    return name in _keys_of(target)
+    return name in _parameters(target)
 
 
-def usual_surrogate(neuron: Any) -> str:
+def usual_surrogate(target: Any) -> str:
     """Return the name of the surrogate that a neuron or network has by default."""
-    default = _keys_of(neuron)["surrogate"].default
-    made_by = [name for name, path in PARTS["surrogate"].items() if type(default) is _imported(path)]
-    return made_by[0] if made_by else "boxcar"
+    default = type(_parameters(target)["surrogate"].default)
+    known = [name for name, path in PARTS["surrogate"].items() if default is _imported(path)]
+    return known[0] if known else "boxcar"
 
 
-def _parameters(target: Any) -> dict[str, tuple[inspect.Parameter, Any]]:
-    """Return parameters and their types; ``**kwargs`` of a subclass are those of its base class."""
-    found: dict[str, tuple[inspect.Parameter, Any]] = {}
-    for source in _constructors(target):
-        signature = inspect.signature(source)
-        hints = _type_hints(source if inspect.isroutine(source) else type(source).__call__)
-        rest = False
-        for name, parameter in signature.parameters.items():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                rest = rest or parameter.kind == parameter.VAR_KEYWORD
-            elif not (inspect.isclass(target) and name == "self") and name not in found:
-                found[name] = parameter, hints.get(name, parameter.annotation)
-        if not rest:
+@cache
+def _parameters(target: Any) -> dict[str, Key]:
+    """Return the parameters of a class or function; ``**kwargs`` of a subclass are its base class's."""
+    found: dict[str, Key] = {}
+    is_class, meanings = inspect.isclass(target), _meanings(target)
+    bases = (
+        [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)] if is_class else []
+    )
+    for source in bases or [target]:
+        try:
+            hints = typing.get_type_hints(source if inspect.isroutine(source) else type(source).__call__)
+        except NameError:  # names that exist for type checkers alone
+            hints = {}
+        listed = list(inspect.signature(source).parameters.values())[is_class:]
+        for parameter in listed:
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                name, annotation = parameter.name, hints.get(parameter.name, parameter.annotation)
+                found.setdefault(name, Key(parameter.default, annotation, meanings.get(name, "")))
+        if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in listed):
             break
-    return {name: (_with_default(target, p), annotation) for name, (p, annotation) in found.items()}
-
-
-def _constructors(target: Any) -> list[Callable[..., Any]]:
-    if not inspect.isclass(target):
-        return [target]
-    return [base.__dict__["__init__"] for base in target.__mro__ if "__init__" in base.__dict__]
-
-
-def _type_hints(function: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(inspect.unwrap(function))
-    except Exception:  # names that exist for type checkers alone
-        return {}
-
-
-def _with_default(target: Any, parameter: inspect.Parameter) -> inspect.Parameter:
-    """Return a parameter with the value of its dataclass field's default factory."""
-    for field in dataclasses.fields(target) if dataclasses.is_dataclass(target) else ():
-        if field.name == parameter.name and field.default_factory is not dataclasses.MISSING:
-            return parameter.replace(default=field.default_factory())
-    return parameter
+    return found
 
 
 def _meanings(target: Any) -> dict[str, str]:
-    """Return the entries of a Google docstring's ``Args`` or ``Attributes``, a base class's first."""
+    """Return the entries of a Google docstring's ``Args`` or ``Attributes``, with those of base classes."""
     found: dict[str, str] = {}
-    sources = (
-        [
-            *reversed(target.__mro__),
-            *[b.__dict__.get("__init__") for b in reversed(target.__mro__)],
-        ]
-        if inspect.isclass(target)
-        else [target]
-    )
-    for source in sources:
-        text = inspect.cleandoc(getattr(source, "__doc__", None) or "")
-        for section in re.findall(r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n?)+)", text, re.MULTILINE):
-            entries = re.split(r"^ {4}(\w+)(?: \([^)]*\))?: ", section, flags=re.MULTILINE)[1:]
-            found |= {k: " ".join(v.split()) for k, v in zip(entries[::2], entries[1::2], strict=True)}
+    for source in reversed(getattr(target, "__mro__", (target,))):
+        for text in (source.__doc__, getattr(vars(source).get("__init__"), "__doc__", None)):
+            sections = re.findall(
+                r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n?)+)", inspect.cleandoc(text or ""), re.MULTILINE
+            )
+            for section in sections:
+                _, *entries = re.split(r"^ {4}(\w+)(?: \(.*\))?: ", section, flags=re.MULTILINE)
+                found |= {k: " ".join(v.split()) for k, v in zip(entries[::2], entries[1::2], strict=True)}
     return found
 
 
@@ -348,14 +273,10 @@ def complete(kind: str, table: Mapping[str, Any], *, trust: bool = False) -> dic
         >>> complete("surrogate", {"name": "boxcar"})
         {'name': 'boxcar', 'width': 0.5}
     """
-    name = table.get("name", "")
-    known = keys(kind, name, trust=trust)
-    given = {key: value for key, value in table.items() if key != "name"}
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"unknown key {key!r} in {_title(kind, name)}{_right_key(kind, key, known)}")
-    values = _checked(where(kind), given, known, build=False)
-    return {"name": name, **values} if name else values
+    name, known, given = _opened(kind, table, trust)
+    values = {key: _written(k.default) for key, k in known.items()}
+    values |= {key: _value(f"{where(kind)}.{key}", v, known[key], build=False) for key, v in given.items()}
+    return ({"name": name} if name else {}) | {key: v for key, v in values.items() if v is not None}
 
 
 def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied: Any) -> Any:
@@ -374,10 +295,10 @@ def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied
         >>> make("surrogate", {"name": "triangle", "width": 0.3})
         Triangle(width=0.3)
     """
-    name = table.get("name", "")
+    name, known, given = _opened(kind, table, trust)
     target = find(kind, name, trust=trust)
-    given = {key: value for key, value in table.items() if key != "name"}
-    settings = _checked(where(kind), given, keys(kind, name, trust=trust), build=True)
+    given = DEFAULTS.get((kind, name), {}) | given
+    settings = {key: _value(f"{where(kind)}.{key}", v, known[key], build=True) for key, v in given.items()}
     settings |= {key: value for key, value in supplied.items() if takes(target, key)}
     try:
         return target(**settings)
@@ -385,6 +306,19 @@ def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied
         raise
     except Exception as error:
         raise ConfigError(f"{_title(kind, name)} failed: {type(error).__name__}: {error}") from error
+
+
+def _opened(kind: str, table: Mapping[str, Any], trust: bool) -> tuple[str, dict[str, Key], dict[str, Any]]:
+    """Return a table's name, the keys that there are, and those that are given."""
+    name = table.get("name", "")
+    known, given = keys(kind, name, trust=trust), {key: v for key, v in table.items() if key != "name"}
+    for key in given:
+        if key not in known:
+            raise ConfigError(f"unknown key {key!r} in {_title(kind, name)}{_right_key(kind, key, known)}")
+    for key, k in known.items():
+        if k.default is MISSING and key not in given:
+            raise ConfigError(f"{_title(kind, name)} needs the key {key!r}")
+    return name, known, given
 
 
 def _title(kind: str, name: str) -> str:
@@ -395,80 +329,64 @@ def _right_key(kind: str, key: str, known: Mapping[str, Key]) -> str:
     """Say which key was meant, or which table has it."""
     if hint := nearest(key, known):
         return hint
-    kinds = [kind, *(k for k in PARTS if k not in (kind, "data", "layer", "tune"))]
-    for other in kinds:
-        names = [name for name in PARTS[other] if key in keys(other, name)]
-        if names:
-            return f"; it is a key of [{where(other)}]" + (
-                f" with name = {' or '.join(names)}" * (names != [""])
-            )
+    for other in (kind, *(k for k in PARTS if k not in (kind, "data", "layer", "tune"))):
+        if names := [name for name in PARTS[other] if key in keys(other, name)]:
+            chosen = f" with name = {' or '.join(map(repr, names))}" if names != [""] else ""
+            return f"; it is a key of [{where(other)}]{chosen}"
     return f"; its keys are {', '.join(known)}" if known else "; it has no keys"
 
 
-def _checked(
-    place: str, given: Mapping[str, Any], known: Mapping[str, Key], *, build: bool
-) -> dict[str, Any]:
-    """Return checked values of all keys, for the constructor (``build``) or for a TOML file."""
-    values = {}
-    for key, k in known.items():
-        if key in given:
-            values[key] = _value(f"{place}.{key}", given[key], k, build)
-        elif k.default is MISSING:
-            raise ConfigError(f"[{place}] lacks the key {key!r}")
-        elif k.default is not None:
-            values[key] = k.default if build else _written(k.default)
-    return values
-
-
-def _written(value: Any) -> Any:
-    """Return a default as it is written in TOML."""
-    if dataclasses.is_dataclass(value):
-        return {k: _written(v) for k, v in vars(value).items() if v is not None}
-    return list(map(_written, value)) if isinstance(value, list | tuple) else value
-
-
-def _value(place: str, value: Any, key: Key, build: bool) -> Any:
+def _value(place: str, value: Any, key: Key, *, build: bool) -> Any:
+    """Return a checked value, for the constructor (``build``) or for a TOML file."""
     members = _members(key.annotation)
     tables = [member for member in members if dataclasses.is_dataclass(member)]
     if tables and isinstance(value, Mapping):
         return _nested(place, value, key, tables, build)
-    (items, *_) = [args[0] for m in members if len(args := typing.get_args(m)) == 1] or [None]
+    items = next((args[0] for m in members if len(args := typing.get_args(m)) == 1), None)
     if isinstance(value, list | tuple) and any(map(dataclasses.is_dataclass, _members(items))):
-        part = dataclasses.replace(key, annotation=items, default=MISSING)
-        return [_value(f"{place}[{i}]", item, part, build) for i, item in enumerate(value)]
-    plain = [member for member in members if member not in tables]
+        return [_value(f"{place}[{i}]", v, Key(MISSING, items), build=build) for i, v in enumerate(value)]
+    plain = typing.Union[tuple(member for member in members if member not in tables)]  # noqa: UP007
     try:
-        checked = _adapter(typing.Union[tuple(plain)]).validate_json(json.dumps(_plain(value)))  # noqa: UP007
+        checked = _adapter(plain).validate_json(_toml(value))
     except ValueError as error:
-        choices = [c for m in members if typing.get_origin(m) is Literal for c in typing.get_args(m)]
-        raise ConfigError(
-            f"{place} = {_toml(value)} must be {in_words(key.annotation)}{nearest(value, choices)}"
-        ) from error
+        choices = [c for m in members if typing.get_origin(m) is typing.Literal for c in typing.get_args(m)]
+        expected = in_words(key.annotation) + nearest(value, choices)
+        raise ConfigError(f"{place} = {_toml(value)} must be {expected}") from error
     return checked if build else _written(checked)
 
 
 def _nested(place: str, value: Mapping[str, Any], key: Key, tables: list[Any], build: bool) -> Any:
-    """Return the object that a table in place of a value describes: a schedule, or a layer by its kind."""
-    given, kind = dict(value), {}
-    target = tables[0]
+    """Return what a table in place of a value describes: a schedule, or a layer by its ``kind``."""
+    given, target, kind = dict(value), tables[0], {}
     if len(tables) > 1:
         kind = {"kind": given.pop("kind", None)}
         if kind["kind"] not in PARTS["layer"]:
-            known = " or ".join(f"kind = {name!r}" for name in PARTS["layer"])
-            raise ConfigError(f"{place} is a table without {known}{nearest(kind['kind'], PARTS['layer'])}")
+            known_kinds = " or ".join(f"kind = {name!r}" for name in PARTS["layer"])
+            raise ConfigError(f"{place} lacks {known_kinds}{nearest(kind['kind'], PARTS['layer'])}")
         target = _imported(PARTS["layer"][kind["kind"]])
-    known = _keys_of(target)
+    known = _parameters(target)
     if isinstance(key.default, target):
-        given = {k: v for k, v in vars(key.default).items() if v is not None} | given
+        given = (_written(key.default) or {}) | given
     elif isinstance(key.default, int | float):
-        given.setdefault(next(iter(known)), key.default)
+        given = {next(iter(known)): key.default} | given
     for name in given:
         if name not in known:
-            raise ConfigError(
-                f"unknown key {name!r} in {place}{nearest(name, known)}; its keys: {', '.join(known)}"
-            )
-    made = target(**_checked(place, given, known, build=True))
+            its_keys = ", ".join(known)
+            raise ConfigError(f"unknown key {name!r} in {place}{nearest(name, known)}; its keys: {its_keys}")
+    for name, k in known.items():
+        if k.default is MISSING and name not in given:
+            raise ConfigError(f"{place} lacks the key {name!r}")
+    made = target(**{n: _value(f"{place}.{n}", v, known[n], build=True) for n, v in given.items()})
     return made if build else kind | _written(made)
+
+
+def _written(value: Any) -> Any:
+    """Return a value as a TOML file can have it, or ``None``."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {k: w for k, v in vars(value).items() if (w := _written(v)) is not None}
+    if isinstance(value, list | tuple):
+        return [_written(item) for item in value]
+    return value if isinstance(value, bool | int | float | str | dict) else None
 
 
 @cache
@@ -481,12 +399,9 @@ def _adapter(annotation: Any) -> Any:
 
 def _members(annotation: Any) -> list[Any]:
     """Return the alternatives of a type, without ``None``."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _members(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [m for part in typing.get_args(annotation) for m in _members(part)]
-    return [] if annotation is types.NoneType else [Any if annotation is MISSING else annotation]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [member for part in typing.get_args(annotation) for member in _members(part)]
+    return [] if annotation in (None, types.NoneType) else [Any if annotation is MISSING else annotation]
 
 
 def in_words(annotation: Any) -> str:
@@ -494,34 +409,24 @@ def in_words(annotation: Any) -> str:
 
     Example:
         >>> in_words(list[int] | None)
-        'a list of whole numbers'
+        'a list (a whole number)'
     """
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Any: "anything"}
     found = []
     for member in _members(annotation):
-        origin, args = typing.get_origin(member), typing.get_args(member)
-        if origin is Literal:
+        origin, args = typing.get_origin(member) or member, typing.get_args(member)
+        if origin is typing.Literal:
             found += [f"'{choice}'" for choice in args]
-        elif (origin or member) is os.PathLike:
-            found = ["a path"]
         elif dataclasses.is_dataclass(member):
-            found.append(f"a table {{ {', '.join(_keys_of(member))} }}")
-        elif args and origin is not dict:
-            items = in_words(args[0])
-            plural = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts"}
-            found.append(f"a list of {plural.get(items, items)}")
+            found.append(f"a table {{ {', '.join(_parameters(member))} }}")
+        elif args and origin not in (dict, os.PathLike):
+            found.append(f"a list ({in_words(args[0])})")
         else:
-            found.append(words.get(member, "a table" if origin is dict else getattr(member, "__name__", "")))
-    known = [w for w in dict.fromkeys(found) if w != "Tensor"]
-    return " or ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Table):
-        return value.to_dict()
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+            found.append({dict: "a table", os.PathLike: "a path"}.get(origin, words.get(member, "")))
+    *first, last = [word for word in dict.fromkeys(found) if word] or ["anything"]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _toml(value: Any) -> str:
-    """Return a value as a TOML file has it, for messages."""
-    return json.dumps(_plain(value), default=repr)
+    """Return a value as a TOML file has it."""
+    return json.dumps(value.to_dict() if isinstance(value, Table) else value, default=str)

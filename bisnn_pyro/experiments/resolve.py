@@ -12,7 +12,7 @@ from typing import Any
 
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments import parts
-from bisnn_pyro.experiments.config import SCALARS, TABLES, Config, nearest
+from bisnn_pyro.experiments.config import SCALARS, TABLES, Config, check_top_level, nearest
 
 METHOD_GUIDES = {
     "bayes": "relaxed",
@@ -82,7 +82,7 @@ def resolve(
         method: its name; its own tables (``[method.NAME.*]``) override the common ones.
         overrides: tables that override both, see :func:`parse_overrides`.
         seed: training seed; ``None`` takes the source's own, or 0.
-        trust: allow the import of classes that are not this package's.
+        trust: allow the import of classes of the user's own.
 
     Raises:
         ConfigError: if a table, key or value is wrong; a misspelt one answers with the nearest right one.
@@ -94,22 +94,21 @@ def resolve(
     """
     base = copy.deepcopy(dict(tables))
     listed = methods_of(base)
-    base.pop("methods", None)
     single = isinstance(base.get("method"), str)
-    own = {} if single else base.pop("method", {})
-    changes = copy.deepcopy(dict(overrides or {}))
+    own, changes = {} if single else base.pop("method", {}), copy.deepcopy(dict(overrides or {}))
     of_methods = changes.pop("method", {})
     names = listed if single else _method_names(listed, own, of_methods)
     if method not in names:
         here = f"this config is of {listed[0]}" if single else f"the methods are {', '.join(names)}"
         raise ConfigError(f"unknown method {method!r}{nearest(method, names)}; {here}")
     for layer in (own.get(method, {}), changes, of_methods.get(method, {})):
-        _check_tables(layer)
+        check_top_level(layer)
         _merge(base, layer, trust)
+    base.pop("methods", None)
     base |= {"method": method, "seed": base.get("seed", 0) if seed is None else seed}
-    _check_tables(base)
+    check_top_level(base)
     _choose_guide(base, method)
-    _make_path_absolute(base)
+    _make_path_absolute(base.get("data", {}))
     return Config.from_dict(_complete(base, trust))
 
 
@@ -199,15 +198,8 @@ def _choose_guide(base: dict[str, Any], method: str) -> None:
 # -- merging ----------------------------------------------------------------------------------------
 
 
-def _check_tables(change: Mapping[str, Any]) -> None:
-    for key, value in change.items():
-        if key in TABLES and not isinstance(value, Mapping):
-            raise ConfigError(f"[{key}] is a table, not {value!r}; set one of its keys: {key}.KEY=VALUE")
-
-
-def _make_path_absolute(base: dict[str, Any]) -> None:
+def _make_path_absolute(data: dict[str, Any]) -> None:
     """A run must find its data from wherever it is evaluated or resumed."""
-    data = base.get("data", {})
     if isinstance(data.get("path"), str):
         path = Path(data["path"]).expanduser().absolute()
         data["path"] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
@@ -215,12 +207,12 @@ def _make_path_absolute(base: dict[str, Any]) -> None:
 
 def _merge(base: dict[str, Any], other: Mapping[str, Any], trust: bool) -> None:
     """Write tables over others.  Another ``name`` drops the keys of the part that was chosen before."""
-    for key, value in other.items():
+    for key, value in sorted(other.items(), key=lambda item: item[0] != "neuron"):
         if isinstance(value, Mapping) and isinstance(base.get(key), dict):
             if key in parts.PARTS and value.get("name", "auto") not in ("auto", base[key].get("name")):
                 base[key] = _kept(key, base[key], value["name"], trust)
                 if key == "neuron":
-                    base.pop("surrogate", None)
+                    base.pop("surrogate", None)  # each neuron has its own usual one
             _merge(base[key], value, trust)
         elif isinstance(value, Mapping) and type(base.get(key)) in (int, float):
             base[key] = {"start": base[key], **value}  # a number becomes a schedule
@@ -241,9 +233,6 @@ def _kept(kind: str, table: Mapping[str, Any], name: str, trust: bool) -> dict[s
 
 def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
     """Return the tables of a config with every default written out."""
-    for key in base:
-        if key not in (*SCALARS, *TABLES):
-            raise ConfigError(f"unknown key {key!r} at the top level{nearest(key, (*SCALARS, *TABLES))}")
     scalars = {"experiment": "experiment"} | {key: base[key] for key in SCALARS if key in base}
     _check_scalars(scalars)
     tables = {name: dict(base.get(name, {})) for name in TABLES}
@@ -258,7 +247,7 @@ def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
     single = [kind for kind in TABLES if kind not in ("network", "tune")]
     complete = {kind: parts.complete(kind, tables[kind], trust=trust) for kind in single}
     complete["network"] = _complete_network(tables["network"], trust)
-    complete["tune"] = {key: _searched(key, choice, complete) for key, choice in tables["tune"].items()}
+    complete["tune"] = {key: _searched(key, choice) for key, choice in tables["tune"].items()}
     _check_rule(complete, guide.default_rule)
     for kind in ("encoder", "prior", "train", "predict", "analysis"):
         parts.make(kind, complete[kind], trust=trust)  # refuses values out of range before any data are read
@@ -287,50 +276,38 @@ def _complete_network(table: dict[str, Any], trust: bool) -> dict[str, Any]:
         if parts.takes(taker, kind):
             name = "threshold" if kind == "neuron" else parts.usual_surrogate(taker)
             result[kind] = parts.complete(kind, {"name": name, **(given or {})}, trust=trust)
+            parts.make(kind, result[kind], trust=trust)
+            taker = parts.find(kind, result[kind]["name"], trust=trust)
         elif given:
             raise ConfigError(f"{taker.__name__} takes no {kind}: leave [network.{kind}] out")
-        if kind == "neuron" and kind in result:
-            taker = parts.find("neuron", result["neuron"]["name"], trust=trust)
     return result
 
 
-def _searched(key: str, choice: Any, tables: Mapping[str, Any]) -> Any:
+def _searched(key: str, choice: Any) -> Any:
     """Return what [tune] says of a key: a list of values, or an interval."""
-    *path, last = key.split(".")
-    table: Any = tables
-    for part in path:
-        table = table.get(part, {}) if isinstance(table, Mapping) else {}
-    if path and path[-1] in parts.PARTS:
-        known = parts.keys(path[-1], table.get("name", ""), trust=True)  # imported already
-        if last not in known:
-            raise ConfigError(f"unknown key {key!r} in [tune]{nearest(last, known)}")
-    elif not table:
-        raise ConfigError(f"unknown key {key!r} in [tune]{nearest(key.partition('.')[0], TABLES)}")
-    if isinstance(choice, list) and choice:
-        return choice
-    if not isinstance(choice, Mapping):
-        raise ConfigError(
-            f"tune.{key!r} must be a list of values, or an interval {{ low = , high = , log = }}"
-        )
-    parts.make("tune", choice)
-    return parts.complete("tune", choice)
+    if isinstance(choice, Mapping):
+        parts.make("tune", choice)
+        return parts.complete("tune", choice)
+    if not isinstance(choice, list) or not choice:
+        raise ConfigError(f"tune.{key!r} must be a list of values, or an interval {{ low = , high = }}")
+    return choice
 
 
 def _check_rule(tables: Mapping[str, Any], usual: str) -> None:
     """Refuse a rule that cannot move the guide's parameters, and a KL that would count twice."""
     rule, guide = tables["rule"]["name"], tables["guide"]["name"]
-    if (rule == "expectation") != (usual == "expectation"):
+    if "expectation" in (rule, usual) and rule != usual:
         raise ConfigError(
-            f"rule.name = {rule!r} does not fit guide.name = {guide!r}: expectation backpropagation is the rule of "
-            "'ebp' and 'ebp-real', and the only one; leave rule.name out"
+            f"rule.name = {rule!r} does not suit guide.name = {guide!r}: expectation backpropagation "
+            "('expectation') is the rule of 'ebp' and 'ebp-real' alone, and their only one"
         )
     if rule in ("bayesian", "bimu") and usual != "bayesian":
         raise ConfigError(
-            f"rule.name = {rule!r} moves natural parameters; the guide {guide!r} has none. Use 'adam' or 'sgd'"
+            f"rule.name = {rule!r} moves natural parameters; the guide {guide!r} has none. "
+            "Use 'adam' or 'sgd'"
         )
-    kl_weight = tables["train"]["kl_weight"]
-    weights = [kl_weight.get(k) for k in ("start", "end")] if isinstance(kl_weight, dict) else [kl_weight]
-    if rule == "bimu" and any(weights):
+    beta = tables["train"]["kl_weight"]
+    if rule == "bimu" and (beta if not isinstance(beta, dict) else beta["start"] or beta.get("end")):
         raise ConfigError(
             "rule.name = 'bimu' pulls to the prior by itself (rule.memory), and train.kl_weight would do so "
             "again: set train.kl_weight = 0"

@@ -118,7 +118,7 @@ def _grid(task: Task, evaluation: Evaluation) -> xr.Dataset | None:
 
     if evaluation.grid is None:
         return None
-    x, votes, truth = evaluation.grid
+    points, votes = evaluation.grid, evaluation.grid_votes
     found = {"vote": _stacked(votes, "grid_point")}
     several = {name: vote for name, vote in votes.items() if vote.noise_scale is None and len(vote.draws) > 1}
     if several:
@@ -126,8 +126,8 @@ def _grid(task: Task, evaluation: Evaluation) -> xr.Dataset | None:
         coords = {"predictor": list(several)}
         unsure = xr.DataArray(values, coords, ("predictor", "grid_point"))
         found["mutual_information"] = unsure.reindex(predictor=list(votes))  # NaN for single networks
-    labels: dict[str, Any] = {"x": (("grid_point", "feature"), x)}
-    labels |= {} if truth is None else {"truth": ("grid_point", truth)}
+    labels: dict[str, Any] = {"x": (("grid_point", "feature"), points.x)}
+    labels |= {} if points.truth is None else {"truth": ("grid_point", points.truth)}
     labels |= {"class": list(task.classes)} if task.kind == "classification" else {}
     return xr.Dataset(found, labels)
 

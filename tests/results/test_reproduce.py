@@ -3,29 +3,24 @@
 import gzip
 import json
 import struct
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
-from bisnn_pyro.experiments.reproduce import making, reproduction, results
-from bisnn_pyro.experiments.reproduce.bisnn_2021 import N_FOLDS, bisnn_2021
-from bisnn_pyro.experiments.reproduce.contrasts import (
-    AS_IT_IS,
-    AT_TEMPERATURE,
-    contrast_plot,
-    contrast_table,
-    contrasts,
-)
-from bisnn_pyro.experiments.reproduce.presence import absence, n_recordings
-from bisnn_pyro.experiments.reproduce.reproduction import planned, reproduce
-from bisnn_pyro.experiments.reproduce.stage import Batch, Output, Settings, Stage
 from typer.testing import CliRunner
 
 from bisnn_pyro.cli import app, main
+from bisnn_pyro.data import published_size
 from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
+from bisnn_pyro.experiments.batch import BatchResult, plan
 from bisnn_pyro.experiments.folder import RunFolder
-
-from .study_runs import contents, read_csv
-from .tiny import TINY
+from bisnn_pyro.results.report import paper
+from bisnn_pyro.results.report.paper import contrast_plot, contrasts
+from bisnn_pyro.results.reproduce import Settings, performer, planned, reproduce
+from bisnn_pyro.results.reproduce.plan import N_FOLDS, Batch, Stage, bisnn_2021
+from tests.experiments.study_runs import contents, read_csv
+from tests.experiments.tiny import TINY
 
 TINY_SETTINGS = Settings(seeds=(0, 1), command="bisnn reproduce tiny")
 
@@ -46,7 +41,7 @@ def tiny_plan(tmp_path_factory):
     fast = ("analysis.figures=false", "analysis.noise=[]", "train.epochs=1")
     moons = Batch("moons", str(source), fast)
     fewer = Batch("moons-12", str(source), (*fast, "data.n_train=12"))
-    simple = tuple(map(Output, ("table", "reliability", "forest", "committee-size", "map")))
+    simple = ("table", "reliability", "forest", "committee-size", "map")
 
     def stages(_settings):
         return [
@@ -56,12 +51,10 @@ def tiny_plan(tmp_path_factory):
                 "two sizes",
                 "scarce",
                 (fewer, moons),
-                (Output("tables"), Output("sizes")),
-                beside=("moons",),
+                ("tables", "sizes"),
+                aside=("moons",),
             ),
-            Stage(
-                "far", "noise", "far", (moons,), (Output("shift", ("noise",)), Output("outside", ("noise",)))
-            ),
+            Stage("far", "noise", "far", (moons,), ("shift:noise", "outside:noise")),
             Stage("absent", "never run", "far", (moons,), simple, needs=("mnist",)),
         ]
 
@@ -73,11 +66,11 @@ def made(tiny_plan, tmp_path_factory):
     """The tiny reproduction: its middle stage fails at first, and the second call goes on."""
     out = tmp_path_factory.mktemp("made") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(reproduction.PLANS, "tiny", tiny_plan)
+        patch.setitem(performer.PLANS, "tiny", tiny_plan)
         patch.setenv("XDG_CACHE_HOME", str(out.parent))
         patch.delenv("BISNN_DATA", raising=False)
         with pytest.MonkeyPatch.context() as broken:
-            broken.setitem(making.OUTPUTS, "sizes", _fail)
+            broken.setitem(paper.OUTPUTS, "sizes", _fail)
             first = reproduce("tiny", TINY_SETTINGS, out)
         between = contents(out / "runs")
         readme = (out / "README.md").read_text()
@@ -86,7 +79,7 @@ def made(tiny_plan, tmp_path_factory):
     return out, first, between, readme, again, second
 
 
-def _fail(_runs, _place):
+def _fail(*_):
     raise BisnnError("the disk is full")
 
 
@@ -94,7 +87,7 @@ def test_a_stage_that_fails_is_named_and_the_others_are_made(made):
     out, first, _, readme, *_ = made
     assert [(stage.name, str(error)) for stage, error in first.failures] == [("sizes", "the disk is full")]
     assert "Nothing here: failed: the disk is full." in readme
-    assert "far-outside-noise" in readme  # a stage after the one that failed
+    assert "far-out-of-distribution-noise" in readme  # a stage after the one that failed
     assert "bayes-seed1" in {path.name for path in (out / "runs" / "moons").iterdir()}
 
 
@@ -139,27 +132,27 @@ def test_tables_hold_the_metrics_of_the_runs(made):
     ]
     baseline = np.mean([record["predictors"]["mode-scaled"]["nll"] for record in scaled])
     answer = read_csv(out / "tables" / "bayes-against-straight-through-all.csv")
-    (row,) = np.flatnonzero((answer["condition"] == "moons") & (answer["committee"] == AS_IT_IS))
+    (row,) = np.flatnonzero((answer["condition"] == "moons") & (answer["committee"] == "as it is"))
     np.testing.assert_allclose(float(answer["nll"][row]), nll - baseline)
     assert {"moons", "moons-12", "moons against noise"} <= set(answer["condition"])
 
 
 def test_the_map_is_the_vote_of_each_predictor(made):
     columns = read_csv(made[0] / "figures" / "moons-map.csv")
-    titles = ["full-precision", "straight-through", "bayes mode", "bayes committee"]
+    titles = ["full-precision", "straight-through", "bayes (mode)", "bayes (committee)"]
     assert list(columns)[2:] == titles
     assert all(((values >= 0) & (values <= 1)).all() for name, values in columns.items() if name in titles)
 
 
 def test_a_plan_says_how_far_it_has_come(made, tiny_plan, monkeypatch):
     out = made[0]
-    monkeypatch.setitem(reproduction.PLANS, "tiny", tiny_plan)
+    monkeypatch.setitem(performer.PLANS, "tiny", tiny_plan)
     moons, *_, absent = planned("tiny", TINY_SETTINGS, out)
-    assert moons.state.record is not None
+    assert moons.record is not None
     assert "done (6 runs)" in str(moons)
     assert "skipped: no mnist" in str(absent)
     (third,) = planned("tiny", Settings(seeds=(0, 1, 2)), out, ["moons"])  # another seed is more to do
-    assert (third.state.n_runs, third.state.n_finished, third.state.record) == (9, 6, None)
+    assert (third.n_runs, third.n_finished, third.record) == (9, 6, None)
     table = out / "tables" / "moons-scores.md"
     text = table.read_text()
     table.unlink()
@@ -171,17 +164,14 @@ def test_a_plan_says_how_far_it_has_come(made, tiny_plan, monkeypatch):
 
 
 def test_an_interrupted_run_ends_the_reproduction_and_is_resumable(tiny_plan, tmp_path, monkeypatch):
-    monkeypatch.setitem(reproduction.PLANS, "tiny", tiny_plan)
+    monkeypatch.setitem(performer.PLANS, "tiny", tiny_plan)
     calls = []
 
     def cut_off(*arguments, **settings):
         calls.append(settings["resume"])
-        return making_result
+        return BatchResult(tmp_path, (), (), interrupted=True)
 
-    from bisnn_pyro.experiments.batch import BatchResult
-
-    making_result = BatchResult(tmp_path, (), (), None, (), interrupted=True)
-    monkeypatch.setattr(making, "run_experiment", cut_off)
+    monkeypatch.setattr(performer, "run_experiment", cut_off)
     done = reproduce("tiny", TINY_SETTINGS, tmp_path / "out")
     assert done.interrupted
     assert calls == [True]  # no further stage was begun, and the run may go on from its checkpoint
@@ -190,22 +180,19 @@ def test_an_interrupted_run_ends_the_reproduction_and_is_resumable(tiny_plan, tm
 
 def test_the_plan_without_data_needs_none(tmp_path):
     found = planned("bisnn-2021", Settings(), tmp_path / "out")
-    skipped = {one.stage.name for one in found if isinstance(one.state, str)}
+    skipped = {one.stage.name for one in found if one.missing}
     assert skipped == {"mnist", "events", "mnist-shift", "mnist-outside", "mnist-unseen", "mnist-fashion"}
     assert not (tmp_path / "out").exists()
-    counts = {one.stage.name: one.state.n_runs for one in found if one.stage.name not in skipped}
+    counts = {one.stage.name: one.n_runs for one in found if one.stage.name not in skipped}
     assert counts["two-moons"] == 5 * 3
     assert counts["digits"] == 5 * (3 + 2)  # EBP beside
     assert counts["digits-scarce"] == 5 * 3 * 4
 
 
 def test_settings_are_the_presets_but_for_temperature_scaling():
-    from bisnn_pyro.experiments.batch import plan
-
     (batch,) = bisnn_2021(Settings())[0].batches
     for ours, theirs in zip(batch.configs((0,)), plan("two-moons"), strict=True):
-        analysis = theirs.analysis.model_copy(update={"temperature_scaling": True})
-        assert ours == theirs.model_copy(update={"analysis": analysis})
+        assert ours == theirs.replace("analysis.temperature_scaling", True)
 
 
 def test_the_plan_takes_the_data_that_are_there(tmp_path):
@@ -213,12 +200,12 @@ def test_the_plan_takes_the_data_that_are_there(tmp_path):
     _recordings(tmp_path / "sets" / "N-MNIST", classes=2)
     settings = Settings(data_dir=tmp_path / "sets")
     found = {one.stage.name: one for one in planned("bisnn-2021", settings, tmp_path / "out")}
-    assert [n for n, one in found.items() if isinstance(one.state, str)] == ["mnist-fashion"]
+    assert [n for n, one in found.items() if one.missing] == ["mnist-fashion"]
     (batch,) = found["events"].stage.batches
     assert batch.source == "nmnist"
     assert batch.n_folds == N_FOLDS  # a part of the set
     assert f"data.path={tmp_path / 'sets'}" in batch.overrides
-    assert n_recordings("nmnist", settings.data_dir) == 4
+    assert published_size("nmnist", settings.data_dir) == 4
     (quick,) = next(
         s for s in bisnn_2021(Settings(quick=True, data_dir=settings.data_dir)) if s.name == "events"
     ).batches
@@ -226,52 +213,61 @@ def test_the_plan_takes_the_data_that_are_there(tmp_path):
 
 
 def test_presence_looks_where_the_loaders_do(tmp_path, monkeypatch):
-    assert "BISNN_DATA" in absence("mnist")
+    assert published_size("mnist") == 0
     _mnist(tmp_path / "sets" / "mnist")
     monkeypatch.setenv("BISNN_DATA", str(tmp_path / "sets"))
-    assert absence("mnist") is None
-    assert absence("mnist", tmp_path) == f"no mnist in {tmp_path}"  # the folder given is the only one
+    assert published_size("mnist") == 4
+    assert published_size("mnist", tmp_path / "cache") == 0  # the folder given is the only one
     _recordings(tmp_path / "sets" / "nmnist", classes=1)
-    assert absence("nmnist") is not None  # one class teaches nothing
+    assert published_size("nmnist") == 0  # one class teaches nothing
+    (tmp_path / "sets" / "fashion-mnist").mkdir()
+    (tmp_path / "sets" / "fashion-mnist" / "train-labels-idx1-ubyte").touch()
+    assert published_size("fashion-mnist") == 0  # only a part of it
 
 
 def test_contrasts_are_paired_differences_to_the_scaled_baseline():
-    def row(method, predictor, seed, nll):
-        return {"experiment": "e", "method": method, "predictor": predictor, "seed": seed, "nll": nll}
-
     rows = [
-        row("bayes", "committee", 0, 1.0),
-        row("bayes", "committee-scaled", 0, 0.75),
-        row("bayes", "mode", 0, 9.0),
-        row("straight-through", "mode", 0, 4.0),
-        row("straight-through", "mode-scaled", 0, 0.5),
-        row("bayes", "committee", 1, 2.0),
-        row("straight-through", "mode", 1, 4.0),
-        row("ebp", "moments", 2, 4.0),  # nothing to be compared with
+        ("bayes", "committee", 0, 1.0),
+        ("bayes", "committee-scaled", 0, 0.75),
+        ("bayes", "mode", 0, 9.0),
+        ("straight-through", "mode", 0, 4.0),
+        ("straight-through", "mode-scaled", 0, 0.5),
+        ("bayes", "committee", 1, 2.0),
+        ("bayes", "committee-scaled", 1, 2.0),
+        ("straight-through", "mode", 1, 4.0),
+        ("straight-through", "mode-scaled", 1, 4.0),
+        ("bayes", "committee", 2, 4.0),  # a seed without a partner
     ]
-    found = contrasts(rows, lambda r: r["experiment"])
-    assert [(r["committee"], r["seed"], r["nll"]) for r in found] == [
-        (AS_IT_IS, 0, 0.5),
-        (AT_TEMPERATURE, 0, 0.25),
-        (AS_IT_IS, 1, -2.0),
-        (AT_TEMPERATURE, 1, -2.0),
+    frame = pd.DataFrame(rows, columns=["method", "predictor", "seed", "nll"])
+    frame = frame.assign(experiment="e", condition="e", question="why")
+
+    def line(method, *main):
+        return SimpleNamespace(first=SimpleNamespace(experiment="e", method=method), main=main)
+
+    lines = [line("bayes", "committee", "committee-scaled"), line("straight-through", "mode", "mode-scaled")]
+    found = contrasts(frame, SimpleNamespace(over="seed", lines=lines))
+    assert sorted(found[["committee", "seed", "nll"]].itertuples(index=False, name=None)) == [
+        ("as it is", 0, 0.5),
+        ("as it is", 1, -2.0),
+        ("at its temperature", 0, 0.25),
+        ("at its temperature", 1, -2.0),
     ]
-    table = contrast_table(found)
-    np.testing.assert_allclose([line["nll"] for line in table.numbers], [-0.75, -0.875])
-    plot = contrast_plot(found, AS_IT_IS)
-    assert [ax.get_xlabel() for ax in plot.axes] == ["Δ NLL (nats)"]
-    infinite = [found[0] | {"nll": float("inf") - float("inf")}]
-    assert contrast_plot(infinite, AS_IT_IS) is None
-    assert contrast_table(infinite).numbers[0]["nll"] is None
+    made = dict(paper.answer(found.to_dict("records")))
+    np.testing.assert_allclose([line["nll"] for line in made["all"].numbers], [-0.75, -0.875])
+    assert [ax.get_xlabel() for ax in made["why-as-it-is"].axes] == ["Δ NLL (nats)"]
+    infinite = found[:1].assign(nll=float("inf") - float("inf"))
+    assert contrast_plot(infinite) is None
+    assert [name for name, _ in paper.answer(infinite.to_dict("records"))] == ["all"]
+    assert not list(paper.answer([]))
 
 
 def test_bad_input_is_refused_before_anything_is_written(made, tiny_plan, tmp_path, monkeypatch):
-    monkeypatch.setitem(reproduction.PLANS, "tiny", tiny_plan)
+    monkeypatch.setitem(performer.PLANS, "tiny", tiny_plan)
     out = made[0]
     before = contents(out)
     with pytest.raises(RunFolderError, match="holds the tiny"):
         reproduce("tiny", Settings(seeds=(0, 1), quick=True), out)
-    with pytest.raises(ConfigError, match="none of the stages moons, sizes"):
+    with pytest.raises(ConfigError, match="not one of the stages moons, sizes"):
         reproduce("tiny", TINY_SETTINGS, out, only=["moon"])
     config = out / "runs" / "moons" / "bayes-seed0" / "config.toml"
     text = config.read_text()
@@ -295,7 +291,7 @@ def test_bad_input_is_refused_before_anything_is_written(made, tiny_plan, tmp_pa
         (["bisnn-2020"], "there is bisnn-2021"),
         (["bisnn-2021", "--seeds", "x"], "--seeds 'x'"),
         (["bisnn-2021", "--data-dir", "nowhere"], "is not a folder"),
-        (["bisnn-2021", "--only", "moons"], "none of the stages"),
+        (["bisnn-2021", "--only", "moons"], "not one of the stages"),
         (["bisnn-2021", "--jobs", "0"], "--jobs"),
     ],
 )
@@ -309,27 +305,33 @@ def test_the_command_exits_with_2_on_bad_input(arguments, words, tmp_path, monke
 
 
 def test_the_command_goes_through_and_fails_as_it_should(made, tiny_plan, tmp_path, monkeypatch):
-    monkeypatch.setitem(reproduction.PLANS, "tiny", tiny_plan)
+    monkeypatch.setitem(performer.PLANS, "tiny", tiny_plan)
     arguments = ["reproduce", "tiny", "--seeds", "0-1", "--out", str(made[0])]
     shown = CliRunner().invoke(app, [*arguments, "--dry-run"])
     assert shown.exit_code == 0
     assert shown.output.count("done (") == 3
     assert "README.md" in CliRunner().invoke(app, arguments).output
-    monkeypatch.setattr(reproduction, "perform", lambda *_: _fail(None, None))
+    monkeypatch.setattr(performer, "perform", _fail)
     failed = CliRunner().invoke(app, ["reproduce", "tiny", "--out", str(tmp_path / "new")])
     assert failed.exit_code == 1
     assert "the disk is full; the same command tries it again" in failed.output
-    monkeypatch.setattr(reproduction, "perform", lambda *_: None)
+    monkeypatch.setattr(performer, "perform", lambda *_: None)
     assert CliRunner().invoke(app, ["reproduce", "tiny", "--out", str(tmp_path / "new")]).exit_code == 130
 
 
 def test_figures_show_what_they_have_room_for(made):
     columns = read_csv(made[0] / "figures" / "moons-seeds.csv")
     names = {name for column in columns.values() for name in column if isinstance(name, str)}
-    shown = {"bayes committee", "bayes committee-scaled", "bayes mode", "straight-through", "full-precision"}
-    assert shown | {"straight-through scaled"} <= names
-    assert "full-precision scaled" not in names  # real weights are there for reference
-    assert results.REFERENCE == "full-precision"
+    shown = {
+        "bayes (committee)",
+        "bayes (committee-scaled)",
+        "bayes (mode)",
+        "straight-through",
+        "full-precision",
+    }
+    assert shown | {"straight-through (scaled)"} <= names
+    assert "full-precision (scaled)" not in names  # real weights are there for reference
+    assert paper.REFERENCE == "full-precision"
 
 
 def _mnist(folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -114,13 +114,13 @@ def numbers(values: Iterable[int]) -> str:
 
 
 def plain_table(
-    rows: pd.DataFrame | Iterable[Any], *, digits: int = 4, notes: Sequence[str] = ()
+    rows: pd.DataFrame | Iterable[Any], *, digits: int | Mapping[str, int] = 4, notes: Sequence[str] = ()
 ) -> PrintedTable:
     """Return a table of the rows as they are, without averaging.
 
     Args:
         rows: a DataFrame, or one dict per row; the columns of all rows are shown.
-        digits: decimal places of floats.
+        digits: decimal places of floats, for all columns or by column (4 for the others).
         notes: lines below the table.
 
     Example:
@@ -131,7 +131,8 @@ def plain_table(
         b      –
     """
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), dtype=object)
-    body = [[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    places = [digits if isinstance(digits, int) else digits.get(name, 4) for name in frame]
+    body = [list(map(_cell, row, places)) for row in frame.itertuples(index=False)]
     right = [bool(frame[name].map(_is_number).all()) for name in frame]
     return PrintedTable(list(frame), body, right, list(notes), frame.to_dict("records"))
 

@@ -1,8 +1,7 @@
 """Tables and figures of a paper from finished runs, and when a posterior helps.
 
-Each function takes runs and yields names with what goes into files of that name: a printed table, a figure, or
-a file that is written already.  Data frames among them hold scores under a ``condition``, of which
-:func:`contrasts` makes the differences between the committee and a straight-through net.
+Each function takes runs and yields names with what goes into files of that name: a table, a figure, or a file
+that is written already.  Data frames hold scores under a ``condition``, which :func:`contrasts` compares.
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ NOTES = [
     "cross-validation); auroc: of the entropy, for out-of-distribution inputs",
     "in favour of the committee: accuracy and auroc above 0, nll, brier and ece below 0",
 ]
-
 N_TRAIN = "data.n_train"
 
 Made = Iterator[tuple[str, Any]]
@@ -60,18 +58,16 @@ def reliability(runs: Runs) -> Made:
     """Yield the reliability diagram of each experiment's first seed, folds pooled."""
     experiments = by_experiment(runs)
     for name, own in experiments.items():
-        votes = {line.label(p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
-        yield (
-            f"reliability-{name}" if len(experiments) > 1 else "reliability",
-            plot_reliability(votes, own.bins),
-        )
+        votes = {_label(line, p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
+        stem = f"reliability-{name}" if len(experiments) > 1 else "reliability"
+        yield stem, plot_reliability(votes, own.bins)
 
 
 def seeds(runs: Runs) -> Made:
     """Yield accuracy, NLL and ECE over training seeds; nothing for folds, which are not seeds."""
     if not runs.folds:
         scores = {
-            line.label(p): {s: [run.metrics["predictors"][p][s] for run in line.runs] for s in SEEDS}
+            _label(line, p): {s: [run.metrics["predictors"][p][s] for run in line.runs] for s in SEEDS}
             for line, p in _shown(runs)
         }
         yield "seeds", plot_forest(scores, SEEDS)
@@ -97,10 +93,9 @@ def sizes(runs: Runs) -> Made:
 def predictive_map(runs: Runs) -> Made:
     """Yield the first seed's predictive maps: real weights first, as in the paper, the committee last."""
     store = runs[0].store
-    points = store.grid()["x"].values
-    axis = np.unique(points[:, 0])
+    axis = np.unique(store.dataset("grid")["x"].values[:, 0])
     panels = {
-        line.label(p): line.first.store.grid_votes(p)[:, 1].reshape(len(axis), -1)
+        _label(line, p): line.first.store.grid_votes(p)[:, 1].reshape(len(axis), -1)
         for line in reversed(runs.lines)
         for p in ("mode", "committee")
         if p in line.predictors
@@ -151,9 +146,7 @@ def _shift(runs: Runs, kind: str) -> Made:
     def count(frame: pd.DataFrame) -> pd.DataFrame:
         own = frame[frame["severity"] != "0"]
         where = own["experiment"] + f", {kind} " + own["severity"]
-        return own.assign(
-            condition=where, question=f"shift {kind}"
-        )  # a figure per kind: their NLLs differ widely
+        return own.assign(condition=where, question=f"shift {kind}")  # one figure each: NLLs differ widely
 
     return _study(f"shift-{kind}", shift_study, runs, kind, count)
 
@@ -200,9 +193,8 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     frame = frame.assign(seed=frame[runs.over].astype(int))
 
     def of(method: str, place: int) -> pd.DataFrame:
-        wanted = {
-            line.first.experiment: line.main[place] for line in runs.lines if line.first.method == method
-        }
+        lines = [line for line in runs.lines if line.first.method == method]
+        wanted = {line.first.experiment: line.main[place] for line in lines}
         own = frame[(frame["method"] == method) & (frame["predictor"] == frame["experiment"].map(wanted))]
         return own.set_index(keys)[shown]
 
@@ -229,17 +221,16 @@ def answer(rows: Iterable[Mapping[str, Any]]) -> Made:
 
 
 def contrast_plot(frame: pd.DataFrame) -> Plot | None:
-    """Draw the finite differences by condition; None if there are none."""
+    """Draw the finite differences by condition; None without any."""
     lines: dict[str, dict[str, np.ndarray]] = {}
     for score, label in SCORES.items():
         finite = frame[np.isfinite(frame[score])] if label and score in frame else frame[:0]
         for condition, own in finite.groupby("condition", sort=False):
             lines.setdefault(str(condition), {})[score] = own[score].to_numpy()
-    panels = {
-        score: f"Δ {label}" for score, label in SCORES.items() if any(score in own for own in lines.values())
-    }
-    if not panels:
+    if not lines:
         return None
+    there = {score for own in lines.values() for score in own}
+    panels = {score: f"Δ {label}" for score, label in SCORES.items() if score in there}
     order = sorted(lines, key=list(frame["condition"]).index)
     plot = plot_forest({name: lines[name] for name in order}, panels)
     for ax in plot.axes:
@@ -259,3 +250,9 @@ def _shown(runs: Runs) -> list[tuple[Line, str]]:
         names = line.main[:1] if line.first.method == REFERENCE else line.main
         found += [(line, p) for p in [*names, *(["mode"] if line.has_committee else [])]]
     return found
+
+
+def _label(line: Line, predictor: str) -> str:
+    """Return a name for a legend that also tells a committee's mode from the committee."""
+    name = line.label(predictor)
+    return f"{name} ({predictor})" if line.has_committee and name == line.name else name

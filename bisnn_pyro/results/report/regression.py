@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -23,14 +25,15 @@ ABOUT = (
 
 def regression(runs: Runs) -> Section:
     """Return the coverage of the first predictor's intervals, and both parts of its variance."""
-    covered, parts = [], []
+    covered: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     for line in runs.lines:
         for seed in line.seeds:
             names = {"method": line.name, "predictor": line.predictors[0], "seed": seed}
             stores = [run.store for run in line.of_seed(seed)]
             noise = np.concatenate([np.full(len(store.targets), store.noise_scale) for store in stores])
             means, y = line.votes(line.predictors[0], seed)
-            ranks = mixture_cdf(y.astype(np.float64), means, noise)
+            ranks = mixture_cdf(y.astype(np.float64), means, np.broadcast_to(noise, means.shape))
             for level in LEVELS:
                 inside = int((np.abs(2 * ranks - 1) <= level).sum())
                 low, high = map(float, wilson_interval(inside, len(y)))

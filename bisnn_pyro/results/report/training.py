@@ -72,7 +72,7 @@ def training(runs: Runs) -> Section:
     )
     blocks: list[Block] = [
         drawn(plot_training_curves(columns), caption),
-        Table("How each run ended", plain_table(rows)),
+        Table("How each run ended", plain_table(rows, digits={"train_seconds": 1})),
         Text(ABOUT_TRAINING),
     ]
     return Section("training", "Training", blocks, _training_cautions(rows))
@@ -105,7 +105,7 @@ def _ended(run: FinishedRun, history: History) -> dict[str, Any]:
         "last is best": ("yes" if last else "no") if len(validated) else "not validated",
         "val_nll": run.metrics.get("val_nll"),
         "late_gain": late_gain(val),
-        "train_seconds": f"{run.metrics['train_seconds']:.1f}",
+        "train_seconds": float(run.metrics["train_seconds"]),
     }
 
 
@@ -144,7 +144,10 @@ def agreement(runs: Runs) -> Section | None:
         far = {f"distance {name}": distance(points[name]) for name in names}
         own = {"method": line.name, "predictor": line.predictors[0], "seeds": len(line.seeds)}
         rows.append({**own, "r_hat": _r_hat(line), **far})
-    blocks = [Table("How far training seeds are apart", plain_table(rows, digits=2)), Text(ABOUT_AGREEMENT)]
+    blocks: list[Block] = [
+        Table("How far training seeds are apart", plain_table(rows, digits=2)),
+        Text(ABOUT_AGREEMENT),
+    ]
     return Section("seeds", "Agreement of seeds", blocks, _agreement_cautions(rows))
 
 

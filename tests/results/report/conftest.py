@@ -1,7 +1,8 @@
 """Tiny finished runs for a report, and the page about them, made once."""
 
 import pytest
-from bisnn_pyro.experiments.report.writing import report
+
+from bisnn_pyro.results.report import report
 
 N_BOOT = 50
 

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from bisnn_pyro.experiments.comparable import finished_runs
-from bisnn_pyro.experiments.report.lines import gather
-from bisnn_pyro.experiments.report.regression import LEVELS, regression
-from bisnn_pyro.experiments.report.writing import report
 from scipy.stats import norm
 
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.run import run
+from bisnn_pyro.results import Runs
+from bisnn_pyro.results.report import report
+from bisnn_pyro.results.report.regression import LEVELS, regression
 
 from .reading import Page
 
@@ -37,17 +36,17 @@ def test_the_page(finished, tmp_path):
 
 
 def test_coverage_and_variance_by_hand(finished):
-    runs = finished_runs([finished])
-    stored = runs[0].predictions
-    means = stored.votes["committee"].astype(float)
-    ranks = norm.cdf((stored.y - means) / stored.noise_scale).mean(0)
-    section = regression(gather(runs))
+    runs = Runs(finished)
+    store = runs[0].store
+    means = store.votes("committee")
+    ranks = norm.cdf((store.targets - means) / store.noise_scale).mean(0)
+    section = regression(runs)
     rows = {(r["seed"], r["level"]): r for r in section.blocks[0].table.numbers}
     for level in LEVELS:
         inside = (ranks >= (1 - level) / 2) & (ranks <= (1 + level) / 2)
         assert rows[0, f"{level:g}"]["covered"] == pytest.approx(inside.mean())
     parts = section.blocks[1].table.numbers[0]
-    both = [r.predictions.votes["committee"].astype(float) for r in runs]
+    both = [r.store.votes("committee") for r in runs]
     spread = np.mean([np.sqrt(m.var(0).mean()) for m in both])
     assert parts["spread"] == pytest.approx(spread)
     errors = [m["predictors"]["committee"]["rmse"] for m in (run.metrics for run in runs)]

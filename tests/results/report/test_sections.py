@@ -2,54 +2,41 @@
 
 import json
 import shutil
-import tomllib
 
 import numpy as np
+import pandas as pd
 import pytest
-import tomli_w
-from bisnn_pyro.experiments.comparable import check_comparable, finished_runs
-from bisnn_pyro.experiments.report import maps as maps_module
-from bisnn_pyro.experiments.report.agreement import agreement, distance
-from bisnn_pyro.experiments.report.blocks import (
+
+from bisnn_pyro.analysis import PrintedTable, from_datasets, group, group_names, load_idata, save_idata
+from bisnn_pyro.experiments.store import Store
+from bisnn_pyro.results import Runs
+from bisnn_pyro.results.report.blocks import (
     Caution,
     Picture,
     Section,
     Table,
     Text,
+    numbers,
     plain_table,
     some,
-    without,
 )
-from bisnn_pyro.experiments.report.calibration import calibration, too_few_points
-from bisnn_pyro.experiments.report.costs import costs
-from bisnn_pyro.experiments.report.data_set import data_set
-from bisnn_pyro.experiments.report.lines import gather, numbers
-from bisnn_pyro.experiments.report.overview import overview
-from bisnn_pyro.experiments.report.posteriors import posteriors, saturated_share
-from bisnn_pyro.experiments.report.surroundings import surroundings
-from bisnn_pyro.experiments.report.training import late_gain, training
-from bisnn_pyro.experiments.report.uncertainty import uncertainty
-from bisnn_pyro.experiments.report.writing import render
-
-from bisnn_pyro.analysis import PrintedTable
+from bisnn_pyro.results.report.classes import BASELINE, calibration, too_few_points, uncertainty
+from bisnn_pyro.results.report.page import render
+from bisnn_pyro.results.report.scores import costs, pictures, without_constant
+from bisnn_pyro.results.report.setup import data_set, environment, overview
+from bisnn_pyro.results.report.training import (
+    agreement,
+    distance,
+    late_gain,
+    posteriors,
+    saturated_share,
+    training,
+)
+from tests.results.changing import change_config
 
 from .reading import Page
 
 NASTY = """<script>alert("x")</script> & 'co'"""
-
-
-def material_of(*paths, data_dir=None):
-    runs = finished_runs(paths)
-    check_comparable(runs)
-    return gather(runs, data_dir)
-
-
-def change_config(folder, **tables):
-    path = folder / "config.toml"
-    config = tomllib.loads(path.read_text())
-    for name, value in tables.items():
-        config[name] = {**config[name], **value} if isinstance(value, dict) else value
-    path.write_text(tomli_w.dumps(config))
 
 
 def change_json(path, **values):
@@ -87,7 +74,7 @@ def test_class_and_method_names_are_escaped(runs):
     for k in (0, 1):
         change_config(runs / f"bayes-seed{k}", method=NASTY)
         change_json(runs / f"bayes-seed{k}" / "preprocessing.json", labels={"labels": ["<b>", "a&b"]})
-    material = material_of(runs)
+    material = Runs(runs)
     text = render([overview(material), data_set(material)], "x")
     assert "<script" not in text
     assert "<b>" not in text
@@ -97,7 +84,7 @@ def test_class_and_method_names_are_escaped(runs):
 
 
 def test_one_seed_has_no_interval_and_says_so(finished):
-    material = material_of(finished / "bayes-seed0")
+    material = Runs(finished / "bayes-seed0")
     assert cautions(overview(material))["One training seed"].items == ("bayes",)
     assert agreement(material) is None
     section = calibration(material)
@@ -107,8 +94,8 @@ def test_one_seed_has_no_interval_and_says_so(finished):
 
 def test_other_numbers_of_seeds(finished):
     paths = [finished / "bayes-seed0", finished / "bayes-seed1", finished / "straight-through-seed0"]
-    found = cautions(overview(material_of(*paths)))
-    assert found["Methods have other numbers of seeds"].items == ("bayes: 2", "straight-through: 1")
+    found = cautions(overview(Runs(paths)))
+    assert found["Methods have different numbers of seeds"].items == ("bayes: 2", "straight-through: 1")
     assert found["One training seed"].items == ("straight-through",)
 
 
@@ -116,7 +103,7 @@ def test_tempered_posteriors_are_named(runs):
     for k in (0, 1):
         change_json(runs / f"bayes-seed{k}" / "metrics.json", kl_weight=0.1)
         change_json(runs / f"straight-through-seed{k}" / "metrics.json", kl_weight=0.1)
-    found = cautions(overview(material_of(runs)))
+    found = cautions(overview(Runs(runs)))
     assert found["Tempered posteriors"].items == ("bayes: weight 0.1",)
 
 
@@ -124,8 +111,8 @@ def test_folds_are_pooled(runs):
     shutil.rmtree(runs / "straight-through-seed0")
     shutil.rmtree(runs / "straight-through-seed1")
     for k in (0, 1):
-        change_config(runs / f"bayes-seed{k}", data={"fold": k, "n_folds": 2}, seed=0)
-    material = material_of(runs)
+        change_config(runs / f"bayes-seed{k}", data__fold=k, data__n_folds=2, seed=0)
+    material = Runs(runs)
     assert (material.folds, material.n_points) == (2, 60)
     assert "Cross-validation over 2 folds" in cautions(overview(material))
     (line,) = material.lines
@@ -134,7 +121,7 @@ def test_folds_are_pooled(runs):
     assert probs.shape == (60, 2)
     np.testing.assert_allclose(probs, draws.mean(0), atol=1e-6)
     np.testing.assert_array_equal(y, labels)
-    parts = [run.predictions.y for run in line.of_seed(0)]
+    parts = [run.store.targets for run in line.of_seed(0)]
     np.testing.assert_array_equal(y, np.concatenate(parts))
     section = calibration(material)
     assert any("on 60 test points, folds pooled" in caption for caption in tables(section))
@@ -143,21 +130,18 @@ def test_folds_are_pooled(runs):
 
 
 def test_an_ece_of_few_points_is_called_one():
-    row = {
-        "method": "a",
-        "predictor": "mode",
-        "ece": 0.05,
-        "ece_calibrated": 0.04,
-        "ece_calibrated_high": 0.08,
-    }
-    (caution,) = too_few_points([row, {**row, "ece": 0.07}], 20)
+    def cautions_of(*eces, high=0.08):
+        rows = [["a", "mode", ece, 0.04, high] for ece in eces]
+        return too_few_points(pd.DataFrame(rows, columns=["method", "predictor", "ece", *BASELINE]), 20)
+
+    (caution,) = cautions_of(0.05, 0.07)
     assert caution.items == (
-        "a mode: ECE 0.0600; calibrated 0.0400, up to 0.0800, no sign of miscalibration",
+        "a mode: ECE 0.0600; calibrated 0.0400, up to 0.0800, not evidence of miscalibration",
     )
-    assert "on 20 test points" in caution.text
-    (caution,) = too_few_points([{**row, "ece_calibrated_high": 0.045}], 20)
+    assert "20 test points" in caution.text
+    (caution,) = cautions_of(0.05, high=0.045)
     assert caution.items == ("a mode: ECE 0.0500; calibrated 0.0400, up to 0.0450",)
-    assert too_few_points([{**row, "ece": 0.2}], 20) == []
+    assert cautions_of(0.2) == []
 
 
 def test_late_gain():
@@ -177,7 +161,7 @@ def test_training_says_where_it_stopped(runs):
     (runs / "bayes-seed0" / "history.csv").write_text(header + "".join(lines))
     change_json(runs / "bayes-seed0" / "metrics.json", best_epoch=8, epochs=8)
     (runs / "bayes-seed1" / "history.csv").write_text("epoch,loss,nll,kl\n1,3,2,1\n")
-    found = cautions(training(material_of(runs / "bayes-seed0", runs / "bayes-seed1")))
+    found = cautions(training(Runs([runs / "bayes-seed0", runs / "bayes-seed1"])))
     assert found["Validation chose the last epoch"].items == ("bayes seed 0",)
     assert found["The validation NLL was still falling"].items == ("bayes seed 0: 66.7\N{NO-BREAK SPACE}%",)
     assert found["Runs without validation"].items == ("bayes seed 1",)
@@ -198,11 +182,15 @@ def test_distance_of_seeds():
 
 
 def test_seeds_that_disagree(runs):
-    with np.load(runs / "straight-through-seed1" / "predictions.npz") as file:
-        arrays = dict(file)
-    arrays["mode"] = np.log(np.where(np.eye(2)[arrays["y"]] > 0, 0.01, 0.99)).astype(np.float32)  # all wrong
-    np.savez(runs / "straight-through-seed1" / "predictions.npz", **arrays)
-    items = cautions(agreement(material_of(runs)))["Seeds disagree"].items
+    store = Store.open(runs / "straight-through-seed1")
+    votes = store.dataset("predictions")["vote"].copy()
+    wrong = np.where(np.eye(2)[store.targets] > 0, 0.01, 0.99)
+    votes.loc[{"predictor": "mode"}] = wrong
+    idata = load_idata(store.path)
+    groups = {name: group(idata, name) for name in group_names(idata)}
+    groups["predictions"] = groups["predictions"].assign(vote=votes)
+    save_idata(from_datasets(groups, idata.attrs), store.path)
+    items = cautions(agreement(Runs(runs)))["Seeds disagree"].items
     assert any(item.startswith("straight-through accuracy: ") for item in items)
 
 
@@ -218,7 +206,7 @@ def test_saturated_synapses(runs):
     key = next(key for key in tensors if key.startswith("guide.") and tensors[key].shape == (8, 8))
     tensors[key] = np.full_like(tensors[key], 30.0)
     save_file(tensors, path, metadata)
-    material = material_of(runs)
+    material = Runs(runs)
     section = posteriors(material)
     (item,) = cautions(section)["Saturated natural parameters"].items
     assert item.startswith("bayes seed 0 layers.")
@@ -227,13 +215,13 @@ def test_saturated_synapses(runs):
 
 
 def test_points_alone_have_neither_committee_nor_posterior(finished):
-    material = material_of(finished / "straight-through-seed0")
+    material = Runs(finished / "straight-through-seed0")
     assert uncertainty(material) is None
     assert posteriors(material) is None
 
 
 def test_uncertainty_adds_up(finished):
-    (table,) = tables(uncertainty(material_of(finished / "bayes-seed0"))).values()
+    (table,) = tables(uncertainty(Runs(finished / "bayes-seed0"))).values()
     means = {row["measure"]: row["all"] for row in table.numbers}
     assert means["predictive_entropy"] == pytest.approx(
         means["expected_entropy"] + means["mutual_information"]
@@ -242,22 +230,22 @@ def test_uncertainty_adds_up(finished):
 
 def test_data_that_changed_are_no_obstacle(runs):
     change_json(runs / "bayes-seed0" / "preprocessing.json", n_steps=7)
-    material = material_of(runs / "bayes-seed0")
+    material = Runs(runs / "bayes-seed0")
     section = data_set(material)
-    assert "the data could not be read again: the data of" in words(section)
+    assert "could not be read again" in words(section)
     assert tables(section)["Data set 'two-moons'"].header == ["kind", "features", "classes", "test"]
     assert words(costs(material)).startswith("bayes was not counted: the data of")
 
 
 def test_notes_of_the_source_are_warnings(runs):
     change_json(runs / "bayes-seed0" / "metrics.json", notes=["3 recordings left out"])
-    found = cautions(data_set(material_of(runs)))
+    found = cautions(data_set(Runs(runs)))
     assert found["Notes on the data"].items == ("3 recordings left out",)
 
 
 def test_environments_that_differ(runs):
     change_json(runs / "bayes-seed1" / "environment.json", python="3.99", locale="C")
-    section = surroundings(material_of(runs))
+    section = environment(Runs(runs))
     (table,) = tables(section).values()
     assert table.header == ["", "environment 1", "environment 2"]
     rows = {line[0]: line[1:] for line in table.body}
@@ -267,7 +255,7 @@ def test_environments_that_differ(runs):
     assert cautions(section)["Runs were made in different environments"].items == ("python", "locale")
     for folder in runs.iterdir():
         (folder / "environment.json").unlink()
-    assert "recorded no environment" in words(surroundings(material_of(runs)))
+    assert "did not record their environment" in words(environment(Runs(runs)))
 
 
 def test_commands_are_no_environments(runs):
@@ -275,7 +263,7 @@ def test_commands_are_no_environments(runs):
     for folder in folders[:2]:
         change_json(folder / "environment.json", command="bisnn run tiny --seeds 0-1")
     change_json(folders[2] / "environment.json", command="bisnn run 'my own.toml'")
-    section = surroundings(material_of(runs))
+    section = environment(Runs(runs))
     assert [table.header for table in tables(section).values()] == [["", "all runs"], ["command", "runs"]]
     assert tables(section)["How the runs were started"].body == [
         ["bisnn run tiny --seeds 0-1", "bayes seed 0, bayes seed 1"],
@@ -285,21 +273,21 @@ def test_commands_are_no_environments(runs):
 
 
 def test_pictures_of_the_runs_are_taken_in(runs):
-    material = material_of(runs)
-    assert maps_module.maps(material) is None
+    material = Runs(runs)
+    assert pictures(material) is None
     (runs / "bayes-seed0" / "figures").mkdir()
     (runs / "bayes-seed0" / "figures" / "predictive.png").write_bytes(b"picture")
-    (picture,) = maps_module.maps(material).blocks
+    (picture,) = pictures(material).blocks
     assert picture.source == "data:image/png;base64,cGljdHVyZQ=="
-    assert picture.caption == "bayes seed 0: its predictions over the inputs."
+    assert picture.caption == "bayes seed 0: its predictions over the input space."
 
 
 def test_two_experiments_are_told_apart(finished, runs):
     for folder in runs.iterdir():
         change_config(folder, experiment="other")
-    material = material_of(finished, runs)
+    material = Runs([finished, runs])
     assert [line.name for line in material.lines][::2] == ["tiny bayes", "other bayes"]
-    assert len(material.named_runs()) == 8
+    assert len(material.named()) == 8
 
 
 def test_tables_of_plain_rows():
@@ -308,7 +296,7 @@ def test_tables_of_plain_rows():
     assert table.body == [["1", "0.5", "–"], ["–", "–", "x"], ["–", "–", "–"]]
     assert table.right == [True, True, False]
     same = PrintedTable(["e", "m"], [["x", "1"], ["x", "2"]], [False, True], [], [])
-    assert (without(same, "e").header, without(same, "e").body) == (["m"], [["1"], ["2"]])
-    assert without(same, "m") is same
+    assert (without_constant(same, "e").header, without_constant(same, "e").body) == (["m"], [["1"], ["2"]])
+    assert without_constant(same, "m") is same
     assert some(["a", "b", "c"], 2) == ("a", "b", "and 1 more")
     assert numbers([4, 0, 1, 2, 7]) == "0-2, 4, 7"
