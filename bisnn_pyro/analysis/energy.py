@@ -8,7 +8,7 @@ The accounting, so that it can be judged:
 - *Filters run after the sum*, once for each unit and step whether it fires or not; what that takes is a
   :class:`UnitUpdate`.  Its numbers are 32 bits each, read and written; constants (bias, normalisation, time
   constants) stay in registers.
-- *Layers on inputs that are no spikes* (currents, features, signs) are dense: each product reads its weight
+- *Layers on inputs that are not spikes* (currents, features, signs) are dense: each product reads its weight
   and its input and keeps the sum in a register, which is written once.  A current that does not change is
   multiplied once for all steps.
 - *A weight is read in its own bits*, 1 or 32, as if packed words were always used to the full.
@@ -147,7 +147,7 @@ class LayerActivity:
         lateral: pairs of units that a weight joins.
         events: synaptic operations of spikes: each spike that comes in, times the units that it reaches;
             lateral ones too.
-        products: synaptic operations of inputs that are no spikes.
+        products: synaptic operations of inputs that are not spikes.
         input_bits: of one of those inputs.
         spikes: that leave the layer.
         signs: whether the weights are +-1 whatever the posterior's are: a random read-out.
@@ -166,7 +166,7 @@ class LayerActivity:
 
 
 def spiking_inference(layers: Iterable[LayerActivity], weight_bits: int) -> Work:
-    """Return the work of a network with weights of 1 or 32 bits, as it was seen to fire."""
+    """Return the work of a network with weights of 1 or 32 bits, from its observed activity."""
     total = Work()
     for layer in layers:
         bits = 1 if layer.signs else weight_bits

@@ -365,13 +365,8 @@ def results_table(
 
 
 def write_table(
-    rows: Rows,
-    path: str | os.PathLike[str],
-    metrics: Sequence[str] | None = None,
-    *,
-    level: float = 0.95,
-    digits: Digits = 3,
+    rows: Rows, path: str | os.PathLike[str], metrics: Sequence[str] | None = None, *, digits: Digits = 3
 ) -> Path:
     """Write :func:`printed_table` in the format that the file's suffix names."""
     check_suffix(path)
-    return printed_table(rows, metrics, level=level, digits=digits).write(path)
+    return printed_table(rows, metrics, digits=digits).write(path)

@@ -30,7 +30,20 @@ R = TypeVar("R")
 
 @runtime_checkable
 class Voting(Protocol):
-    """Anything that can say how its runs voted on their test points."""
+    """Anything that can say how its runs voted on their test points.
+
+    Example:
+        >>> import xarray as xr
+        >>> class Finished:
+        ...     def votes(self, predictor=None):
+        ...         probability = (("seed", "point", "class"), [[[0.9, 0.1], [0.4, 0.6]]])
+        ...         return {"bayes": xr.Dataset({"probability": probability, "target": ("point", [0, 0])})}
+        >>> isinstance(Finished(), Voting)
+        True
+        >>> from bisnn_pyro.analysis import accuracy
+        >>> accuracy(Finished())
+        {'bayes': [0.5]}
+    """
 
     def votes(self, predictor: str | None = None) -> Mapping[str, xr.Dataset]:
         """Return the votes of one predictor, by default the first of each run.

@@ -1,7 +1,7 @@
-"""Inputs from outside: ROC curves
-===============================
+"""Out-of-distribution inputs: ROC curves
+======================================
 
-How well a score of uncertainty tells inputs from outside the data.
+How well a score of uncertainty detects out-of-distribution inputs.
 """
 
 import sys

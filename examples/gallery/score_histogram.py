@@ -1,7 +1,7 @@
-"""Inputs from outside: histograms
-===============================
+"""Out-of-distribution inputs: histograms
+======================================
 
-The predictive entropy of test inputs and of inputs from outside the data.
+The predictive entropy of test inputs and of out-of-distribution inputs.
 """
 
 import sys

@@ -172,7 +172,7 @@ def class_forecasts(probabilities: ArrayLike, labels: ArrayLike) -> list[Pair]:
         labels: `[N]` in 0..C-1.
 
     Returns:
-        One pair a class: `[N]` probabilities and `[N]` zeros and ones.
+        One pair per class: `[N]` probabilities and `[N]` zeros and ones.
 
     Raises:
         DataError: an array of a wrong shape or with wrong values.

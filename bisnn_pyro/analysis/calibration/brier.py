@@ -48,7 +48,7 @@ class BrierDecomposition:
     Attributes:
         reliability: squared gap between probability and share of events, at least 0; less is better.
         resolution: variance of the share of events between bins, at least 0; more is better.
-        uncertainty: the score of always the same answer, the shares of the data; no merit of the predictor.
+        uncertainty: the score of a constant forecast of the data's shares; independent of the predictor.
         within_variance: variance of the probability within bins, at least 0.
         within_covariance: twice the covariance of probability and event within bins, of either sign.
     """
@@ -76,8 +76,8 @@ class CorpDecomposition:
 
     Attributes:
         miscalibration: what isotonic recalibration would save; 0 for a calibrated predictor.
-        discrimination: what the recalibrated predictor saves against always the same answer; more is better.
-        uncertainty: the score of always the same answer, the shares of the data; no merit of the predictor.
+        discrimination: what the recalibrated predictor gains over a constant forecast; more is better.
+        uncertainty: the score of a constant forecast of the data's shares; independent of the predictor.
     """
 
     miscalibration: float
@@ -94,7 +94,7 @@ class CorpDecomposition:
 def calibration_metrics(
     probabilities: ArrayLike, labels: ArrayLike, n_bins: int = 15, *, seed: int = 0
 ) -> dict[str, float]:
-    """Calibration errors beside the baseline of a calibrated predictor, and the Brier score's parts.
+    """Calibration errors, with the baseline of a calibrated predictor, and the Brier score's parts.
 
     Args:
         probabilities: `[N, C]`, binary tasks with C = 2.

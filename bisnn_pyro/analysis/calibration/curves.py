@@ -101,7 +101,7 @@ def bin_consistency(
         seed: of the generator; the same seed gives the same band.
 
     Returns:
-        One bar a bin, at the bin's mean confidence.
+        One bar per bin, at the bin's mean confidence.
 
     Raises:
         DataError: a wrong shape, value, number of bins or scheme, or `level` outside (0, 1).

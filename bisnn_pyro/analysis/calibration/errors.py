@@ -46,6 +46,7 @@ from bisnn_pyro.analysis.intervals import (
     MeanInterval,
     blocks,
     check_resamples,
+    percentile_interval,
     resample_counts,
 )
 from bisnn_pyro.analysis.validation import FloatArray, IntArray, as_forecasts, as_probabilities, check_level
@@ -65,7 +66,12 @@ _MAX_COSINES = 1 << 21
 def expected_calibration_error(
     probabilities: ArrayLike, labels: ArrayLike, n_bins: int = 15, scheme: Scheme = "width"
 ) -> float:
-    """ECE of the top label (Naeini et al. 2015; Guo et al. 2017), in [0, 1]; see :func:`reliability_bins`."""
+    """ECE of the top label (Naeini et al. 2015; Guo et al. 2017), in [0, 1]; see :func:`reliability_bins`.
+
+    Example:
+        >>> round(expected_calibration_error([[0.8, 0.2], [0.7, 0.3], [0.9, 0.1]], [0, 1, 0]), 3)
+        0.333
+    """
     return reliability_bins(probabilities, labels, n_bins, scheme).ece
 
 
@@ -232,8 +238,7 @@ def ece_of_calibrated(
     filled, _, events = binned_outcomes(conf, edges, n_resamples, seed)
     stated = np.bincount(bin_index(conf, edges), weights=conf)[filled]
     errors = np.abs(events - stated).sum(1) / len(conf)
-    low, high = map(float, np.quantile(errors, [0.5 - level / 2, 0.5 + level / 2]))
-    return MeanInterval(float(errors.mean()), (high - low) / 2, low, high, len(conf), level)
+    return percentile_interval(float(errors.mean()), errors, len(conf), level)
 
 
 @of_votes

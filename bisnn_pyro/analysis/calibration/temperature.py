@@ -23,6 +23,10 @@ def scale_temperature(probabilities: ArrayLike, temperature: float) -> FloatArra
     A committee's mean vote is scaled as it stands, through its own log-probabilities: not its members one
     by one, and not their logits.
 
+    Example:
+        >>> scale_temperature([[0.9, 0.1]], 2.0).round(3).tolist()
+        [[0.75, 0.25]]
+
     Args:
         probabilities: `[N, C]`; a zero is read as one that underflowed, the smallest normal float64.
         temperature: T > 0; 1 changes nothing (but a zero, by 2e-308).
@@ -47,7 +51,7 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
     validation points.  Where early stopping or tuning used them as well, T comes out a little low.
 
     *Fails* where they have no mistake at all: then no T is low enough, and the lower limit comes back,
-    which the first mistake on a test point will punish.  Where the predictor is no better than chance the
+    which the first mistake on a test point makes expensive.  Where the predictor is no better than chance the
     upper limit comes back.  One notices by the T, at a limit; where no T makes a difference (all
     probabilities equal) it is 1.
 

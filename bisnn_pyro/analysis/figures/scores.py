@@ -291,7 +291,7 @@ def plot_cost_bars(
     *,
     axes: Sequence[Axes] | None = None,
 ) -> Plot:
-    """One panel per quantity, one bar per predictor with its value at the end; a dash where there is none.
+    """One panel per quantity, one bar per predictor with its value at the end; a dash for a missing value.
 
     On a logarithmic axis, which is labelled as such, the length of a bar means nothing: read where it ends.
 

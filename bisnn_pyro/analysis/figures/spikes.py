@@ -134,12 +134,7 @@ def plot_interval_histogram(
         (ax,) = page.axes
         band = f"predictive, {100 * level:g} % of {len(drawn)} draws"
         ax.stairs(high[shown], edges, baseline=low[shown], fill=True, color="0.8", label=band)
-        dashed: dict[str, Any] = {
-            "color": "0.35",
-            "linewidth": 0.9,
-            "linestyle": "--",
-            "label": "predictive median",
-        }
+        dashed: dict[str, Any] = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
         ax.stairs(middle[shown], edges, baseline=None, label="predictive median", **dashed)
         ax.plot(x[shown], seen[shown], "o", color=color(0), label=f"observed (n = {n})")
         ax.set(xlabel=f"interval between spikes ({unit})", ylabel="share of intervals")
@@ -155,7 +150,7 @@ def plot_recordings(
     axis_names: tuple[str, str] = ("x (pixels)", "y (pixels)"),
     extent: tuple[float, float] | None = None,
 ) -> Plot:
-    """Counts of events as shades of grey, white where there are none, on one scale for all panels.
+    """Counts of events as shades of grey, white without events, on one scale for all panels.
 
     Args:
         pictures: the panels, row by row; all of one shape.

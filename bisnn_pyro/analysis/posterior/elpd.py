@@ -81,7 +81,7 @@ class Elpd:
 
     @property
     def n_bad(self) -> int | None:
-        """Points whose importance weights are not reliable; None where there are none."""
+        """Points whose importance weights are not reliable; None without such weights."""
         return None if self.pareto_k is None else int((~(self.pareto_k <= self.good_k)).sum())
 
 
@@ -93,7 +93,7 @@ def held_out_elpd(log_likelihood: ArrayLike) -> Elpd:
 
     Example:
         >>> round(held_out_elpd([[-0.1, -0.9], [-0.3, -0.2]]).elpd, 3)
-        -0.683
+        -0.685
 
     Args:
         log_likelihood: `[S, N]` nats, one row per draw; -inf is accepted.

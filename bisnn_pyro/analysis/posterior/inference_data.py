@@ -137,8 +137,8 @@ def run_inference_data(
     Example:
         >>> points = PredictedPoints([0, 1], [[-0.1, -0.7]], probabilities=[[[0.9, 0.1], [0.5, 0.5]]])
         >>> run = run_inference_data(seed=3, test=points, attrs={"method": "bayes"})
-        >>> group_names(run)
-        ['posterior', 'predictions', 'predictions_log_likelihood', 'predictions_constant_data']
+        >>> sorted(group_names(run))
+        ['posterior', 'predictions', 'predictions_constant_data', 'predictions_log_likelihood']
         >>> dict(group(run, "predictions")["y_prob"].sizes)
         {'chain': 1, 'draw': 1, 'pred_point': 2, 'class': 2}
 
@@ -154,7 +154,7 @@ def run_inference_data(
             ``{"layers.0.weight_mean": [O, I], "layers.0.weight_natural_parameter": [O, I]}``.
         draws: name -> `[S, ...]` what each member is made of, such as its weights; leave out for large
             networks.
-        history: column -> `[E]`, one value per epoch (NaN where there is none); ``epoch`` labels them.
+        history: column -> `[E]`, one value per epoch (NaN where missing); ``epoch`` labels them.
         class_names: the C labels as the user wrote them.
         attrs: attributes of the whole container (experiment, method, beta, ...).
 

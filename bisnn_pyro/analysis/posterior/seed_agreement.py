@@ -1,4 +1,4 @@
-"""Whether training seeds agree: R-hat and rank histograms, a seed as the chain and a member as the draw.
+"""Whether training seeds agree: R-hat and rank histograms, with seeds as chains and members as draws.
 
 A committee's members are independent draws, so there is no chain to converge.  What R-hat compares here is
 the spread between seeds with that within them: near 1, another seed would have given another sample of the
@@ -43,12 +43,12 @@ class SeedAgreement:
 
 
 def compare_seeds(values: ArrayLike, name: str = "values") -> SeedAgreement:
-    """Return R-hat of a number that each member of each seed has, or why there is none.
+    """Return R-hat of a number that each member of each seed has, or why it is undefined.
 
     With few seeds it is a noisy number: of two, agreement may be luck.
 
     Args:
-        values: `[K, S]`, a seed a row, such as each member's mean log-likelihood of the test points.
+        values: `[K, S]`, one row per seed, such as each member's mean log-likelihood of the test points.
         name: what a message calls them.
 
     Raises:
@@ -67,7 +67,7 @@ def seed_agreement_table(idata: Any, var_names: Sequence[str] | None = None) -> 
 
     Args:
         idata: seeds in one container, from :func:`~bisnn_pyro.analysis.stack_seeds`.
-        var_names: variables of ``posterior`` with one number a draw; all such by default.
+        var_names: variables of ``posterior`` with one number per draw; all such by default.
 
     Raises:
         DataError: no such variable, or one with several numbers a draw.
@@ -77,7 +77,7 @@ def seed_agreement_table(idata: Any, var_names: Sequence[str] | None = None) -> 
     names = scalars if var_names is None else list(var_names)
     for name in names:
         if name not in scalars:
-            raise DataError(f"posterior has no {name!r} with one number a draw; it has {', '.join(scalars)}.")
+            raise DataError(f"posterior has no {name!r} with one number per draw; it has {scalars}.")
     found = {name: compare_seeds(posterior[name].transpose("chain", "draw").values, name) for name in names}
     rows = [
         {"variable": k, "seeds": v.n_seeds, "draws": v.n_draws, "r_hat": None if v.why_not else v.r_hat}
@@ -94,7 +94,7 @@ def rank_counts(values: ArrayLike, n_bins: int = 20) -> FloatArray:
     than the others as a whole, one whose counts pile up at both is wider.
 
     Args:
-        values: `[K, S]`, a seed a row; draws alike share their mean rank.
+        values: `[K, S]`, one row per seed; draws alike share their mean rank.
         n_bins: number of bins.
 
     Returns:
@@ -110,7 +110,7 @@ def rank_counts(values: ArrayLike, n_bins: int = 20) -> FloatArray:
         raise DataError(f"n_bins is {n_bins}; expected at least 1.")
     if np.ptp(array) == 0:
         raise DataError(
-            f"values (shape {array.shape}) are all {array.flat[0]:g}; numbers alike have no ranks."
+            f"values (shape {array.shape}) are all {array.flat[0]:g}; equal numbers have no ranks."
         )
     ranks = rankdata(array).reshape(array.shape)
     edges = np.linspace(0.5, array.size + 0.5, n_bins + 1)
@@ -123,11 +123,11 @@ def _why_not(values: FloatArray) -> str:
         return "one training seed has no other to agree with; run several, for example --seeds 0-4"
     if n_draws < MIN_DRAWS:
         return (
-            f"{n_draws} draw(s) a seed: a point estimate or a tiny committee has no spread within a seed to "
-            "compare with; compare the seeds' scores instead"
+            f"{n_draws} draw(s) per seed: a point estimate or a tiny committee has no spread within a seed "
+            "to compare with; compare the seeds' scores instead"
         )
     if np.ptp(values) == 0:
         return "constant: all draws of all seeds are alike, and there is no spread to compare"
     if (np.ptp(values, axis=1) == 0).all():
-        return "each seed's draws are all alike, and the seeds differ: R-hat is infinite, by however little"
+        return "the draws of each seed are all equal, and the seeds differ: R-hat is infinite"
     return ""

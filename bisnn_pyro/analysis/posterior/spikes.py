@@ -49,7 +49,7 @@ def train_statistics(spikes: ArrayLike, window: int = 10) -> dict[str, FloatArra
         window: steps of the Fano factor's windows; at most T // 2.
 
     Returns:
-        `[U]` each: ``rate`` (spikes a step), ``interval_mean`` (steps) and ``interval_cv`` (both see
+        `[U]` each: ``rate`` (spikes per step), ``interval_mean`` (steps) and ``interval_cv`` (both see
         :func:`interval_moments`), and ``fano``; NaN where a unit has too few spikes for it.
 
     Raises:
@@ -62,7 +62,7 @@ def train_statistics(spikes: ArrayLike, window: int = 10) -> dict[str, FloatArra
 
 
 def firing_rate(spikes: ArrayLike) -> FloatArray:
-    """Spikes a step of each unit, `[U]`; divide by a step's length in seconds for hertz.
+    """Spikes per step of each unit, `[U]`; divide by a step's length in seconds for hertz.
 
     Args:
         spikes: `[T, B, U]`, 0 or 1.

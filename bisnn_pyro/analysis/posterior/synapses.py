@@ -80,7 +80,7 @@ def summarise_posterior(
 
     Args:
         natural: name -> :math:`\lambda`, any shape, such as :func:`natural_parameters` or
-            ``guide.natural_parameters()`` give; plus or minus infinity is let through.
+            ``guide.natural_parameters()`` give; plus or minus infinity is accepted.
         prior: natural parameter :math:`\lambda_0=\tfrac12\log\frac{p}{1-p}` of the prior P(w = +1) = p.
         threshold: below which :math:`|\tanh\lambda|` counts as undecided, in (0, 1].
         edges: `[B + 1]` ascending edges of the histogram; by default 60 equal bins, symmetric, that reach the
@@ -133,7 +133,7 @@ def natural_parameters(idata: Any) -> dict[str, FloatArray]:
     for name, values in found.items():
         if values.ndim != 2:
             raise DataError(
-                f"{name} has natural parameters of shape {values.shape}; expected [O, I], one a synapse: "
+                f"{name} has natural parameters of shape {values.shape}; expected [O, I], one per synapse: "
                 "Gaussian synapses have a pair, and are never undecided between two signs."
             )
     return found

@@ -70,8 +70,8 @@ def early_stopping(
 
     A point stops at the first of the K steps whose top probability reaches the threshold, and at the last of
     them if none does; between those steps nobody looks.  The rule says when, and how right is then another
-    matter: read it beside the calibration.  A threshold chosen on these points makes its accuracy look better
-    than it will be; choose it on validation points.
+    matter: read it together with the calibration.  A threshold chosen on these points makes its accuracy look
+    better than it will be; choose it on validation points.
 
     Args:
         votes: `[K, N, C]` probabilities after so many steps.
@@ -129,7 +129,7 @@ def committee_size_scores(
     then no measure of how another committee of S would do.  One notices by k / S: read it up to a half.
 
     Args:
-        draws: `[S, N, C]` probabilities, one row a member.
+        draws: `[S, N, C]` probabilities, one row per member.
         labels: `[N]` in 0..C-1.
         sizes: numbers of members, ascending in 1..S; :data:`SIZES` below S, and S, where None.
         n_subsets: the number of shuffles.
@@ -138,7 +138,7 @@ def committee_size_scores(
         seed: of the generator; the same seed gives the same subsets.
 
     Returns:
-        Columns of one row a size: ``size``, ``subsets`` (how many different committees were scored), and
+        Columns of one row per size: ``size``, ``subsets`` (how many different committees were scored), and
         for ``accuracy``, ``nll`` (nats, may be infinite), ``brier`` and ``ece`` the mean, ``*_low`` and
         ``*_high``.
 

@@ -4,9 +4,9 @@ There is one definition of each score.  :func:`classification_points` and :func:
 for every point; :func:`classification_metrics` and :func:`regression_metrics` are their means, together with
 calibration errors, which belong to bins of points and are not means over points.
 
-A committee of regressors predicts an equal-weight mixture of Gaussians: member s says ``y ~ Normal(means[s],
-scale[s])``, and the predictive distribution is the average of those S densities, not the Gaussian with their
-averaged moments.
+A committee of regressors predicts an equal-weight mixture of Gaussians: member s predicts ``y ~
+Normal(means[s], scale[s])``, and the predictive distribution is the average of those S densities, not the
+Gaussian with their averaged moments.
 """
 
 from __future__ import annotations

@@ -88,6 +88,11 @@ def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> RiskCoverage:
     *Assumes* independent points.  *Fails* at low coverage, where the risk is that of a handful of points and
     its noise weighs in the area; one notices by the curve's start, which jumps from seed to seed.
 
+    Example:
+        >>> curve = risk_coverage([0.9, 0.8, 0.7, 0.6], [0, 1, 0, 1])
+        >>> curve.risk.round(3).tolist(), round(curve.aurc, 3)
+        ([0.0, 0.5, 0.333, 0.5], 0.333)
+
     Args:
         confidence: `[N]`; higher is kept longer; infinities may be among them.
         loss: `[N]` loss of each point, 1 for an error and 0 else, or any other.
@@ -195,6 +200,10 @@ def conformal_sets(
     probabilities: ArrayLike, threshold: float, method: Method = "lac", *, seed: int = 0
 ) -> BoolArray:
     """Prediction sets `[N, C]`, true where the class is in the set.
+
+    Example:
+        >>> conformal_sets([[0.7, 0.2, 0.1]], threshold=0.85).tolist()
+        [[True, True, False]]
 
     Args:
         probabilities: `[N, C]` of new points.

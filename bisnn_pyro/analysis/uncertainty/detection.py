@@ -18,6 +18,7 @@ from bisnn_pyro.analysis.intervals import (
     MeanInterval,
     blocks,
     check_resamples,
+    percentile_interval,
     resample_counts,
 )
 from bisnn_pyro.analysis.validation import FloatArray, IntArray, as_real, check_level
@@ -32,8 +33,8 @@ class RocCurve:
 
     Attributes:
         threshold: `[G + 1]` descending; inputs of at least this score are flagged; first infinity (none).
-        fpr: `[G + 1]` share of the inputs from inside that are flagged.
-        tpr: `[G + 1]` share of the inputs from outside that are flagged.
+        fpr: `[G + 1]` share of the in-distribution inputs that are flagged.
+        tpr: `[G + 1]` share of the out-of-distribution inputs that are flagged.
     """
 
     threshold: FloatArray
@@ -45,8 +46,8 @@ def roc_curve(inside: ArrayLike, outside: ArrayLike) -> RocCurve:
     """ROC curve with a point at every distinct score; the straight line between two is what ties give.
 
     Args:
-        inside: `[N]` scores of inputs like those trained on; infinities may be among them.
-        outside: `[M]` scores of inputs from outside.
+        inside: `[N]` scores of in-distribution inputs; infinities may be among them.
+        outside: `[M]` scores of out-of-distribution inputs.
 
     Raises:
         DataError: an array of a wrong shape, empty, or with NaN.
@@ -60,14 +61,18 @@ def roc_curve(inside: ArrayLike, outside: ArrayLike) -> RocCurve:
 
 
 def auroc(inside: ArrayLike, outside: ArrayLike) -> float:
-    """Area under the ROC curve: how often an input from outside scores higher, a tie counting half.
+    """Area under the ROC curve: the share of pairs ranked right, ties counting half.
 
     It is the Mann-Whitney statistic over N M; 0.5 for a score that tells nothing, and the same whichever
     side counts as positive.
 
+    Example:
+        >>> auroc([0.1, 0.2, 0.3], [0.3, 0.8])
+        0.9166666666666666
+
     Args:
-        inside: `[N]` scores of inputs like those trained on.
-        outside: `[M]` scores of inputs from outside.
+        inside: `[N]` scores of in-distribution inputs.
+        outside: `[M]` scores of out-of-distribution inputs.
 
     Raises:
         DataError: an array of a wrong shape, empty, or with NaN.
@@ -82,8 +87,8 @@ def aupr(inside: ArrayLike, outside: ArrayLike, positive: Side = "out") -> float
     of positives, which is its value for a score that tells nothing; compare it on the same data alone.
 
     Args:
-        inside: `[N]` scores of inputs like those trained on.
-        outside: `[M]` scores of inputs from outside.
+        inside: `[N]` scores of in-distribution inputs.
+        outside: `[M]` scores of out-of-distribution inputs.
         positive: which side is to be found, ``"out"`` by high scores or ``"in"`` by low ones.
 
     Raises:
@@ -96,20 +101,21 @@ def fpr_at_tpr(inside: ArrayLike, outside: ArrayLike, tpr: float = 0.95, positiv
     """False alarms at the strictest threshold that finds at least `tpr` of the positives (FPR95).
 
     Nothing is interpolated: the rate belongs to a threshold one could set.  Papers differ in which side is
-    positive: with ``"out"`` it is the share of good inputs flagged when 95 % of those from outside are
-    found (Hendrycks et al. 2019), with ``"in"`` that of inputs from outside let through when 95 % of the
+    positive: with ``"out"`` it is the share of good inputs flagged when 95 % of the others are
+    found (Hendrycks et al. 2019), with ``"in"`` that of out-of-distribution inputs accepted when 95 % of the
     good ones are (Liang et al. 2018).  Say which.
 
     Args:
-        inside: `[N]` scores of inputs like those trained on.
-        outside: `[M]` scores of inputs from outside.
+        inside: `[N]` scores of in-distribution inputs.
+        outside: `[M]` scores of out-of-distribution inputs.
         tpr: the share of positives to find, in (0, 1).
         positive: ``"out"`` or ``"in"``.
 
     Raises:
         DataError: an array of a wrong shape, empty, or with NaN, `tpr` outside (0, 1), or no such side.
     """
-    _check_tpr(tpr)
+    if not 0 < tpr < 1:
+        raise DataError(f"tpr is {tpr!r}; expected a number strictly between 0 and 1, such as 0.95.")
     return float(_fpr(*_counts(inside, outside, positive)[1:], tpr))
 
 
@@ -124,12 +130,13 @@ def detection_scores(
     """AUROC, AUPR and FPR95 with percentile bootstrap intervals over the inputs of both sides.
 
     *Assumes* independent inputs, drawn with replacement within each side, so that N and M stay.  *Says
-    nothing* of training nor of other data from outside: the intervals are for this network and these two
-    sets.  *Fails* for a perfect separation, where every resample is perfect and the interval a point.
+    nothing* about training or about other out-of-distribution data: the intervals are for this network and
+    these two sets.  *Fails* for a perfect separation, where every resample is perfect and the interval a
+    point.
 
     Args:
-        inside: `[N]` scores of inputs like those trained on.
-        outside: `[M]` scores of inputs from outside.
+        inside: `[N]` scores of in-distribution inputs.
+        outside: `[M]` scores of out-of-distribution inputs.
         level: coverage.
         n_resamples: the number of bootstrap draws.
         seed: of the generator; the same seed gives the same intervals.
@@ -147,7 +154,7 @@ def detection_scores(
     exact = {name: float(score(pos, neg)) for name, score in _SCORES.items()}
     drawn = _resampled(pos, neg, n_resamples, np.random.default_rng(seed))
     n = int(pos.sum() + neg.sum())
-    return {name: _interval(value, drawn[name], n, level) for name, value in exact.items()}
+    return {name: percentile_interval(value, drawn[name], n, level) for name, value in exact.items()}
 
 
 def _counts(inside: ArrayLike, outside: ArrayLike, positive: Side) -> tuple[FloatArray, IntArray, IntArray]:
@@ -206,13 +213,3 @@ def _resampled(
         for name, score in _SCORES.items():
             parts[name].append(score(*drawn))
     return {name: np.concatenate(part) for name, part in parts.items()}
-
-
-def _interval(value: float, drawn: FloatArray, n: int, level: float) -> MeanInterval:
-    low, high = map(float, np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2]))
-    return MeanInterval(value, (high - low) / 2, low, high, n, level)
-
-
-def _check_tpr(tpr: float) -> None:
-    if not 0 < tpr < 1:
-        raise DataError(f"tpr is {tpr!r}; expected a number strictly between 0 and 1, such as 0.95.")

@@ -2,7 +2,7 @@
 
 The split is that of Houlsby et al. (2011) and Depeweg et al. (2018): the entropy of the mean prediction
 (total) is the mean entropy of the members (expected, "aleatoric") plus the mutual information between
-prediction and weights ("epistemic").  All functions take draws `[S, N, C]` and give one number a point.
+prediction and weights ("epistemic").  All functions take draws `[S, N, C]` and give one number per point.
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ def expected_entropy(draws: ArrayLike) -> FloatArray:
 
 @of_members
 def mutual_information(draws: ArrayLike) -> FloatArray:
-    """Mutual information of prediction and weights: total less expected entropy, the epistemic part.
+    """Mutual information of prediction and weights: total minus expected entropy, the epistemic part.
+
+    Example:
+        >>> disagreeing, agreeing = [[[1.0, 0.0]], [[0.0, 1.0]]], [[[0.5, 0.5]], [[0.5, 0.5]]]
+        >>> float(mutual_information(disagreeing)[0].round(3)), float(mutual_information(agreeing)[0])
+        (0.693, 0.0)
 
     Args:
         draws: `[S, N, C]` probabilities.

@@ -86,7 +86,7 @@ def test_boxes_of_calibrated_predictors(predictor):
     (boxes,) = plot.ax.patches
     np.testing.assert_array_equal(boxes.get_data().values, band.upper)
     np.testing.assert_array_equal(boxes.get_data().baseline, band.lower)
-    assert boxes.get_label() == "90 % of calibrated predictors"
+    assert boxes.get_label() == "90 % range if calibrated"
     without = plot_reliability({"bayes": pair}, 10, band=None)
     assert not without.ax.patches
     assert "consistency_low" not in without.table
@@ -130,7 +130,7 @@ def test_curve_and_band_are_the_estimators(predictor):
     np.testing.assert_allclose(plot.table["band_high"][at], band.upper)
     assert plot.ax.get_title() == "bayes\nn = 60"
     names = [text.get_text() for text in plot.figure.legends[0].get_texts()]
-    assert names == ["90 % of calibrated predictors", "isotonic calibration curve", "confidences"]
+    assert names == ["90 % range if calibrated", "isotonic calibration curve", "confidences"]
 
 
 def test_without_a_band(predictor):

@@ -26,10 +26,10 @@ SCORES = {
 
 
 def test_dots_intervals_and_gaps():
-    plot = plot_forest(SCORES, level=0.9)
+    plot = plot_forest(SCORES)
     assert [ax.get_xlabel() for ax in plot.axes] == ["accuracy", "NLL (nats)", "ECE"]
     assert [text.get_text() for text in plot.ax.get_yticklabels()] == list(SCORES)
-    interval = mean_interval(SCORES["committee"]["accuracy"], 0.9)
+    interval = mean_interval(SCORES["committee"]["accuracy"])
     dot = plot.ax.containers[0]
     np.testing.assert_allclose(dot.lines[0].get_xydata(), [[interval.mean, 0]])
     np.testing.assert_allclose(dot.lines[2][0].get_segments()[0][:, 0], [interval.low, interval.high])
@@ -63,11 +63,11 @@ PLOTS = [(plot_shift, "method"), (plot_sweep, "predictor")]
 
 @pytest.mark.parametrize(("draw", "key"), PLOTS)
 def test_means_and_intervals_over_seeds(draw, key):
-    plot = draw(X, SCORES_SCORE_CURVES, score_name="ECE", level=0.9)
+    plot = draw(X, SCORES_SCORE_CURVES, score_name="ECE")
     assert list(plot.table) == [key, "x", "mean", "low", "high", "n_seeds"]
     for k, (name, values) in enumerate(SCORES_SCORE_CURVES.items()):
         rows = plot.table[key] == name
-        intervals = [mean_interval(column, 0.9) for column in values.T]
+        intervals = [mean_interval(column) for column in values.T]
         for end in ("mean", "low", "high"):
             expected = [getattr(interval, end) for interval in intervals]
             np.testing.assert_array_equal(plot.table[end][rows], expected)

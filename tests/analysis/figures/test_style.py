@@ -13,7 +13,6 @@ from bisnn_pyro.analysis import (
     committee_size_scores,
     early_scores,
     early_stopping,
-    paper_style,
     plot_calibration_curve,
     plot_committee_size,
     plot_conformal_sets,

@@ -86,7 +86,7 @@ def test_curves_areas_and_counts():
     assert list(plot.table) == ["score", "threshold", "fpr", "tpr", "auroc"]
     assert (plot.table["score"] == "tied").sum() == 3
     assert plot.ax.get_xlabel() == "share of inside inputs flagged (n = 30)"
-    assert plot.ax.get_ylabel() == "share of outside inputs flagged (n = 20)"
+    assert plot.ax.get_ylabel() == "share of out-of-distribution inputs flagged (n = 20)"
     assert plot.ax.get_aspect() == 1
 
 
