@@ -22,7 +22,7 @@ ABOUT_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; it takes the name `path` when the block succeeds.
+    """Give a temporary name next to `path` to write to; it takes the name `path` when the block succeeds.
 
     The folder is made where it is missing.  A reader never sees half a file, and a block that raises
     leaves an older file as it was.

@@ -1,4 +1,4 @@
-"""Several runs in one folder: what is made, what is kept, and what fails alone."""
+"""Several runs in one folder: what is kept, what is refused, and what fails alone."""
 
 import pytest
 
@@ -6,17 +6,15 @@ from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
 
-SMALL = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=1"]
-
 
 def test_batch_over_methods_and_seeds(source, tmp_path):
-    configs = plan(source, ["bayes", "straight-through"], [0, 1], SMALL)
+    configs = plan(source, ["bayes", "straight-through"], [0, 1], ["analysis.figures=false"])
     result = run_experiment(configs, tmp_path / "out")
-    assert [r.path.name for r in result.runs] == [RunFolder.of(c, result.out).path.name for c in configs]
-    assert not result.interrupted
+    assert len(result.runs) == 4
     with pytest.raises(RunFolderError, match="already holds"):
         run_experiment(configs, tmp_path / "out")
-    assert run_experiment(configs, tmp_path / "out", resume=True).runs == ()
+    again = run_experiment(configs, tmp_path / "out", resume=True)
+    assert again.runs == ()
 
 
 def test_a_run_that_fails_does_not_take_the_others_along(source, tmp_path):
@@ -24,14 +22,15 @@ def test_a_run_that_fails_does_not_take_the_others_along(source, tmp_path):
     configs = plan(source, ["bayes", "straight-through"], overrides=[*overrides, "analysis.figures=false"])
     result = run_experiment(configs, tmp_path)
     assert [c.method for c, _ in result.failures] == ["straight-through"]
-    assert [r.path.name for r in result.runs] == ["bayes-seed0"]
+    assert [made.path.name for made in result.runs] == ["bayes-seed0"]
     assert not (tmp_path / "straight-through-seed0").exists()
 
 
 def test_resume_of_a_finished_run_refuses_other_settings(source, tmp_path):
-    run_experiment(plan(source, ["bayes"], [0], SMALL), tmp_path)
+    small = ["analysis.figures=false", "analysis.noise=[]"]
+    run_experiment(plan(source, ["bayes"], [0], small), tmp_path)
     with pytest.raises(RunFolderError, match=r"different: train\.epochs"):
-        run_experiment(plan(source, ["bayes"], [0], [*SMALL, "train.epochs=5"]), tmp_path, resume=True)
+        run_experiment(plan(source, ["bayes"], [0], [*small, "train.epochs=5"]), tmp_path, resume=True)
 
 
 def test_jobs_give_the_same_bits(source, tmp_path):

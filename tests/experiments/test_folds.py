@@ -1,4 +1,4 @@
-"""`--folds K`: one run per fold, resumable."""
+"""`--folds K`: a run a fold, resumable, and tables whose intervals are over folds."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def settings(words):
     return [*SMALL, "data.name=mat", f"data.path={words}"]
 
 
-def test_one_config_per_fold_method_and_seed(source, settings, tmp_path):
+def test_a_config_a_fold_method_and_seed(source, settings, tmp_path):
     configs = plan(source, METHODS, [0, 1], settings, n_folds=3)
     assert [(c.seed, c.fold, c.method) for c in configs] == [
         (s, k, m) for s in (0, 1) for k in range(3) for m in METHODS

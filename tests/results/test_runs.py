@@ -87,7 +87,7 @@ def test_votes_are_labelled(read, finished, curves):
     assert dict(regression.sizes) == {"seed": 1, "draw": 3, "point": 20}
 
 
-def test_folds_follow_one_another(runs, curves, tmp_path):
+def test_folds_follow_one_another(runs):
     for method in ("bayes", "straight-through"):
         for k in (0, 1):
             change_config(runs / f"{method}-seed{k}", data__fold=k, data__n_folds=2, seed=0)
@@ -96,7 +96,6 @@ def test_folds_follow_one_another(runs, curves, tmp_path):
     assert dict(read.votes()["straight-through"].sizes) == {"seed": 1, "point": 60, "class": 2}
     assert read.scores()["fold"].tolist()[0] == 0
     assert "0-1 of 2" in repr(read)
-    change_config(curves[0], data__fold=0) if False else None
 
 
 def test_figures_take_runs(read):

@@ -1,9 +1,14 @@
 """Studies of finished runs: each a function from runs to a labelled table and its figures."""
 
-from bisnn_pyro.results.studies.elpd import compare_elpd, compare_loo
 from bisnn_pyro.results.studies.energy import energy_study
 from bisnn_pyro.results.studies.out_of_distribution import out_of_distribution_study
-from bisnn_pyro.results.studies.posterior import layer_posteriors, posterior_table, spike_checks
+from bisnn_pyro.results.studies.posterior import (
+    compare_elpd,
+    compare_loo,
+    layer_posteriors,
+    posterior_table,
+    spike_checks,
+)
 from bisnn_pyro.results.studies.selective import selective_study
 from bisnn_pyro.results.studies.shift import shift_study
 from bisnn_pyro.results.studies.study import Study
