@@ -109,7 +109,7 @@ def _votes(evaluation: Evaluation) -> dict[str, xr.DataArray]:
         coords = {"predictor": list(evaluation.early), "step": list(evaluation.early_steps)}
         dims = ("predictor", "step", "pred_point", "class")
         early = xr.DataArray(np.stack(list(evaluation.early.values())), coords, dims)
-        found["early"] = early.reindex(predictor=list(evaluation.predictions))  # NaN where there are none
+        found["early"] = early.reindex(predictor=list(evaluation.predictions))  # the others get NaN
     return found
 
 

@@ -10,8 +10,7 @@ from bisnn_pyro.data import handwritten_digits
 from bisnn_pyro.errors import ConfigError, ModelError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.run import evaluate_folder, new_fit, run
+from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.real_data import DATA, needs
 
 ON_DIGITS = [
@@ -88,14 +87,14 @@ def test_resumed_run_has_the_same_bits(tmp_path, monkeypatch):
 
 def test_keys_that_mean_nothing_to_it_are_refused(tmp_path):
     for key in ("rule.lr=0.1", "rule.name=adam", "train.kl_weight=0.5"):
-        with pytest.raises(ConfigError, match="no learning rate, no KL weight"):
+        with pytest.raises((ConfigError, ModelError), match="expectation"):
             run(config("ebp", key), tmp_path)
     with pytest.raises(ModelError, match=r"encoder\.n_steps = 1"):
         run(config("ebp", "encoder.n_steps=3"), tmp_path)
     with pytest.raises(ModelError, match=r"network\.name = 'sign'"):
         run(plan("digits", ["ebp"], overrides=["analysis.figures=false"])[0], tmp_path)
-    with pytest.raises(ConfigError, match=r"guide\.dropout"):
-        config("ebp", "guide.dropout=0.2")
+    with pytest.raises((ConfigError, ModelError), match="dropout"):
+        run(config("ebp", "guide.dropout=0.2"), tmp_path)
     assert not list(tmp_path.glob("*/posterior.safetensors"))
 
 
@@ -116,11 +115,10 @@ def test_preset_at_reduced_size(method, tmp_path):
 
 @pytest.mark.parametrize("key", ["normalise=true", "burn_in=1", "credit=end-to-end", "neuron.name=escape"])
 def test_keys_of_a_spiking_network_are_refused(key):
-    chosen = config("ebp", f"network.{key}")
-    with pytest.raises(ConfigError, match=f"network.{key.partition('=')[0]}: leave it out"):
-        new_fit(chosen, build_task(chosen))
+    with pytest.raises(ConfigError, match=r"name = 'sign'|SignNetwork"):
+        config("ebp", f"network.{key}")
 
 
 def test_the_wide_start_is_that_of_its_own_methods():
     assert config("ebp").guide.init_scale == config("ebp-real").guide.init_scale == 20
-    assert config("bayes").guide.init_scale is None
+    assert config("bayes").guide.init_scale == 0.1
