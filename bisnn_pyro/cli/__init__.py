@@ -47,11 +47,16 @@ def common(
     """Bayesian learning of spiking networks with binary synapses."""
 
 
-for command in (reproduce, run):
-    app.command()(command)
+app.command()(reproduce)
+app.command()(run)
 app.command("list")(list_presets)
-for command in (show, evaluate, export, energy, tune, compare, report):
-    app.command()(command)
+app.command()(show)
+app.command()(evaluate)
+app.command()(export)
+app.command()(energy)
+app.command()(tune)
+app.command()(compare)
+app.command()(report)
 app.add_typer(data_app)
 app.add_typer(study_app)
 

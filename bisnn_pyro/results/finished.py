@@ -272,7 +272,7 @@ def _other_data(a: FinishedRun, b: FinishedRun) -> str | None:
     if a.config.data.name != b.config.data.name:
         return f"the data are {a.config.data.name!r} and {b.config.data.name!r}"
     if (a.fold is None) != (b.fold is None):
-        return "one is a fold of a cross-validation, the other is not"
+        return "only one belongs to a cross-validation"
     ignored = SAME_POINTS if None in (a.tested, b.tested) else SAME_POINTS + BINNING
     ours, theirs = (
         {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in ignored} for run in (a, b)

@@ -117,12 +117,11 @@ class Line:
             labels["class"] = list(self.first.store.class_names)
         else:
             data["mean"] = (("seed", "draw", "point"), votes)
-            noise = [
-                [(r.store.noise_scale, len(r.store.targets)) for r in self.of_seed(s)] for s in self.seeds
-            ]
-            data["noise_scale"] = ("seed", [own[0][0] for own in noise])
+            stores = [[run.store for run in self.of_seed(seed)] for seed in self.seeds]
+            data["noise_scale"] = ("seed", [own[0].noise_scale for own in stores])
             if self.first.fold is not None:
-                data["noise_scale"] = ("seed", "point"), [np.repeat(*zip(*own, strict=True)) for own in noise]
+                noise = [[np.full(len(one.targets), one.noise_scale) for one in own] for own in stores]
+                data["noise_scale"] = ("seed", "point"), [np.concatenate(own) for own in noise]
         return xr.Dataset(data, labels, {"predictor": predictor or self.predictors[0]})
 
     def run_name(self, run: FinishedRun) -> str:
@@ -350,7 +349,7 @@ class Runs:
         return None if self.over == "seed" else self.runs[0].config.n_folds
 
     def temperature_notes(self) -> list[str]:
-        """Return the note on temperatures at a limit of their fit; an empty list if there are none."""
+        """Return the note on temperatures at a limit of their fit; empty without any."""
         return limit_notes((line.name, run.temperatures) for line in self.lines for run in line.runs)
 
 

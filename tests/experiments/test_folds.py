@@ -1,21 +1,15 @@
 """`--folds K`: a run a fold, resumable, and tables whose intervals are over folds."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import io
 
-from bisnn_pyro.analysis import mean_interval
 from bisnn_pyro.errors import ConfigError, RunFolderError
-from bisnn_pyro.experiments.batch import comparable_runs, plan, run_experiment
+from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.run import evaluate_folder, run
-from bisnn_pyro.experiments.summary import summarise_runs
 from bisnn_pyro.experiments.tune import tune
-from tests.experiments.numbers import read_rows
-from tests.experiments.pictures import ask_for_figures
 from tests.real_data import DATA, needs
 
 METHODS = ["bayes", "straight-through"]
@@ -42,7 +36,7 @@ def test_a_config_a_fold_method_and_seed(source, settings, tmp_path):
     assert [(c.seed, c.fold, c.method) for c in configs] == [
         (s, k, m) for s in (0, 1) for k in range(3) for m in METHODS
     ]
-    assert {c.data.settings["n_folds"] for c in configs} == {3}
+    assert {c.n_folds for c in configs} == {3}
     assert len({RunFolder.of(c, tmp_path).path for c in configs}) == 12
     assert RunFolder.of(configs[-1], tmp_path).path.name == "straight-through-fold2-seed1"
 
@@ -79,41 +73,12 @@ def test_what_needs_validation_examples_says_so(source, settings, tmp_path):
     assert "val_nll" in metrics
 
 
-def test_tables_are_over_folds_with_seeds_averaged_within(source, settings, tmp_path):
-    out = tmp_path / "out"
-    configs = plan(source, METHODS, [0, 1], [*settings, "analysis.noise=[0.1]"], n_folds=3)
-    summary = run_experiment(configs, out).summary
-    assert (summary.over, summary.intervals) == ("fold", True)
-    accuracy = {
-        m: [np.mean([_accuracy(out / f"{m}-fold{k}-seed{s}", predictor) for s in (0, 1)]) for k in range(3)]
-        for m, predictor in (("bayes", "committee"), ("straight-through", "mode"))
-    }
-    lines = {(line["method"], line["predictor"]): line for line in read_rows(summary.path / "table.csv")}
-    for method, predictor in (("bayes", "committee"), ("straight-through", "mode")):
-        line, expected = lines[method, predictor], mean_interval(accuracy[method])
-        assert (line["folds"], line["n"]) == ("0-2 of 3", "3")
-        assert float(line["accuracy"]) == pytest.approx(expected.mean)
-        assert float(line["accuracy_half_width"]) == pytest.approx(expected.half_width)
-    (paired,) = read_rows(summary.path / "differences.csv")
-    gap = mean_interval(np.subtract(accuracy["bayes"], accuracy["straight-through"]))
-    assert paired["n"] == "3"
-    assert float(paired["accuracy"]) == pytest.approx(gap.mean)
-    assert float(paired["accuracy_half_width"]) == pytest.approx(gap.half_width)
-    assert read_rows(summary.path / "table-noise-0.1.csv")[0]["folds"] == "0-2 of 3"
-    with xr.open_datatree(summary.path / "bayes-fold1.nc") as tree:
-        assert tree["posterior_predictive"]["y_prob"].shape == (2, 4, 10, 2)
-
-
-def _accuracy(path, predictor):
-    return json.loads((path / "metrics.json").read_text())["predictors"][predictor]["accuracy"]
-
-
 def test_every_row_is_tested_once_and_the_test_points_are_the_folds(source, settings, tmp_path):
     result = run_experiment(plan(source, ["bayes"], overrides=settings, n_folds=3), tmp_path / "out")
     tested = []
     for made in result.runs:
         with xr.open_datatree(made.path / "inference_data.nc") as tree:
-            tested += tree["observed_data"]["y"].values.tolist()
+            tested += tree["predictions_constant_data"]["y"].values.tolist()
     assert tested == (np.arange(30) % 2).tolist()
     metrics = evaluate_folder(result.runs[1].path)
     assert metrics["predictors"] == result.runs[1].metrics["predictors"]
@@ -127,32 +92,6 @@ def test_finished_folds_are_kept_and_others_made_up_for(source, settings, tmp_pa
         run_experiment(configs, out)
     result = run_experiment(configs, out, resume=True)
     assert sorted(r.path.name for r in result.runs) == ["bayes-fold0-seed0", "bayes-fold2-seed0"]
-    assert "0-2 of 3" in result.summary.table
-    # A single split of the same file, and folds of another number, are other test sets.
-    single = plan(source, ["bayes"], overrides=[*settings, "data.n_folds=3"])
-    other = run_experiment(single, out)
-    assert (other.summary.over, len(other.left_out)) == ("seed", 3)
-
-
-def test_figures_side_by_side_pool_the_folds_or_name_the_one(source, settings, tmp_path):
-    configs = plan(source, METHODS, [0, 1], [*settings, "analysis.early_decisions=2"], n_folds=2)
-    made = run_experiment(configs, tmp_path / "out")
-    folders = comparable_runs(made.out, configs)[0]
-    ask_for_figures(folders[0])
-    summary = summarise_runs(made.out, folders)
-    assert {"reliability.png", "training.png", "early_decisions.png"} <= {f.name for f in summary.figures}
-    points = {}
-    for line in read_rows(summary.path / "reliability.csv"):
-        points[line["predictor"]] = points.get(line["predictor"], 0) + int(float(line["count"]))
-    # Seeds 0 alone, and all 30 rows once.
-    assert points == {"bayes (committee), 2 folds": 30, "straight-through, 2 folds": 30}
-    stopping = {line["predictor"] for line in read_rows(summary.path / "early_stopping.csv")}
-    assert stopping == {"bayes, fold 0 (committee)", "straight-through, fold 0"}
-    # Decided at the end, so that scores over time are the table's there: over folds, seeds averaged within.
-    last = [line for line in read_rows(summary.early) if line["time_fraction"] == "1.0"]
-    table = read_rows(summary.path / "table.csv")
-    for column in ("method", "predictor", "folds", "n", "accuracy", "nll_half_width"):
-        assert [line[column] for line in last] == [line[column] for line in table]
 
 
 def test_the_command_line(source, words, bisnn, tmp_path):

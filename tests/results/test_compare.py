@@ -137,7 +137,7 @@ def test_folds_are_pooled_point_by_point(finished, runs, tmp_path):
     shutil.rmtree(runs / "bayes-seed1")
     with pytest.raises(RunFolderError, match="bayes of tiny with seed 0 lacks the folds 1"):
         compare([runs])
-    with pytest.raises(RunFolderError, match="one is a fold of a cross-validation"):
+    with pytest.raises(RunFolderError, match="only one belongs to a cross-validation"):
         compare([runs, finished])
 
 

@@ -211,4 +211,4 @@ def test_a_single_split_is_another_test_set(folds, tmp_path):
     RunFolder(out / "bayes-seed0").write_config(config)
     summary = summarise(out, [config])
     assert (summary.over, len(summary.left_out)) == ("seed", 8)
-    assert all("one is a fold of a cross-validation" in reason for reason in summary.left_out)
+    assert all("only one belongs to a cross-validation" in reason for reason in summary.left_out)

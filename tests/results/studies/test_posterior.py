@@ -35,7 +35,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(source, tmp_path_factory):
-    """Folders of one run a method."""
+    """The run folder of each method."""
     out = tmp_path_factory.mktemp("runs")
     return {m: run(plan(source, [m], overrides=QUIET)[0], out).path for m in ("bayes", "straight-through")}
 

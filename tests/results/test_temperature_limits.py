@@ -6,13 +6,11 @@ import shutil
 import pytest
 
 from bisnn_pyro.analysis import fit_temperature
-from bisnn_pyro.experiments.compare import compare
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.report.writing import report
-from bisnn_pyro.experiments.summary import summarise_runs
-from bisnn_pyro.experiments.temperature_limits import limit_notes, predictors_at_limit
-
-from .study_runs import moons_runs
+from bisnn_pyro.experiments.predictors import limit_notes, predictors_at_limit
+from bisnn_pyro.results import compare, summarise
+from bisnn_pyro.results.report import report
+from tests.experiments.study_runs import moons_runs
 
 
 def test_a_fit_without_mistakes_is_at_a_limit():
@@ -41,9 +39,9 @@ def runs(tmp_path):
 def test_who_shows_scores_says_so(runs, tmp_path):
     expected = "bayes committee (1 of 1 runs)"
     (note,) = [note for note in compare(runs).scores.notes if "limit" in note]
-    assert note.endswith(f"says little: {expected}")
-    summary = summarise_runs(tmp_path / "out", [RunFolder(path) for path in runs])
-    assert summary.notes == (note,)
+    assert note.endswith(f"say little: {expected}")
+    summary = summarise(runs[0].parent, [RunFolder(path).read_config() for path in runs])
+    assert summary.table.notes[-1] == note
     page = report(runs, tmp_path / "page.html").read_text()
     assert "Temperatures at a limit" in page
     assert expected in page
