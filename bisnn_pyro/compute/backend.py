@@ -31,6 +31,11 @@ def use_backend(name: str) -> Iterator[None]:
 
     Raises:
         ModelError: if there is no such backend.
+
+    Example:
+        >>> with use_backend("torch"):
+        ...     current_backend()
+        'torch'
     """
     if name not in BACKENDS:
         raise ModelError(f"unknown kernel backend {name!r}; use one of {', '.join(BACKENDS)}")

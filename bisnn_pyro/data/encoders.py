@@ -229,6 +229,11 @@ class DirectEncoder(Encoder):
 
     Attributes:
         n_steps: T, the number of time steps.
+
+    Example:
+        >>> import torch
+        >>> DirectEncoder(n_steps=3)(torch.tensor([[0.2, 0.7]])).shape
+        torch.Size([3, 1, 2])
     """
 
     deterministic = True
@@ -253,6 +258,11 @@ class SpikesEncoder(Encoder):
 
     Attributes:
         n_steps: T, the length of the recorded trains (``Task.n_steps``).
+
+    Example:
+        >>> import torch
+        >>> SpikesEncoder(n_steps=30)(torch.zeros(4, 30, 8, dtype=torch.uint8)).shape
+        torch.Size([30, 4, 8])
     """
 
     deterministic = True

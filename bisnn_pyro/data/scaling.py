@@ -244,6 +244,12 @@ class TargetScaler:
     Attributes:
         low: Original value that becomes 0.
         high: Original value that becomes 1; if equal to ``low``, the map only shifts.
+
+    Example:
+        >>> import numpy as np
+        >>> scaler = TargetScaler.fit(np.array([10.0, 30.0]))
+        >>> scaler.transform(20.0).item(), scaler.inverse(0.5).item(), scaler.span
+        (0.5, 20.0, 20.0)
     """
 
     low: float

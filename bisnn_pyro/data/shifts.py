@@ -81,6 +81,13 @@ def rotate(x: np.ndarray, degrees: float, image_shape: tuple[int, ...] | None) -
 
     Raises:
         DataError: If there are no images, or the angle is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.array([[0.0, 0.5, 1.0, 0.0]], np.float32)  # rows 0, 0.5 and 1, 0
+        >>> rotate(image, 90, (1, 2, 2)).reshape(2, 2)
+        array([[0.5, 0. ],
+               [0. , 1. ]], dtype=float32)
     """
     angle = np.deg2rad(check_number("degrees", degrees, -np.inf) % 360)
     height, width = _images(x, image_shape)[1:]

@@ -261,7 +261,7 @@ def evaluate_data(
     Args:
         path: a run folder.
         data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
-            ``bisnn_pyro.data.points.load_points``.
+            ``bisnn_pyro.data.load_points``.
         out: file for the table, .csv, .md or .tex.
         trust: as for :func:`~bisnn_pyro.experiments.fitted.load_run`.
 

@@ -8,12 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Row = dict[str, float]
+"""What is recorded of one epoch: numbers by name."""
 
 
 class History:
-    """Rows of numbers, one an epoch; columns may be missing from some rows.
+    """One row of numbers per epoch; a row may lack some columns.
 
     Losses are per example (divided by the data set's size), KL is in nats for the whole network.
+
+    Args:
+        rows: to start with; the list is copied.
+
+    Example:
+        >>> history = History([{"epoch": 1.0, "loss": 0.7}, {"epoch": 2.0, "loss": 0.6, "val_nll": 0.5}])
+        >>> history.column("val_nll")
+        [nan, 0.5]
     """
 
     def __init__(self, rows: list[Row] | None = None) -> None:

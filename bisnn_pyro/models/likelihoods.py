@@ -43,8 +43,8 @@ class Window(NamedTuple):
 class Likelihood(PyroModule):
     """From read-outs ``[*S, B, T, O]`` (counted steps only) to the observed site, and back.
 
-    A subclass states its distribution, its target and the weight of its log-probability; the loss, the
-    site and the prediction follow.  ``bisnn_pyro.testing.LikelihoodContract`` is its test suite.
+    A subclass defines its distribution, its target and the weight of its log-probability, and the
+    prediction.  ``bisnn_pyro.testing.LikelihoodContract`` is its test suite.
     """
 
     kind: ClassVar[Literal["classification", "regression"]]
@@ -55,13 +55,13 @@ class Likelihood(PyroModule):
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the target, batch shape ``[*S, B]``.
 
-        ``y`` is given where the initial state of a clamped train depends on it; most ignore it.
+        ``y`` is given where the initial state of a clamped train depends on it; most likelihoods ignore it.
         """
         raise NotImplementedError
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
-        """Return ``y`` ``[B]`` in the shape that :meth:`distribution` scores."""
-        raise NotImplementedError
+        """Return ``y`` ``[B]`` in the shape that :meth:`distribution` scores; as it is by default."""
+        return y
 
     def weight(self, n_steps: int, window: Window) -> float:
         """Return the factor of the log-probability, so that windows add up to the whole sequence."""
@@ -133,32 +133,27 @@ def check_two(n_classes: int) -> int:
     return n_classes
 
 
-class CategoricalRate(Classification):
-    """``y ~ Categorical(softmax(mean_t r_t))``: one term per example.
-
-    Args:
-        n_classes: number of classes C, at least 2; the read-out has C units.
-    """
+class _Categorical(Classification):
+    """A read-out unit per class, and a softmax over their logits."""
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.n_classes = self.n_outputs = check_classes(n_classes)
 
+    def _logits(self, readout: Tensor) -> Tensor:
+        return readout.mean(-2)
+
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the label's distribution, batch shape ``[*S, B]``."""
-        return dist.Categorical(logits=readout.mean(-2))
-
-    def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
-        """Return the labels as they are."""
-        return y
+        return dist.Categorical(logits=self._logits(readout))
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
-        """Return class probabilities ``[*S, B, C]``."""
-        return torch.softmax(readout.mean(-2), dim=-1)
+        """Return class probabilities ``[*S, B, C]``, from the time-averaged read-out."""
+        return torch.softmax(self._logits(readout), dim=-1)
 
 
-class BernoulliRate(Classification):
-    """``y ~ Bernoulli(sigmoid(mean_t r_t))``: two classes on a single read-out unit."""
+class _Bernoulli(Classification):
+    """One read-out unit, the logit of class 1."""
 
     def __init__(self, n_classes: int = 2) -> None:
         super().__init__()
@@ -170,18 +165,18 @@ class BernoulliRate(Classification):
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
         """Return the labels as floats."""
-        return y.to(torch.get_default_dtype()) if not y.is_floating_point() else y
+        return y if y.is_floating_point() else y.to(torch.get_default_dtype())
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
-        """Return class probabilities ``[*S, B, 2]``."""
+        """Return class probabilities ``[*S, B, 2]``, from the time-averaged read-out."""
         return two_classes(readout.mean(-2).squeeze(-1))
 
 
 class _Steps(Classification):
     """The label is scored at each counted step; an example's nll is the mean over those T' steps.
 
-    One label seen at T' steps is one observation, hence the mean: in probabilities, the geometric mean
-    over steps.  It is a tempered likelihood, not a normalised one; ``log_likelihood`` inherits that.
+    One label seen T' times is one observation, hence the mean: in probabilities, the geometric mean
+    over steps.  It is a tempered likelihood without normalisation, and so is its ``log_likelihood``.
     """
 
     def weight(self, n_steps: int, window: Window) -> float:
@@ -190,48 +185,56 @@ class _Steps(Classification):
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
         """Return each label repeated over the steps, ``[B, T]``."""
+        y = super().target(y, n_steps, window)
         return y.unsqueeze(-1).expand(*y.shape, n_steps)
 
 
-class CategoricalSteps(_Steps):
+class CategoricalRate(_Categorical):
+    """``y ~ Categorical(softmax(mean_t r_t))``: one term per example.
+
+    Args:
+        n_classes: number of classes C, at least 2; the read-out has C units.
+
+    Example:
+        >>> likelihood = CategoricalRate(3)
+        >>> readout = torch.zeros(4, 10, 3)  # [B, T, C], the counted steps
+        >>> likelihood.predict(readout)[0].tolist()
+        [0.3333333432674408, 0.3333333432674408, 0.3333333432674408]
+        >>> likelihood.log_prob(readout, torch.tensor([0, 1, 2, 0])).shape
+        torch.Size([4])
+    """
+
+
+class BernoulliRate(_Bernoulli):
+    """``y ~ Bernoulli(sigmoid(mean_t r_t))``: two classes on a single read-out unit.
+
+    Args:
+        n_classes: 2.
+    """
+
+
+class CategoricalSteps(_Steps, _Categorical):
     """``y ~ Categorical(softmax(r_t))`` at every step: the paper's loss (arXiv 2012.08300).
 
     Args:
         n_classes: number of classes C, at least 2; the read-out has C units.
     """
 
-    def __init__(self, n_classes: int) -> None:
-        super().__init__()
-        self.n_classes = self.n_outputs = check_classes(n_classes)
-
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the label at each step, event shape ``[T]``."""
         return dist.Categorical(logits=readout).to_event(1)
 
-    def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
-        """Return class probabilities ``[*S, B, C]`` of the time-averaged read-out."""
-        return torch.softmax(readout.mean(-2), dim=-1)
 
+class BernoulliSteps(_Steps, _Bernoulli):
+    """``y ~ Bernoulli(sigmoid(r_t))`` at every step: the paper's loss for two moons.
 
-class BernoulliSteps(_Steps):
-    """``y ~ Bernoulli(sigmoid(r_t))`` at every step: the paper's loss for two moons."""
-
-    def __init__(self, n_classes: int = 2) -> None:
-        super().__init__()
-        self.n_classes, self.n_outputs = check_two(n_classes), 1
+    Args:
+        n_classes: 2.
+    """
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the label at each step, event shape ``[T]``."""
         return dist.Bernoulli(logits=readout.squeeze(-1)).to_event(1)
-
-    def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
-        """Return each label repeated over the steps, as floats ``[B, T]``."""
-        y = y if y.is_floating_point() else y.to(torch.get_default_dtype())
-        return super().target(y, n_steps, window)
-
-    def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
-        """Return class probabilities ``[*S, B, 2]`` of the time-averaged read-out."""
-        return two_classes(readout.mean(-2).squeeze(-1))
 
 
 def rate(n_classes: int) -> Classification:
@@ -256,8 +259,8 @@ def steps(n_classes: int) -> Classification:
     return BernoulliSteps() if n_classes == 2 else CategoricalSteps(n_classes)
 
 
-class CategoricalProbit(Classification):
-    r"""One probit unit a class, given that exactly one of them is on.
+class CategoricalProbit(_Categorical):
+    r"""One probit unit per class, given that exactly one of them is on.
 
     Unit k is on with probability :math:`\Phi(z_k)`, ``z`` the time-averaged read-out in units of its noise.
     Independent units of which just one is on make the label k with probability proportional to
@@ -265,38 +268,28 @@ class CategoricalProbit(Classification):
     unit a class (expectation backpropagation, arXiv 1503.03562) gets probabilities; two classes have two
     units as well.
 
-    The log-odds grow as :math:`z^2/2`, so read-outs of tens are very sure: look at the calibration.
+    The log-odds grow as :math:`z^2/2`, so read-outs in the tens are very confident: check the calibration.
 
     Args:
         n_classes: number of classes C, at least 2; the read-out has C units.
     """
 
-    def __init__(self, n_classes: int) -> None:
-        super().__init__()
-        self.n_classes = self.n_outputs = check_classes(n_classes)
-
-    def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
-        """Return the label's distribution, batch shape ``[*S, B]``."""
-        return dist.Categorical(logits=log_odds(readout.mean(-2)))
-
-    def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
-        """Return the labels as they are."""
-        return y
+    def _logits(self, readout: Tensor) -> Tensor:
+        return log_odds(readout.mean(-2))
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
-        """Return class probabilities ``[*S, B, C]``, none of them below the type's smallest normal number.
+        """Return class probabilities ``[*S, B, C]``, bounded below by the type's smallest normal number.
 
-        So a sure mistake costs at most 708 nats (in double), and not infinitely many; scores of
-        :meth:`log_prob` have no such bound.
+        A confident mistake therefore costs at most 708 nats (in double); :meth:`log_prob` has no such bound.
         """
-        p = torch.softmax(log_odds(readout.mean(-2)), dim=-1)
+        p = super().predict(readout, window)
         return p.clamp_min(torch.finfo(p.dtype).tiny)
 
 
 class Gaussian(Regression):
     """``y ~ Normal(mean_t r_t, sigma)`` with a learned noise scale ``sigma``.
 
-    Each local read-out learns its own scale, so that an earlier, coarser layer does not inflate the
+    Each local read-out learns its own scale, so that an earlier, less accurate layer does not inflate the
     noise of the last one.
 
     Args:
@@ -320,10 +313,6 @@ class Gaussian(Regression):
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the target's distribution, batch shape ``[*S, B]``."""
         return dist.Normal(self.predict(readout), self.scale)
-
-    def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
-        """Return the targets as they are."""
-        return y
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
         """Return predicted means ``[*S, B]``."""
@@ -417,8 +406,8 @@ class SpikeTrainBernoulli(Classification):
 
     Args:
         n_classes: number of classes C, the output neurons.
-        neuron: gives the output neurons their time constant and weight of the reset; the default, and a
-            neuron without them, stands for those of :class:`ThresholdNeuron`.
+        neuron: the output neurons take their refractory time constant and reset from it; without a neuron,
+            or if it has none, they are those of :class:`ThresholdNeuron`.
         delta: width of the escape noise, in units of the potential.
         period: steps between two spikes of the labelled neuron.
 

@@ -30,6 +30,12 @@ class BinaryPrior(Prior):
 
     Args:
         p: probability of +1, strictly between 0 and 1; 0.5 is the fair prior.
+
+    Example:
+        >>> prior = BinaryPrior(0.9).distribution((2, 3))
+        >>> prior.sample().abs()
+        tensor([[1., 1., 1.],
+                [1., 1., 1.]])
     """
 
     binary = True

@@ -1,4 +1,6 @@
-"""The contract of a guide, for each guide of the package."""
+"""The contract of a guide, for each pair of a guide of the package and a network that it is for."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from bisnn_pyro.inference import (
     AutoStraightThrough,
 )
 from bisnn_pyro.models import (
+    BinaryPrior,
     CategoricalProbit,
     CategoricalRate,
     Conv,
@@ -23,197 +26,71 @@ from bisnn_pyro.models import (
 )
 from bisnn_pyro.testing import GuideContract
 
+GUIDES = {
+    "relaxed": partial(AutoRelaxedSign, init_scale=0.5),
+    "hard": partial(AutoRelaxedSign, temperature=0.5, hard=True),
+    "straight-through": AutoStraightThrough,
+    "clipped": partial(AutoStraightThrough, clip=1.0, init_scale=1.0),
+    "gaussian": AutoMeanFieldGaussian,
+    "full-precision": AutoFullPrecision,
+    "ebp": partial(AutoExpectationSign, dropout=0.8),
+    "ebp-real": AutoExpectationNormal,
+}
+REAL = ("gaussian", "full-precision", "ebp-real")
+SHARED = {"credit": "end-to-end", "readout": "trained"}
+NETWORKS = {
+    "dense": lambda prior: SpikingGLM(3, [4], CategoricalRate(2), prior=prior, **SHARED),
+    "sign": lambda prior: SignNetwork(3, [4, 4], CategoricalProbit(2), prior=prior),
+    "single-step": lambda prior: SpikingGLM(
+        3, [4, 4], CategoricalRate(2), prior=prior, neuron=SingleStepNeuron(0.5), **SHARED
+    ),
+    "conv": lambda prior: SpikingGLM(
+        12,
+        [Conv(3, 2, padding=1, pool=2), 4],
+        CategoricalRate(2),
+        image_shape=(2, 2, 3),
+        prior=prior,
+        **SHARED,
+    ),
+    "recurrent": lambda prior: SpikingGLM(
+        3, [Dense(4, recurrent=True), 3], CategoricalRate(2), prior=prior, **SHARED
+    ),
+}
+SPIKING = ("relaxed", "hard", "straight-through", "gaussian", "full-precision")
+PAIRS = [
+    *((guide, "dense") for guide in GUIDES),
+    *((guide, "sign") for guide in ("relaxed", "ebp", "ebp-real")),
+    *((guide, network) for network in ("single-step", "conv", "recurrent") for guide in SPIKING),
+]
 
-class TestRelaxedSign(GuideContract):
+
+class TestGuides(GuideContract):
+    @pytest.fixture(autouse=True, params=PAIRS, ids="-".join)
+    def pair(self, request):
+        self.guide, self.network = request.param
+
     def make(self, model):
-        return AutoRelaxedSign(model, init_scale=0.5)
-
-
-class TestHardRelaxedSign(GuideContract):
-    def make(self, model):
-        return AutoRelaxedSign(model, temperature=0.5, hard=True)
-
-
-class TestStraightThrough(GuideContract):
-    def make(self, model):
-        return AutoStraightThrough(model)
-
-
-class TestClippedStraightThrough(GuideContract):
-    def make(self, model):
-        return AutoStraightThrough(model, clip=1.0, init_scale=1.0)
-
-
-class TestGaussian(GuideContract):
-    def make(self, model):
-        return AutoMeanFieldGaussian(model)
+        return GUIDES[self.guide](model)
 
     def prior(self):
-        return NormalPrior(0.8)
-
-
-class TestFullPrecision(GuideContract):
-    def make(self, model):
-        return AutoFullPrecision(model)
-
-    def prior(self):
-        return NormalPrior(0.8)
-
-
-class TestExpectationSign(GuideContract):
-    def make(self, model):
-        return AutoExpectationSign(model, dropout=0.8)
-
-
-class TestExpectationNormal(GuideContract):
-    def make(self, model):
-        return AutoExpectationNormal(model)
-
-    def prior(self):
-        return NormalPrior(0.8)
-
-
-class SignUnits:
-    """A network of sign units, and one step of data."""
+        return NormalPrior(0.8) if self.guide in REAL else BinaryPrior(0.6)
 
     def model(self):
-        return SignNetwork(3, [4, 4], CategoricalProbit(2), prior=self.prior())
+        return NETWORKS[self.network](self.prior())
 
     def data(self):
-        spikes, labels = GuideContract.data(self)
-        return spikes[:1], labels
-
-
-class TestExpectationSignOnSignUnits(SignUnits, TestExpectationSign):
-    pass
-
-
-class TestExpectationNormalOnSignUnits(SignUnits, TestExpectationNormal):
-    pass
-
-
-class TestRelaxedSignOnSignUnits(SignUnits, TestRelaxedSign):
-    pass
-
-
-class SingleStep:
-    """A model of single-step neurons, and one step of data."""
-
-    def model(self):
-        return SpikingGLM(
-            3,
-            [4, 4],
-            CategoricalRate(2),
-            prior=self.prior(),
-            neuron=SingleStepNeuron(0.5),
-            credit="end-to-end",
-            readout="trained",
-        )
-
-    def data(self):
-        spikes, y = super().data()
-        return spikes[:1], y
-
-
-class TestRelaxedSignSingleStep(SingleStep, TestRelaxedSign):
-    pass
-
-
-class TestHardRelaxedSignSingleStep(SingleStep, TestHardRelaxedSign):
-    pass
-
-
-class TestStraightThroughSingleStep(SingleStep, TestStraightThrough):
-    pass
-
-
-class TestGaussianSingleStep(SingleStep, TestGaussian):
-    pass
-
-
-class TestFullPrecisionSingleStep(SingleStep, TestFullPrecision):
-    pass
-
-
-class Convolutional:
-    """A model with a pooled convolution, and images of two by three places."""
-
-    def model(self):
-        return SpikingGLM(
-            12,
-            [Conv(3, 2, padding=1, pool=2), 4],
-            CategoricalRate(2),
-            image_shape=(2, 2, 3),
-            prior=self.prior(),
-            credit="end-to-end",
-            readout="trained",
-        )
-
-    def data(self):
-        generator = torch.Generator().manual_seed(self.seed)
-        return (torch.rand(8, 5, 12, generator=generator) < 0.5).float(), torch.arange(5) % 2
-
-
-class Recurrent:
-    """A model with lateral synapses."""
-
-    def model(self):
-        return SpikingGLM(
-            3,
-            [Dense(4, recurrent=True), 3],
-            CategoricalRate(2),
-            prior=self.prior(),
-            credit="end-to-end",
-            readout="trained",
-        )
-
-
-class TestRelaxedSignConvolutional(Convolutional, TestRelaxedSign):
-    pass
-
-
-class TestHardRelaxedSignConvolutional(Convolutional, TestHardRelaxedSign):
-    pass
-
-
-class TestStraightThroughConvolutional(Convolutional, TestStraightThrough):
-    pass
-
-
-class TestGaussianConvolutional(Convolutional, TestGaussian):
-    pass
-
-
-class TestFullPrecisionConvolutional(Convolutional, TestFullPrecision):
-    pass
-
-
-class TestRelaxedSignRecurrent(Recurrent, TestRelaxedSign):
-    pass
-
-
-class TestHardRelaxedSignRecurrent(Recurrent, TestHardRelaxedSign):
-    pass
-
-
-class TestStraightThroughRecurrent(Recurrent, TestStraightThrough):
-    pass
-
-
-class TestGaussianRecurrent(Recurrent, TestGaussian):
-    pass
-
-
-class TestFullPrecisionRecurrent(Recurrent, TestFullPrecision):
-    pass
+        if self.network == "conv":
+            generator = torch.Generator().manual_seed(self.seed)
+            return (torch.rand(8, 5, 12, generator=generator) < 0.5).float(), torch.arange(5) % 2
+        spikes, labels = super().data()
+        return spikes[:1] if self.network in ("sign", "single-step") else spikes, labels
 
 
 def test_another_guides_state_dict_is_refused():
-    suite = TestFullPrecision()
-    suite.setup_method()
-    _, guide = suite.ready()
-    model = suite.model()
+    spikes, y = torch.ones(8, 5, 3), torch.arange(5) % 2
+    model = NETWORKS["dense"](NormalPrior(0.8))
+    guide = AutoFullPrecision(model)
+    guide.initialize(spikes, y)
     for other in (AutoMeanFieldGaussian(model), AutoStraightThrough(model)):
         with pytest.raises(RuntimeError, match=r"[Uu]nexpected key|Missing key"):
             other.load_state_dict(guide.state_dict())
-    suite.teardown_method()

@@ -1,5 +1,6 @@
 """Every built-in likelihood honours the contract."""
 
+import pytest
 import torch
 
 from bisnn_pyro.models import (
@@ -13,54 +14,29 @@ from bisnn_pyro.models import (
 )
 from bisnn_pyro.testing import LikelihoodContract
 
-
-class TestCategoricalRate(LikelihoodContract):
-    def make(self):
-        return CategoricalRate(3)
-
-
-class TestCategoricalProbit(LikelihoodContract):
-    def make(self):
-        return CategoricalProbit(3)
-
-
-class TestBernoulliRate(LikelihoodContract):
-    def make(self):
-        return BernoulliRate()
+LIKELIHOODS = {
+    "categorical-rate": lambda: CategoricalRate(3),
+    "categorical-probit": lambda: CategoricalProbit(3),
+    "bernoulli-rate": BernoulliRate,
+    "categorical-steps": lambda: CategoricalSteps(3),
+    "bernoulli-steps": BernoulliSteps,
+    "gaussian": lambda: Gaussian(0.4),
+    "spike-train-labels": lambda: SpikeTrainBernoulli(3, period=3),
+    "spike-train-trains": lambda: SpikeTrainBernoulli(2, delta=0.5),
+}
 
 
-class TestCategoricalSteps(LikelihoodContract):
-    additive = True
-
-    def make(self):
-        return CategoricalSteps(3)
-
-
-class TestBernoulliSteps(LikelihoodContract):
-    additive = True
+class TestLikelihoods(LikelihoodContract):
+    @pytest.fixture(autouse=True, params=LIKELIHOODS)
+    def likelihood(self, request):
+        self.name = request.param
+        self.additive = "steps" in self.name or "spike-train" in self.name
 
     def make(self):
-        return BernoulliSteps()
-
-
-class TestGaussian(LikelihoodContract):
-    def make(self):
-        return Gaussian(0.4)
-
-
-class TestSpikeTrainOfLabels(LikelihoodContract):
-    additive = True
-
-    def make(self):
-        return SpikeTrainBernoulli(3, period=3)
-
-
-class TestSpikeTrainOfTrains(LikelihoodContract):
-    additive = True
-
-    def make(self):
-        return SpikeTrainBernoulli(2, delta=0.5)
+        return LIKELIHOODS[self.name]()
 
     def targets(self):
+        if self.name != "spike-train-trains":
+            return super().targets()
         generator = torch.Generator().manual_seed(0)
         return (torch.rand(4, 11, 2, generator=generator) < 0.3).float()

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 import bisnn_pyro
 from bisnn_pyro import cli
-from bisnn_pyro.data import StandardEncoder, load_task, mnist
+from bisnn_pyro.data import StandardEncoder, mnist
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.parts import make
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.data.idx_files import FILES, tiny_arrays, write_set
 
@@ -172,7 +173,7 @@ def test_filtered_digits(source, tmp_path):
     result = run(config, tmp_path / "out")
     loaded = bisnn_pyro.load_run(result.path)
     assert loaded.model.synapses[0].fan_in == 64 + 4 * 16
-    task = load_task(**data)
+    task = make("data", data)
     raw = task.test.x.reshape(-1, 8, 8) * 16
     assert np.array_equal(loaded.predict(raw).draws, loaded.predict_scaled(task.test.x).draws)
     assert evaluate_folder(result.path)["predictors"] == result.metrics["predictors"]
@@ -191,7 +192,7 @@ def test_standardised_inputs_of_other_tasks(name, source, tmp_path):
     config = bisnn_pyro.load_preset(str(source), data={"name": name, **settings}, likelihood=likelihood)
     result = run(config, tmp_path / "out")
     loaded = bisnn_pyro.load_run(result.path)
-    task = load_task(name, **settings)
+    task = make("data", {"name": name, **settings})
     own = StandardEncoder().fit(task.train.x).standardiser
     assert np.array_equal(loaded.encoder.standardiser.deviation, own.deviation)
     raw = x if name == "npz" else np.zeros((2, task.n_features))

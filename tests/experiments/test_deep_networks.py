@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from bisnn_pyro.experiments.build_network import build_model
 
 import bisnn_pyro
-from bisnn_pyro.data import load_task
+from bisnn_pyro.data import handwritten_digits
 from bisnn_pyro.errors import ConfigError, InputError, ModelError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_encoder, build_task
-from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.run import run
 
 CONV = '{kind = "conv", channels = 4, kernel = 3, padding = 1, pool = 2}'
@@ -55,7 +55,7 @@ def test_a_run_and_its_folder(tmp_path, method, hidden):
     assert all(np.isfinite(scores["nll"]) for scores in result.metrics["predictors"].values())
     fitted = bisnn_pyro.load_run(result.path)
     assert fitted.config == config, "the config.toml says the same layers"
-    task = load_task("digits", **config.data.settings)
+    task = handwritten_digits(**config.data_settings)
     again = fitted.predict_scaled(task.test.x)
     assert again.path == "dense"
     accuracy = float((again.mean.argmax(1) == task.test.y).mean())

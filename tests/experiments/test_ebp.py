@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bisnn_pyro
-from bisnn_pyro.data import load_task
+from bisnn_pyro.data import handwritten_digits
 from bisnn_pyro.errors import ConfigError, ModelError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
@@ -51,7 +51,7 @@ def test_a_loaded_run_predicts_as_it_did(method, tmp_path):
     result = run(config(method), tmp_path)
     posterior = bisnn_pyro.load_run(result.path)
     assert posterior.predictors == tuple(PREDICTORS)
-    task = load_task("digits")
+    task = handwritten_digits()
     low, high = posterior.preprocessing.scaler.low, posterior.preprocessing.scaler.high
     raw = task.test.x * (high - low) + low
     for predictor in PREDICTORS:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from bisnn_pyro.experiments.summary import summarise_runs
 from scipy import io
 
 from bisnn_pyro.errors import ConfigError, RunFolderError

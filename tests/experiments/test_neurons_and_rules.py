@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
+from bisnn_pyro.experiments.build_network import build_neuron
+from bisnn_pyro.experiments.build_rule import build_optimisers
 
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.build_network import build_neuron
-from bisnn_pyro.experiments.build_rule import build_optimisers
 from bisnn_pyro.experiments.run import new_fit, run
 from bisnn_pyro.inference import BiMU
 from bisnn_pyro.models import Boxcar, SingleStep, SingleStepNeuron, ThresholdNeuron, Triangle

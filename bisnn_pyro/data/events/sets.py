@@ -257,6 +257,12 @@ class EventSet(PublishedSet[Layout]):
         required: Keys without a default.
         meanings: What a key means, if it differs from EventSettings.
         **defaults: Defaults that differ, those of fields that are not keys among them.
+
+    Example:
+        >>> import inspect
+        >>> keys = inspect.signature(nmnist).parameters
+        >>> keys["n_steps"].default, keys["time_step"].default, "scale" in keys
+        (30, 10.0, False)
     """
 
     what = "recordings"

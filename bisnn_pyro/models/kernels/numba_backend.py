@@ -11,19 +11,11 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.compute.jit import compiled
-from bisnn_pyro.models.kernels.torch_backend import inside
-
-__all__ = [
-    "filter_adjoint",
-    "filter_sequence",
-    "gate",
-    "inside",
-    "scan_gated",
-    "scan_sequence",
-    "trace_sequence",
-]
+from bisnn_pyro.models.kernels import torch_backend
 
 _BLOCK = 2048
+
+inside = torch_backend.inside
 
 
 @compiled
