@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bisnn_pyro
-from bisnn_pyro.analysis import classification_metrics, load_idata, regression_metrics
+from bisnn_pyro.analysis import classification_metrics, fit_temperature, load_idata, regression_metrics
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments import evaluate, predictors
 from bisnn_pyro.experiments.batch import plan
@@ -168,3 +168,16 @@ def test_a_new_predictor_shows_up_everywhere(moons, monkeypatch, tmp_path):
     )
     assert "first-two" in bisnn_pyro.Runs(new.path).scores()["predictor"].tolist()
     assert predictors.legend("bayes", "first-two") == "bayes (first-two)"
+
+
+def test_a_fit_without_mistakes_is_at_a_limit():
+    sure = [[0.9, 0.1], [0.2, 0.8]]
+    found = fit_temperature(sure, [0, 1])
+    assert predictors.predictors_at_limit([("net", {"mode": found}), ("net", {"mode": 1.0})]) == [
+        "net mode (1 of 2 runs)"
+    ]
+    wrong = fit_temperature(sure, [1, 0])
+    assert predictors.predictors_at_limit([("net", {"mode": wrong, "mean": 0.051})]) == [
+        "net mode (1 of 1 runs)"
+    ]
+    assert predictors.limit_notes([("net", {"mode": 0.7}), ("other", {})]) == []

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import bisnn_pyro
-from bisnn_pyro.errors import DataError, RunFolderError
+from bisnn_pyro.errors import ConfigError, DataError, RunFolderError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.export.format import read_file, write_file
@@ -102,9 +102,9 @@ def untrained(folder, method="bayes", overrides=SPIKING):
     folder.mkdir(exist_ok=True)
     source = folder / "tiny.toml"
     source.write_text(TINY)
-    (config,) = plan(str(source), [method], overrides=overrides)
+    (config,) = plan(str(source), [method], overrides=overrides, trust=True)
     task = build_task(config)
-    fitted = new_fit(config, task)
+    fitted = new_fit(config, task, trust=True)
     torch.manual_seed(1)
     inputs = encode_all(fitted.encoder, torch.as_tensor(task.train.x[:9]), 0)[0].float()
     with pyro.get_param_store().scope():
@@ -118,7 +118,7 @@ def untrained(folder, method="bayes", overrides=SPIKING):
     place.path.mkdir()
     place.write_config(config)
     fitted.save(place)
-    return place.path, bisnn_pyro.load_run(place.path), task.test.x[:30]
+    return place.path, bisnn_pyro.load_run(place.path, trust=True), task.test.x[:30]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -179,7 +179,7 @@ def test_size_and_header(tmp_path):
     head = found.header
     assert (head["n_inputs"], head["n_steps"], head["burn_in"]) == (2, 15, 2)
     assert head["classes"] == ["0", "1"]
-    assert head["encoder"] == {"name": "rate", "n_steps": 15}
+    assert head["encoder"] == {"name": "rate", "n_steps": 15, "max_rate": 1.0}
     assert head["likelihood"] == {"kind": "sigmoid"}
     assert head["neuron"]["kind"] == "threshold"
     with pytest.raises(DataError, match=r"expected \[T, B, 2\]"):
@@ -202,8 +202,10 @@ def test_what_cannot_be_exported(tmp_path):
             export(path, member=member)
     own = "network.neuron.name=tests.experiments.export.test_network:OwnNeuron"
     path, *_ = untrained(tmp_path / "own", "bayes", [*SPIKING, own])
-    with pytest.raises(RunFolderError, match="OwnNeuron"):
+    with pytest.raises(ConfigError, match="trust"):
         export(path)
+    with pytest.raises(RunFolderError, match="OwnNeuron"):
+        export(path, trust=True)
 
 
 class OwnNeuron(ThresholdNeuron):
