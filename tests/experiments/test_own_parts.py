@@ -156,7 +156,9 @@ def imported(path: Path) -> bool:
 def test_own_parts_are_run_compared_and_reported(mine, bisnn):
     done = bisnn("run", mine, "--trust-code", "--out", "runs", "--seeds", "0-1")
     assert done.returncode == 0, done.stderr
-    assert not any(Path(entry or ".").samefile(mine.parent) for entry in sys.path if Path(entry or ".").exists())
+    assert not any(
+        Path(entry or ".").samefile(mine.parent) for entry in sys.path if Path(entry or ".").exists()
+    )
     stored = tomllib.loads((mine.parent / "runs" / "own-seed0" / "config.toml").read_text())
     module = stored["guide"]["name"].partition(":")[0]
     assert stored["guide"] == {
@@ -168,7 +170,7 @@ def test_own_parts_are_run_compared_and_reported(mine, bisnn):
     scores = Runs("runs").scores()
     assert set(scores["method"]) == {"own", "bayes"}
     assert bisnn("compare", "runs").returncode == 0
-    report = bisnn("report", "runs", "--trust-code")
+    report = bisnn("report", "runs", "--trust-code", "--out", "report.html")
     assert report.returncode == 0, report.stderr
     fitted = load_run("runs/own-seed0", trust=True)
     assert fitted.guide.sharpness == 2.0
