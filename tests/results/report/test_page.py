@@ -7,11 +7,12 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from bisnn_pyro.results import compare
-from bisnn_pyro.experiments.report import writing
 
 import bisnn_pyro
-from bisnn_pyro.analysis import calibration_metrics, group, load_idata
+from bisnn_pyro.analysis import calibration_metrics
+from bisnn_pyro.experiments.store import Store
+from bisnn_pyro.results import compare
+from bisnn_pyro.results.report import page as writing
 
 from .conftest import N_BOOT
 from .reading import Page
@@ -67,9 +68,9 @@ def test_scores_are_those_of_compare_and_of_the_runs(finished, read):
 def test_calibration_from_the_draws_of_the_runs(finished, read):
     probs, y = [], None
     for k in (0, 1):
-        idata = load_idata(finished / f"bayes-seed{k}" / "inference_data.nc")
-        probs.append(group(idata, "posterior_predictive")["y_prob"].values[0].mean(0))
-        y = group(idata, "observed_data")["y"].values
+        store = Store.open(finished / f"bayes-seed{k}")
+        probs.append(store.members().mean(0))
+        y = store.targets
     header, *each = read.tables["Calibration of each seed"]
     for k, own in enumerate(probs):
         line = next(line for line in each if line[:3] == ["bayes", "committee", str(k)])
@@ -91,6 +92,7 @@ def test_what_was_run_and_on_what(finished, read):
     settings = {line[0]: line[1:] for line in read.tables["Settings in which they differ"]}
     assert settings["guide.name"] == ["relaxed", "straight-through"]
     assert settings["rule.lr"] == ["0.05", "0.01"]
+    assert settings["guide.temperature"] == ["1.0", "–"]  # a key that the other guide does not have
     assert dict(read.tables["Settings that they share"])["data.n_train"] == "24"
     assert read.tables["Methods and their runs"][1][:5] == ["tiny", "bayes", "relaxed", "0-1", "2"]
     assert read.tables["Data set 'two-moons'"][1] == ["classification", "2", "2", "24", "16", "30"]
