@@ -20,7 +20,7 @@ def modules():
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", [*modules()])
 def test_examples_of_docstrings(name, monkeypatch, tmp_path):
     """Run in an empty folder, so that an example that writes leaves nothing behind."""
     monkeypatch.chdir(tmp_path)
