@@ -10,8 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
-from benchmarks import __main__ as command
-from benchmarks import child, committees, memories, report, scaling, steps
+from benchmarks import __main__ as command, child, committees, memories, report, scaling, steps
 from benchmarks.loop import LoopCommittee, LoopStep
 from benchmarks.measurement import Measurement, Settings
 from benchmarks.nets import MNIST, TWO_MOONS, our_committee, our_step

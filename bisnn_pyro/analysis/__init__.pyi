@@ -1,155 +1,203 @@
-from bisnn_pyro.analysis.calibration.bins import ReliabilityBins as ReliabilityBins
-from bisnn_pyro.analysis.calibration.bins import bin_confidences as bin_confidences
-from bisnn_pyro.analysis.calibration.bins import class_forecasts as class_forecasts
-from bisnn_pyro.analysis.calibration.bins import reliability_bins as reliability_bins
-from bisnn_pyro.analysis.calibration.bins import top_label as top_label
-from bisnn_pyro.analysis.calibration.brier import BrierDecomposition as BrierDecomposition
-from bisnn_pyro.analysis.calibration.brier import CorpDecomposition as CorpDecomposition
-from bisnn_pyro.analysis.calibration.brier import brier_decomposition as brier_decomposition
-from bisnn_pyro.analysis.calibration.brier import calibration_metrics as calibration_metrics
-from bisnn_pyro.analysis.calibration.brier import corp_decomposition as corp_decomposition
-from bisnn_pyro.analysis.calibration.curves import ConsistencyBand as ConsistencyBand
-from bisnn_pyro.analysis.calibration.curves import IsotonicCurve as IsotonicCurve
-from bisnn_pyro.analysis.calibration.curves import bin_consistency as bin_consistency
-from bisnn_pyro.analysis.calibration.curves import isotonic_consistency as isotonic_consistency
-from bisnn_pyro.analysis.calibration.curves import isotonic_curve as isotonic_curve
-from bisnn_pyro.analysis.calibration.errors import classwise_calibration_error as classwise_calibration_error
-from bisnn_pyro.analysis.calibration.errors import debiased_calibration_error as debiased_calibration_error
-from bisnn_pyro.analysis.calibration.errors import ece_interval as ece_interval
-from bisnn_pyro.analysis.calibration.errors import ece_of_calibrated as ece_of_calibrated
-from bisnn_pyro.analysis.calibration.errors import expected_calibration_error as expected_calibration_error
-from bisnn_pyro.analysis.calibration.errors import maximum_calibration_error as maximum_calibration_error
-from bisnn_pyro.analysis.calibration.errors import smooth_calibration_error as smooth_calibration_error
-from bisnn_pyro.analysis.calibration.errors import smooth_error as smooth_error
-from bisnn_pyro.analysis.calibration.temperature import LIMITS as LIMITS
-from bisnn_pyro.analysis.calibration.temperature import fit_temperature as fit_temperature
-from bisnn_pyro.analysis.calibration.temperature import scale_temperature as scale_temperature
-from bisnn_pyro.analysis.energy import COUNTING_READOUT as COUNTING_READOUT
-from bisnn_pyro.analysis.energy import FILTERED_READOUT as FILTERED_READOUT
-from bisnn_pyro.analysis.energy import HOROWITZ_45NM as HOROWITZ_45NM
-from bisnn_pyro.analysis.energy import LATERAL as LATERAL
-from bisnn_pyro.analysis.energy import SINGLE_STEP as SINGLE_STEP
-from bisnn_pyro.analysis.energy import SPIKE_RESPONSE as SPIKE_RESPONSE
-from bisnn_pyro.analysis.energy import WORD as WORD
-from bisnn_pyro.analysis.energy import LayerActivity as LayerActivity
-from bisnn_pyro.analysis.energy import OperationEnergies as OperationEnergies
-from bisnn_pyro.analysis.energy import UnitUpdate as UnitUpdate
-from bisnn_pyro.analysis.energy import Work as Work
-from bisnn_pyro.analysis.energy import conv_fan_out as conv_fan_out
-from bisnn_pyro.analysis.energy import non_spiking_inference as non_spiking_inference
-from bisnn_pyro.analysis.energy import spiking_inference as spiking_inference
-from bisnn_pyro.analysis.figures.inputs import find_gaps as find_gaps
-from bisnn_pyro.analysis.figures.inputs import plot_predictive_map as plot_predictive_map
-from bisnn_pyro.analysis.figures.inputs import plot_regression_band as plot_regression_band
-from bisnn_pyro.analysis.figures.posterior import plot_natural_parameters as plot_natural_parameters
-from bisnn_pyro.analysis.figures.posterior import plot_posterior_bars as plot_posterior_bars
-from bisnn_pyro.analysis.figures.reliability import plot_calibration_curve as plot_calibration_curve
-from bisnn_pyro.analysis.figures.reliability import plot_reliability as plot_reliability
-from bisnn_pyro.analysis.figures.reliability import plot_reliability_seeds as plot_reliability_seeds
-from bisnn_pyro.analysis.figures.scores import EARLY_PANELS as EARLY_PANELS
-from bisnn_pyro.analysis.figures.scores import plot_committee_size as plot_committee_size
-from bisnn_pyro.analysis.figures.scores import plot_cost_bars as plot_cost_bars
-from bisnn_pyro.analysis.figures.scores import plot_early_decisions as plot_early_decisions
-from bisnn_pyro.analysis.figures.scores import plot_early_stopping as plot_early_stopping
-from bisnn_pyro.analysis.figures.scores import plot_forest as plot_forest
-from bisnn_pyro.analysis.figures.scores import plot_shift as plot_shift
-from bisnn_pyro.analysis.figures.scores import plot_sweep as plot_sweep
-from bisnn_pyro.analysis.figures.scores import plot_training_curves as plot_training_curves
-from bisnn_pyro.analysis.figures.spikes import Picture as Picture
-from bisnn_pyro.analysis.figures.spikes import plot_interval_histogram as plot_interval_histogram
-from bisnn_pyro.analysis.figures.spikes import plot_recordings as plot_recordings
-from bisnn_pyro.analysis.figures.spikes import plot_spike_raster as plot_spike_raster
-from bisnn_pyro.analysis.figures.style import DOUBLE_WIDTH as DOUBLE_WIDTH
-from bisnn_pyro.analysis.figures.style import SINGLE_WIDTH as SINGLE_WIDTH
-from bisnn_pyro.analysis.figures.style import Plot as Plot
-from bisnn_pyro.analysis.figures.style import line_style as line_style
-from bisnn_pyro.analysis.figures.style import new_figure as new_figure
-from bisnn_pyro.analysis.figures.style import paper_style as paper_style
-from bisnn_pyro.analysis.figures.style import save_columns as save_columns
-from bisnn_pyro.analysis.figures.style import save_figure as save_figure
-from bisnn_pyro.analysis.figures.uncertainty import LEAST_KEPT as LEAST_KEPT
-from bisnn_pyro.analysis.figures.uncertainty import plot_conformal_sets as plot_conformal_sets
-from bisnn_pyro.analysis.figures.uncertainty import plot_entropy_split as plot_entropy_split
-from bisnn_pyro.analysis.figures.uncertainty import plot_risk_coverage as plot_risk_coverage
-from bisnn_pyro.analysis.figures.uncertainty import plot_roc as plot_roc
-from bisnn_pyro.analysis.figures.uncertainty import plot_score_histogram as plot_score_histogram
-from bisnn_pyro.analysis.intervals import MeanInterval as MeanInterval
-from bisnn_pyro.analysis.intervals import calibrated_outcomes as calibrated_outcomes
-from bisnn_pyro.analysis.intervals import format_interval as format_interval
-from bisnn_pyro.analysis.intervals import mean_interval as mean_interval
-from bisnn_pyro.analysis.intervals import paired_bootstrap as paired_bootstrap
-from bisnn_pyro.analysis.intervals import paired_difference as paired_difference
-from bisnn_pyro.analysis.intervals import wilson_interval as wilson_interval
-from bisnn_pyro.analysis.posterior.elpd import Elpd as Elpd
-from bisnn_pyro.analysis.posterior.elpd import compare_models as compare_models
-from bisnn_pyro.analysis.posterior.elpd import held_out_elpd as held_out_elpd
-from bisnn_pyro.analysis.posterior.elpd import loo_elpd as loo_elpd
-from bisnn_pyro.analysis.posterior.inference_data import PredictedPoints as PredictedPoints
-from bisnn_pyro.analysis.posterior.inference_data import from_datasets as from_datasets
-from bisnn_pyro.analysis.posterior.inference_data import group as group
-from bisnn_pyro.analysis.posterior.inference_data import group_names as group_names
-from bisnn_pyro.analysis.posterior.inference_data import load_idata as load_idata
-from bisnn_pyro.analysis.posterior.inference_data import make_idata as make_idata
-from bisnn_pyro.analysis.posterior.inference_data import run_inference_data as run_inference_data
-from bisnn_pyro.analysis.posterior.inference_data import save_idata as save_idata
-from bisnn_pyro.analysis.posterior.inference_data import stack_seeds as stack_seeds
-from bisnn_pyro.analysis.posterior.inference_data import uses_datatree as uses_datatree
-from bisnn_pyro.analysis.posterior.seed_agreement import SeedAgreement as SeedAgreement
-from bisnn_pyro.analysis.posterior.seed_agreement import compare_seeds as compare_seeds
-from bisnn_pyro.analysis.posterior.seed_agreement import rank_counts as rank_counts
-from bisnn_pyro.analysis.posterior.seed_agreement import seed_agreement_table as seed_agreement_table
-from bisnn_pyro.analysis.posterior.spikes import fano_factor as fano_factor
-from bisnn_pyro.analysis.posterior.spikes import firing_rate as firing_rate
-from bisnn_pyro.analysis.posterior.spikes import interval_counts as interval_counts
-from bisnn_pyro.analysis.posterior.spikes import interval_moments as interval_moments
-from bisnn_pyro.analysis.posterior.spikes import spike_check_data as spike_check_data
-from bisnn_pyro.analysis.posterior.spikes import train_statistics as train_statistics
-from bisnn_pyro.analysis.posterior.synapses import UNDECIDED as UNDECIDED
-from bisnn_pyro.analysis.posterior.synapses import LayerPosterior as LayerPosterior
-from bisnn_pyro.analysis.posterior.synapses import natural_parameters as natural_parameters
-from bisnn_pyro.analysis.posterior.synapses import summarise_posterior as summarise_posterior
-from bisnn_pyro.analysis.scores.curves import committee_size_scores as committee_size_scores
-from bisnn_pyro.analysis.scores.curves import early_scores as early_scores
-from bisnn_pyro.analysis.scores.curves import early_stopping as early_stopping
-from bisnn_pyro.analysis.scores.points import accuracy as accuracy
-from bisnn_pyro.analysis.scores.points import brier_score as brier_score
-from bisnn_pyro.analysis.scores.points import classification_metrics as classification_metrics
-from bisnn_pyro.analysis.scores.points import classification_points as classification_points
-from bisnn_pyro.analysis.scores.points import mixture_cdf as mixture_cdf
-from bisnn_pyro.analysis.scores.points import mixture_log_density as mixture_log_density
-from bisnn_pyro.analysis.scores.points import mixture_quantile as mixture_quantile
-from bisnn_pyro.analysis.scores.points import negative_log_likelihood as negative_log_likelihood
-from bisnn_pyro.analysis.scores.points import regression_metrics as regression_metrics
-from bisnn_pyro.analysis.scores.points import regression_points as regression_points
-from bisnn_pyro.analysis.tables import MISSING as MISSING
-from bisnn_pyro.analysis.tables import Digits as Digits
-from bisnn_pyro.analysis.tables import PrintedTable as PrintedTable
-from bisnn_pyro.analysis.tables import average_seeds as average_seeds
-from bisnn_pyro.analysis.tables import check_suffix as check_suffix
-from bisnn_pyro.analysis.tables import plain_table as plain_table
-from bisnn_pyro.analysis.tables import printed_table as printed_table
-from bisnn_pyro.analysis.tables import results_table as results_table
-from bisnn_pyro.analysis.tables import summarise as summarise
-from bisnn_pyro.analysis.tables import write_table as write_table
-from bisnn_pyro.analysis.uncertainty.decisions import RiskCoverage as RiskCoverage
-from bisnn_pyro.analysis.uncertainty.decisions import SetCoverage as SetCoverage
-from bisnn_pyro.analysis.uncertainty.decisions import conformal_sets as conformal_sets
-from bisnn_pyro.analysis.uncertainty.decisions import conformal_threshold as conformal_threshold
-from bisnn_pyro.analysis.uncertainty.decisions import risk_coverage as risk_coverage
-from bisnn_pyro.analysis.uncertainty.decisions import selective_accuracy as selective_accuracy
-from bisnn_pyro.analysis.uncertainty.decisions import set_coverage as set_coverage
-from bisnn_pyro.analysis.uncertainty.detection import RocCurve as RocCurve
-from bisnn_pyro.analysis.uncertainty.detection import aupr as aupr
-from bisnn_pyro.analysis.uncertainty.detection import auroc as auroc
-from bisnn_pyro.analysis.uncertainty.detection import detection_scores as detection_scores
-from bisnn_pyro.analysis.uncertainty.detection import fpr_at_tpr as fpr_at_tpr
-from bisnn_pyro.analysis.uncertainty.detection import roc_curve as roc_curve
-from bisnn_pyro.analysis.uncertainty.entropy import disagreement as disagreement
-from bisnn_pyro.analysis.uncertainty.entropy import expected_entropy as expected_entropy
-from bisnn_pyro.analysis.uncertainty.entropy import mutual_information as mutual_information
-from bisnn_pyro.analysis.uncertainty.entropy import predictive_entropy as predictive_entropy
-from bisnn_pyro.analysis.uncertainty.entropy import predictive_variance as predictive_variance
-from bisnn_pyro.analysis.uncertainty.entropy import vote_variance as vote_variance
-from bisnn_pyro.analysis.votes import HasMembers as HasMembers
-from bisnn_pyro.analysis.votes import Voting as Voting
-from bisnn_pyro.analysis.votes import class_votes as class_votes
+from bisnn_pyro.analysis.calibration.bins import (
+    ReliabilityBins as ReliabilityBins,
+    bin_confidences as bin_confidences,
+    class_forecasts as class_forecasts,
+    reliability_bins as reliability_bins,
+    top_label as top_label,
+)
+from bisnn_pyro.analysis.calibration.brier import (
+    BrierDecomposition as BrierDecomposition,
+    CorpDecomposition as CorpDecomposition,
+    brier_decomposition as brier_decomposition,
+    calibration_metrics as calibration_metrics,
+    corp_decomposition as corp_decomposition,
+)
+from bisnn_pyro.analysis.calibration.curves import (
+    ConsistencyBand as ConsistencyBand,
+    IsotonicCurve as IsotonicCurve,
+    bin_consistency as bin_consistency,
+    isotonic_consistency as isotonic_consistency,
+    isotonic_curve as isotonic_curve,
+)
+from bisnn_pyro.analysis.calibration.errors import (
+    classwise_calibration_error as classwise_calibration_error,
+    debiased_calibration_error as debiased_calibration_error,
+    ece_interval as ece_interval,
+    ece_of_calibrated as ece_of_calibrated,
+    expected_calibration_error as expected_calibration_error,
+    maximum_calibration_error as maximum_calibration_error,
+    smooth_calibration_error as smooth_calibration_error,
+    smooth_error as smooth_error,
+)
+from bisnn_pyro.analysis.calibration.temperature import (
+    LIMITS as LIMITS,
+    fit_temperature as fit_temperature,
+    scale_temperature as scale_temperature,
+)
+from bisnn_pyro.analysis.energy import (
+    COUNTING_READOUT as COUNTING_READOUT,
+    FILTERED_READOUT as FILTERED_READOUT,
+    HOROWITZ_45NM as HOROWITZ_45NM,
+    LATERAL as LATERAL,
+    SINGLE_STEP as SINGLE_STEP,
+    SPIKE_RESPONSE as SPIKE_RESPONSE,
+    WORD as WORD,
+    LayerActivity as LayerActivity,
+    OperationEnergies as OperationEnergies,
+    UnitUpdate as UnitUpdate,
+    Work as Work,
+    conv_fan_out as conv_fan_out,
+    non_spiking_inference as non_spiking_inference,
+    spiking_inference as spiking_inference,
+)
+from bisnn_pyro.analysis.figures.inputs import (
+    find_gaps as find_gaps,
+    plot_predictive_map as plot_predictive_map,
+    plot_regression_band as plot_regression_band,
+)
+from bisnn_pyro.analysis.figures.posterior import (
+    plot_natural_parameters as plot_natural_parameters,
+    plot_posterior_bars as plot_posterior_bars,
+)
+from bisnn_pyro.analysis.figures.reliability import (
+    plot_calibration_curve as plot_calibration_curve,
+    plot_reliability as plot_reliability,
+    plot_reliability_seeds as plot_reliability_seeds,
+)
+from bisnn_pyro.analysis.figures.scores import (
+    EARLY_PANELS as EARLY_PANELS,
+    plot_committee_size as plot_committee_size,
+    plot_cost_bars as plot_cost_bars,
+    plot_early_decisions as plot_early_decisions,
+    plot_early_stopping as plot_early_stopping,
+    plot_forest as plot_forest,
+    plot_shift as plot_shift,
+    plot_sweep as plot_sweep,
+    plot_training_curves as plot_training_curves,
+)
+from bisnn_pyro.analysis.figures.spikes import (
+    Picture as Picture,
+    plot_interval_histogram as plot_interval_histogram,
+    plot_recordings as plot_recordings,
+    plot_spike_raster as plot_spike_raster,
+)
+from bisnn_pyro.analysis.figures.style import (
+    DOUBLE_WIDTH as DOUBLE_WIDTH,
+    SINGLE_WIDTH as SINGLE_WIDTH,
+    Plot as Plot,
+    line_style as line_style,
+    new_figure as new_figure,
+    paper_style as paper_style,
+    save_columns as save_columns,
+    save_figure as save_figure,
+)
+from bisnn_pyro.analysis.figures.uncertainty import (
+    LEAST_KEPT as LEAST_KEPT,
+    plot_conformal_sets as plot_conformal_sets,
+    plot_entropy_split as plot_entropy_split,
+    plot_risk_coverage as plot_risk_coverage,
+    plot_roc as plot_roc,
+    plot_score_histogram as plot_score_histogram,
+)
+from bisnn_pyro.analysis.intervals import (
+    MeanInterval as MeanInterval,
+    calibrated_outcomes as calibrated_outcomes,
+    format_interval as format_interval,
+    mean_interval as mean_interval,
+    paired_bootstrap as paired_bootstrap,
+    paired_difference as paired_difference,
+    wilson_interval as wilson_interval,
+)
+from bisnn_pyro.analysis.posterior.elpd import (
+    Elpd as Elpd,
+    compare_models as compare_models,
+    held_out_elpd as held_out_elpd,
+    loo_elpd as loo_elpd,
+)
+from bisnn_pyro.analysis.posterior.inference_data import (
+    PredictedPoints as PredictedPoints,
+    from_datasets as from_datasets,
+    group as group,
+    group_names as group_names,
+    load_idata as load_idata,
+    make_idata as make_idata,
+    run_inference_data as run_inference_data,
+    save_idata as save_idata,
+    stack_seeds as stack_seeds,
+    uses_datatree as uses_datatree,
+)
+from bisnn_pyro.analysis.posterior.seed_agreement import (
+    SeedAgreement as SeedAgreement,
+    compare_seeds as compare_seeds,
+    rank_counts as rank_counts,
+    seed_agreement_table as seed_agreement_table,
+)
+from bisnn_pyro.analysis.posterior.spikes import (
+    fano_factor as fano_factor,
+    firing_rate as firing_rate,
+    interval_counts as interval_counts,
+    interval_moments as interval_moments,
+    spike_check_data as spike_check_data,
+    train_statistics as train_statistics,
+)
+from bisnn_pyro.analysis.posterior.synapses import (
+    UNDECIDED as UNDECIDED,
+    LayerPosterior as LayerPosterior,
+    natural_parameters as natural_parameters,
+    summarise_posterior as summarise_posterior,
+)
+from bisnn_pyro.analysis.scores.curves import (
+    committee_size_scores as committee_size_scores,
+    early_scores as early_scores,
+    early_stopping as early_stopping,
+)
+from bisnn_pyro.analysis.scores.points import (
+    accuracy as accuracy,
+    brier_score as brier_score,
+    classification_metrics as classification_metrics,
+    classification_points as classification_points,
+    mixture_cdf as mixture_cdf,
+    mixture_log_density as mixture_log_density,
+    mixture_quantile as mixture_quantile,
+    negative_log_likelihood as negative_log_likelihood,
+    regression_metrics as regression_metrics,
+    regression_points as regression_points,
+)
+from bisnn_pyro.analysis.tables import (
+    MISSING as MISSING,
+    Digits as Digits,
+    PrintedTable as PrintedTable,
+    average_seeds as average_seeds,
+    check_suffix as check_suffix,
+    plain_table as plain_table,
+    printed_table as printed_table,
+    results_table as results_table,
+    summarise as summarise,
+    write_table as write_table,
+)
+from bisnn_pyro.analysis.uncertainty.decisions import (
+    RiskCoverage as RiskCoverage,
+    SetCoverage as SetCoverage,
+    conformal_sets as conformal_sets,
+    conformal_threshold as conformal_threshold,
+    risk_coverage as risk_coverage,
+    selective_accuracy as selective_accuracy,
+    set_coverage as set_coverage,
+)
+from bisnn_pyro.analysis.uncertainty.detection import (
+    RocCurve as RocCurve,
+    aupr as aupr,
+    auroc as auroc,
+    detection_scores as detection_scores,
+    fpr_at_tpr as fpr_at_tpr,
+    roc_curve as roc_curve,
+)
+from bisnn_pyro.analysis.uncertainty.entropy import (
+    disagreement as disagreement,
+    expected_entropy as expected_entropy,
+    mutual_information as mutual_information,
+    predictive_entropy as predictive_entropy,
+    predictive_variance as predictive_variance,
+    vote_variance as vote_variance,
+)
+from bisnn_pyro.analysis.votes import HasMembers as HasMembers, Voting as Voting, class_votes as class_votes

@@ -1,50 +1,54 @@
-from bisnn_pyro.data.arrays import load_npz as load_npz
-from bisnn_pyro.data.arrays import load_points as load_points
+from bisnn_pyro.data.arrays import load_npz as load_npz, load_points as load_points
 from bisnn_pyro.data.augmentation import SpikeAugmentation as SpikeAugmentation
-from bisnn_pyro.data.encoders import BernoulliRateEncoder as BernoulliRateEncoder
-from bisnn_pyro.data.encoders import DirectEncoder as DirectEncoder
-from bisnn_pyro.data.encoders import Encoder as Encoder
-from bisnn_pyro.data.encoders import LatencyEncoder as LatencyEncoder
-from bisnn_pyro.data.encoders import PopulationEncoder as PopulationEncoder
-from bisnn_pyro.data.encoders import SpikesEncoder as SpikesEncoder
-from bisnn_pyro.data.events.binning import Binning as Binning
-from bisnn_pyro.data.events.binning import clear_cache as clear_cache
+from bisnn_pyro.data.encoders import (
+    BernoulliRateEncoder as BernoulliRateEncoder,
+    DirectEncoder as DirectEncoder,
+    Encoder as Encoder,
+    LatencyEncoder as LatencyEncoder,
+    PopulationEncoder as PopulationEncoder,
+    SpikesEncoder as SpikesEncoder,
+)
+from bisnn_pyro.data.events.binning import Binning as Binning, clear_cache as clear_cache
 from bisnn_pyro.data.events.formats import Events as Events
-from bisnn_pyro.data.events.layouts import Reader as Reader
-from bisnn_pyro.data.events.layouts import Recording as Recording
-from bisnn_pyro.data.events.sets import EventSet as EventSet
-from bisnn_pyro.data.events.sets import EventSettings as EventSettings
-from bisnn_pyro.data.events.sets import dvs_gesture as dvs_gesture
-from bisnn_pyro.data.events.sets import event_folder as event_folder
-from bisnn_pyro.data.events.sets import mnist_dvs as mnist_dvs
-from bisnn_pyro.data.events.sets import nmnist as nmnist
-from bisnn_pyro.data.events.sets import poker_dvs as poker_dvs
-from bisnn_pyro.data.events.sets import shd as shd
+from bisnn_pyro.data.events.layouts import Reader as Reader, Recording as Recording
+from bisnn_pyro.data.events.sets import (
+    EventSet as EventSet,
+    EventSettings as EventSettings,
+    dvs_gesture as dvs_gesture,
+    event_folder as event_folder,
+    mnist_dvs as mnist_dvs,
+    nmnist as nmnist,
+    poker_dvs as poker_dvs,
+    shd as shd,
+)
 from bisnn_pyro.data.events.spikes import Recordings as Recordings
-from bisnn_pyro.data.images import fashion_mnist as fashion_mnist
-from bisnn_pyro.data.images import handwritten_digits as handwritten_digits
-from bisnn_pyro.data.images import mnist as mnist
-from bisnn_pyro.data.inspection import Inspection as Inspection
-from bisnn_pyro.data.inspection import inspect_recordings as inspect_recordings
-from bisnn_pyro.data.inspection import published_size as published_size
+from bisnn_pyro.data.images import (
+    fashion_mnist as fashion_mnist,
+    handwritten_digits as handwritten_digits,
+    mnist as mnist,
+)
+from bisnn_pyro.data.inspection import (
+    Inspection as Inspection,
+    inspect_recordings as inspect_recordings,
+    published_size as published_size,
+)
 from bisnn_pyro.data.location import FOLDER_VARIABLE as FOLDER_VARIABLE
 from bisnn_pyro.data.matlab import load_mat as load_mat
 from bisnn_pyro.data.preprocessing import Preprocessing as Preprocessing
-from bisnn_pyro.data.scaling import FeatureScaler as FeatureScaler
-from bisnn_pyro.data.scaling import LabelMap as LabelMap
-from bisnn_pyro.data.scaling import TargetScaler as TargetScaler
-from bisnn_pyro.data.shifts import ChangedRows as ChangedRows
-from bisnn_pyro.data.shifts import chosen_signs as chosen_signs
-from bisnn_pyro.data.shifts import gaussian_noise as gaussian_noise
-from bisnn_pyro.data.shifts import noise_like as noise_like
-from bisnn_pyro.data.shifts import rotate as rotate
-from bisnn_pyro.data.shifts import shuffle_pixels as shuffle_pixels
-from bisnn_pyro.data.shifts import upside_down as upside_down
-from bisnn_pyro.data.standard_encoder import StandardEncoder as StandardEncoder
-from bisnn_pyro.data.standard_encoder import Standardiser as Standardiser
-from bisnn_pyro.data.synthetic import curve as curve
-from bisnn_pyro.data.synthetic import curve_truth as curve_truth
-from bisnn_pyro.data.synthetic import two_moons as two_moons
-from bisnn_pyro.data.task import Grid as Grid
-from bisnn_pyro.data.task import Split as Split
-from bisnn_pyro.data.task import Task as Task
+from bisnn_pyro.data.scaling import (
+    FeatureScaler as FeatureScaler,
+    LabelMap as LabelMap,
+    TargetScaler as TargetScaler,
+)
+from bisnn_pyro.data.shifts import (
+    ChangedRows as ChangedRows,
+    chosen_signs as chosen_signs,
+    gaussian_noise as gaussian_noise,
+    noise_like as noise_like,
+    rotate as rotate,
+    shuffle_pixels as shuffle_pixels,
+    upside_down as upside_down,
+)
+from bisnn_pyro.data.standard_encoder import StandardEncoder as StandardEncoder, Standardiser as Standardiser
+from bisnn_pyro.data.synthetic import curve as curve, curve_truth as curve_truth, two_moons as two_moons
+from bisnn_pyro.data.task import Grid as Grid, Split as Split, Task as Task

@@ -376,7 +376,11 @@ def _nested(place: str, value: Mapping[str, Any], key: Key, tables: list[Any], b
     for name, k in known.items():
         if k.default is MISSING and name not in given:
             raise ConfigError(f"{place} lacks the key {name!r}")
-    made = target(**{n: _value(f"{place}.{n}", v, known[n], build=True) for n, v in given.items()})
+    values = {n: _value(f"{place}.{n}", v, known[n], build=True) for n, v in given.items()}
+    try:
+        made = target(**values)
+    except BisnnError as error:
+        raise ConfigError(f"{place}: {error}") from error
     return made if build else kind | _written(made)
 
 

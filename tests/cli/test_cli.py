@@ -71,7 +71,7 @@ def test_a_run_its_table_and_its_evaluation(source, bisnn, tmp_path):
         (["run", "two-moon"], "did you mean 'two-moons'?"),
         (["run", "two-moons", "--set", "train.epoch=1"], "did you mean 'epochs'?"),
         (["run", "two-moons", "--method", "bays"], "did you mean 'bayes'?"),
-        (["run", "two-moons", "--set", "data.name=npz"], "[data] lacks the key 'path'"),
+        (["run", "two-moons", "--set", "data.name=npz"], "needs the key 'path'"),
         (["run", "two-moons", "--set", "data.name=npz", "--set", "data.path=no.npz"], "no.npz"),
         (["run", "two-moons", "--seeds", "x"], "--seeds"),
         (["run", "nowhere.toml"], "nowhere.toml"),

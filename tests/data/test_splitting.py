@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.data.splitting import contiguous_folds, held_out, stratified_folds
 from bisnn_pyro.errors import DataError

@@ -3,8 +3,7 @@
 import mpmath
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.compute import runs_compiled, use_backend
 from bisnn_pyro.distributions import float32, hyperbolic

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bisnn_pyro.data import SpikeAugmentation
-from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.errors import ConfigError, InputError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_augmentation, build_task
@@ -124,12 +124,13 @@ def test_too_far(tmp_path, override, message):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("augment.shift=-1", "augment.shift = -1"),
-        ("augment.drop=1", "augment.drop = 1"),
+        ("augment.shift=-1", "shift"),
+        ("augment.drop=1", "drop"),
         ("augment.jitter=1", "did you mean 'time_jitter'"),
         ("augment=3", r"\[augment\] is a table"),
     ],
 )
-def test_wrong_keys_and_values(source, override, message):
-    with pytest.raises(ConfigError, match=message):
-        plan(source, ["bayes"], overrides=[override])
+def test_wrong_keys_and_values(source, override, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        run(plan(source, ["bayes"], overrides=[override])[0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

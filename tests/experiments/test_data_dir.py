@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import bisnn_pyro
 from bisnn_pyro import cli
 from bisnn_pyro.data import StandardEncoder, mnist
-from bisnn_pyro.errors import DataError, RunFolderError
+from bisnn_pyro.errors import DataError, InputError, RunFolderError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.parts import make
@@ -116,13 +116,13 @@ def test_tune_keeps_the_folder(source, bisnn, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [(None, "it holds nothing"), ("digits", r"'digits' reads no files.*data\.path \(--data-dir\)")],
+    [(None, "it holds nothing"), ("digits", "unknown key 'path'")],
 )
 def test_bad_folders_are_refused_and_nothing_is_left(name, message, source, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         CliRunner().invoke(
             cli.app, ["run", name or str(source), "--data-dir", "empty"], catch_exceptions=False
         )

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import bisnn_pyro
-from bisnn_pyro.data import handwritten_digits
 from bisnn_pyro.errors import ConfigError, InputError, ModelError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_encoder, build_model, build_task
@@ -54,11 +53,11 @@ def test_a_run_and_its_folder(tmp_path, method, hidden):
     assert all(np.isfinite(scores["nll"]) for scores in result.metrics["predictors"].values())
     fitted = bisnn_pyro.load_run(result.path)
     assert fitted.config == config, "the config.toml says the same layers"
-    task = handwritten_digits(**config.data_settings)
+    task = build_task(config)
     again = fitted.predict_scaled(task.test.x)
     assert again.path == "dense"
     accuracy = float((again.mean.argmax(1) == task.test.y).mean())
-    first = fitted.predictors[0]
+    first = next(iter(fitted.predictors))
     assert accuracy == pytest.approx(result.metrics["predictors"][first]["accuracy"])
     bits = 1 if method in ("bayes", "straight-through") else 32
     synapses = sum(o * i for o, i in fitted.model.weight_shapes.values())
@@ -72,7 +71,7 @@ def test_a_run_and_its_folder(tmp_path, method, hidden):
     [
         ["network.credit=end-to-end", "network.readout=trained", "train.particles=2"],
         ["network.normalise=false", "train.window=2"],
-        ["network.neuron=escape"],
+        ["network.neuron.name=escape"],
         ["encoder.name=rate"],
     ],
     ids=str,
@@ -85,7 +84,12 @@ def test_other_settings(tmp_path, overrides):
 
 
 def test_single_step_convolution(tmp_path):
-    keys = ["network.neuron=single-step", "encoder.n_steps=1", "network.burn_in=0", "network.threshold=0.5"]
+    keys = [
+        "network.neuron.name=single-step",
+        "encoder.n_steps=1",
+        "network.burn_in=0",
+        "network.neuron.threshold=0.5",
+    ]
     (config,) = plan("digits", ["bayes"], overrides=[*SMALL, f"network.hidden=[{CONV}, 12]", *keys])
     assert np.isfinite(run(config, tmp_path / "run").metrics["predictors"]["committee"]["nll"])
 
@@ -119,19 +123,24 @@ def test_layers_of_a_config_file(tmp_path):
     }
     # A later override replaces the layers, whatever they were.
     (config,) = plan(str(path), ["bayes"], overrides=["network.hidden=[7]"])
-    assert config.network.hidden == [7]
+    assert config.network.hidden == (7,)
 
 
 @pytest.mark.parametrize(
     ("hidden", "words"),
     [
-        ("[{kind='conv', channels=4}]", ["network.hidden.0", "lacks the key 'kernel'"]),
-        ("[8, {kind='conv', channels=4, kernal=3}]", ["network.hidden.1", "unknown key 'kernal'"]),
-        ("[{kind='pool', channels=4}]", ["network.hidden.0", "kind = 'dense' or kind = 'conv'"]),
-        ("[{channels=4, kernel=3}]", ["network.hidden.0", "a table with kind"]),
-        ("[{kind='conv', channels=4, kernel=0}]", ["network.hidden.0", "kernel = 0"]),
-        ("[{kind='conv', channels=4, kernel=3, pooling='min'}]", ["pooling = 'min' is none of max, mean"]),
-        ("[0]", ["network.hidden.0 = 0: input should be greater"]),
+        ("[{kind='conv', channels=4}]", ["network.hidden[0]", "lacks the key 'kernel'"]),
+        ("[8, {kind='conv', channels=4, kernal=3}]", ["network.hidden[1]", "unknown key 'kernal'"]),
+        ("[{kind='pool', channels=4}]", ["network.hidden[0]", "kind = 'dense' or kind = 'conv'"]),
+        ("[{channels=4, kernel=3}]", ["network.hidden[0]", "lacks kind = "]),
+        (
+            "[{kind='conv', channels=4, kernel=0}]",
+            ["network.hidden[0]", "kernel must be", "not 0"],
+        ),
+        (
+            "[{kind='conv', channels=4, kernel=3, pooling='min'}]",
+            ["pooling = ", "must be 'max' or 'mean'"],
+        ),
     ],
 )
 def test_bad_layers_are_refused(hidden, words):
@@ -151,11 +160,11 @@ def test_a_convolution_needs_images():
 
 def test_lateral_synapses_need_a_neuron_that_has_them():
     with pytest.raises(InputError, match="SingleStepNeuron cannot have lateral synapses"):
-        build(f"network.hidden=[{RECURRENT}]", "network.neuron=single-step")
+        build(f"network.hidden=[{RECURRENT}]", "network.neuron.name=single-step")
 
 
 def test_sign_units_have_plain_dense_layers():
-    (config,) = plan("mnist-ebp", ["ebp"], overrides=["data.name=digits", f"network.hidden=[{RECURRENT}]"])
-    task = build_task(config)
-    with pytest.raises(ConfigError, match="'sign' has plain dense layers only"):
-        build_model(config, task, build_encoder(config, task))
+    with pytest.raises(ConfigError, match=r"network\.hidden = .*must be a list \(a whole number\)"):
+        plan("mnist-ebp", ["ebp"], overrides=["data.name=digits", f"network.hidden=[{RECURRENT}]"])
+    with pytest.raises(InputError, match="at least 1, not 0"):
+        build("network.hidden=[0]")

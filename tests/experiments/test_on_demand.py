@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import bisnn_pyro
-from bisnn_pyro.data import Split
-from bisnn_pyro.data import task as task_module
+from bisnn_pyro.data import Split, task as task_module
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.run import run

@@ -1,7 +1,6 @@
 import math
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from bisnn_pyro.inference import History
 

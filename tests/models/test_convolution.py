@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models import BinaryPrior, ConvSynapses, Normalisation, ThresholdNeuron

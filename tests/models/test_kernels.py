@@ -4,8 +4,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.compute import BACKENDS, current_backend
 from bisnn_pyro.errors import ModelError

@@ -3,8 +3,14 @@
 import pytest
 import torch
 
-from bisnn_pyro.models import CategoricalSteps, EscapeNeuron, SimulationPlan, SpikingGLM, ThresholdNeuron
-from bisnn_pyro.models import simulation as simulation_module
+from bisnn_pyro.models import (
+    CategoricalSteps,
+    EscapeNeuron,
+    SimulationPlan,
+    SpikingGLM,
+    ThresholdNeuron,
+    simulation as simulation_module,
+)
 from bisnn_pyro.models.layers import filters_after, is_constant, joined, matmul_over_time
 
 F64 = torch.float64

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.models import Boxcar, ResetState, Triangle, threshold_scan, use_backend
 from tests.models import reference

@@ -2,8 +2,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bisnn_pyro.analysis import classification_metrics, committee_size_scores, early_scores, early_stopping
 from bisnn_pyro.errors import DataError

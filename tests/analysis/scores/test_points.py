@@ -5,8 +5,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 import sklearn.metrics
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import norm
 
 from bisnn_pyro.analysis import (

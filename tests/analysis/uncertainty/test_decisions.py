@@ -4,8 +4,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.analysis import (
     accuracy,

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.analysis import aupr, auroc, detection_scores, fpr_at_tpr, roc_curve
 from bisnn_pyro.errors import DataError

@@ -4,8 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bisnn_pyro.data.events.formats import Events, read_aedat, read_array, read_bin
 from bisnn_pyro.data.events.layouts import Reader, Recording
