@@ -1,6 +1,6 @@
 """Distributions of binary synapses, the KL between them, and functions that are accurate in the tails."""
 
-from bisnn_pyro.distributions.hyperbolic import Tanh, log_two_cosh, sech2, tanh
+from bisnn_pyro.distributions.hyperbolic import log_two_cosh, sech2, tanh
 from bisnn_pyro.distributions.normal import density, inverse_mills, log_odds
 from bisnn_pyro.distributions.sign_bernoulli import (
     HardRelaxedSignBernoulli,
@@ -14,7 +14,6 @@ __all__ = [
     "RelaxedSignBernoulli",
     "SignBernoulli",
     "SignKL",
-    "Tanh",
     "density",
     "inverse_mills",
     "log_odds",

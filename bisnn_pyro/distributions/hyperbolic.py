@@ -13,6 +13,7 @@ at the first use); any other tensor, or the backend ``torch``, the formulas here
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bisnn_pyro.compute import runs_compiled
+
+_Function = Callable[[Tensor], Tensor]
 
 # Below this |x| = 2|lambda_0 - lambda| the direct form of the KL cancels and the series takes over.
 _SERIES_BELOW = 0.5
@@ -45,7 +48,7 @@ def times_sech2(y: Tensor, x: Tensor) -> Tensor:
 
 
 def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return ``tanh(x)`` without a gradient, in ``out`` if given; :class:`Tanh` has a gradient."""
+    """Return ``tanh(x)`` without a gradient, in ``out`` if given; :func:`sign_mean` has a gradient."""
     if runs_compiled(x):
         from bisnn_pyro.distributions import float32
 
@@ -62,69 +65,44 @@ def half_logit(u: Tensor, eps: float) -> Tensor:
     return torch.logit(u, eps=eps).mul_(0.5)
 
 
-class Tanh(torch.autograd.Function):
-    """``tanh`` whose derivative does not round to zero where its value rounds to one."""
+class _Elementwise(torch.autograd.Function):
+    """A function with a slope that is accurate where autograd's formula would cancel or underflow."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return ``tanh(x)``."""
+    def forward(ctx: Any, x: Tensor, value: _Function, slope: _Function) -> Tensor:
         ctx.save_for_backward(x)
-        return torch.tanh(x)
+        ctx.slope = slope
+        return value(x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Return ``grad * sech^2(x)``."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return grad * sech2(x)
+        return grad * ctx.slope(x), None, None
 
 
-class Sech2(torch.autograd.Function):
-    """:func:`sech2` with the derivative ``-2 tanh(x) sech^2(x)``, right at 0 as well."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return ``sech^2(x)``."""
-        ctx.save_for_backward(x)
-        return sech2(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Return ``-2 grad tanh(x) sech^2(x)``."""
-        (x,) = ctx.saved_tensors
-        return -2 * grad * torch.tanh(x) * sech2(x)
+def sign_mean(x: Tensor) -> Tensor:
+    """Return ``tanh(x)`` with the derivative ``sech^2(x)``, not rounded to zero where the value is one."""
+    return _Elementwise.apply(x, torch.tanh, sech2)
 
 
-class SignProbability(torch.autograd.Function):
-    """``sigmoid(2 x)``, P(w = +1), with the derivative ``sech^2(x) / 2`` right in the tails."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return ``sigmoid(2 x)``."""
-        ctx.save_for_backward(x)
-        return torch.sigmoid(2 * x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Return ``grad * sech^2(x) / 2``."""
-        (x,) = ctx.saved_tensors
-        return grad * sech2(x) / 2
+def sign_variance(x: Tensor) -> Tensor:
+    """Return ``sech^2(x)`` with the derivative ``-2 tanh(x) sech^2(x)``, which is also right at 0."""
+    return _Elementwise.apply(x, sech2, lambda x: -2 * torch.tanh(x) * sech2(x))
 
 
-class SignEntropy(torch.autograd.Function):
-    """Entropy of a sign-Bernoulli in nats, with the derivative ``-x sech^2(x)``."""
+def sign_probability(x: Tensor) -> Tensor:
+    """Return P(w = +1), ``sigmoid(2 x)``, with the derivative ``sech^2(x) / 2``."""
+    return _Elementwise.apply(x, lambda x: torch.sigmoid(2 * x), lambda x: sech2(x) / 2)
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return the entropy at natural parameter ``x``, accurate in the tails."""
-        ctx.save_for_backward(x)
-        twice = 2 * x.abs()
-        return softplus(-twice, threshold=_NO_CUT) + twice * torch.sigmoid(-twice)
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Return ``-grad x sech^2(x)``."""
-        (x,) = ctx.saved_tensors
-        return -grad * x * sech2(x)
+def sign_entropy(x: Tensor) -> Tensor:
+    """Return the entropy in nats, accurate in the tails, with the derivative ``-x sech^2(x)``."""
+    return _Elementwise.apply(x, _entropy, lambda x: -x * sech2(x))
+
+
+def _entropy(x: Tensor) -> Tensor:
+    twice = 2 * x.abs()
+    return softplus(-twice, threshold=_NO_CUT) + twice * torch.sigmoid(-twice)
 
 
 def log_two_cosh(x: Tensor) -> Tensor:

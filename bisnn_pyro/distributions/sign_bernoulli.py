@@ -13,12 +13,12 @@ from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
 from bisnn_pyro.distributions.hyperbolic import (
-    Sech2,
-    SignEntropy,
-    SignProbability,
-    Tanh,
     half_logit,
+    sign_entropy,
     sign_kl,
+    sign_mean,
+    sign_probability,
+    sign_variance,
     tanh,
     tanh_difference,
     times_sech2,
@@ -103,12 +103,12 @@ class SignBernoulli(TorchDistribution):
     @property
     def probs(self) -> Tensor:
         """P(w = +1)."""
-        return SignProbability.apply(self.natural)
+        return sign_probability(self.natural)
 
     @property
     def mean(self) -> Tensor:
         r""":math:`\tanh\lambda`."""
-        return Tanh.apply(self.natural)
+        return sign_mean(self.natural)
 
     @property
     def mode(self) -> Tensor:
@@ -118,7 +118,7 @@ class SignBernoulli(TorchDistribution):
     @property
     def variance(self) -> Tensor:
         r""":math:`\operatorname{sech}^2\lambda`, accurate in the tails."""
-        return Sech2.apply(self.natural)
+        return sign_variance(self.natural)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass at -1 and +1, extended linearly in between."""
@@ -130,7 +130,7 @@ class SignBernoulli(TorchDistribution):
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats, accurate in the tails."""
-        return SignEntropy.apply(self.natural)
+        return sign_entropy(self.natural)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
         """Draw hard values in {-1, +1}."""
@@ -226,12 +226,12 @@ class RelaxedSignBernoulli(TorchDistribution):
     @property
     def mean(self) -> Tensor:
         r"""Mean of the *discrete* variable that is relaxed, :math:`\tanh\lambda`."""
-        return Tanh.apply(self.natural)
+        return sign_mean(self.natural)
 
     @property
     def variance(self) -> Tensor:
         r"""Variance of the *discrete* variable that is relaxed, :math:`\operatorname{sech}^2\lambda`."""
-        return Sech2.apply(self.natural)
+        return sign_variance(self.natural)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
         """Draw relaxed values, reparametrised in the natural parameter and the temperature."""

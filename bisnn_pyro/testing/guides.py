@@ -33,20 +33,23 @@ from torch.distributions import kl_divergence
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference import AutoMeanFieldGaussian, AutoRelaxedSign, MeanFieldELBO, SynapticGuide
 from bisnn_pyro.models import BinaryPrior, CategoricalRate, NormalPrior, Prior, SpikingGLM
+from bisnn_pyro.testing.state import OwnState
 
 Model = Callable[..., Any]
 
-PARTICLES = ((1, False), (3, False), (3, True))
-"""(number of particles, vectorised)."""
+
+def objectives() -> Iterator[MeanFieldELBO]:
+    """Yield the free energy of one draw, of three looped and of three vectorised; an empty store for each."""
+    for n, vectorise in ((1, False), (3, False), (3, True)):
+        pyro.clear_param_store()
+        yield MeanFieldELBO(num_particles=n, vectorize_particles=vectorise, max_plate_nesting=1)
 
 
-class GuideContract:
+class GuideContract(OwnState):
     """The tests; each is independent and takes milliseconds.
 
     They run in a parameter store and a random state of their own, and leave the caller's as they were.
     """
-
-    seed = 1234
 
     def make(self, model: Model) -> SynapticGuide:
         """Return a fresh guide for a model; to be overridden."""
@@ -61,19 +64,6 @@ class GuideContract:
         return SpikingGLM(
             3, [4], CategoricalRate(2), prior=self.prior(), credit="end-to-end", readout="trained"
         )
-
-    def setup_method(self) -> None:
-        """Start from an empty parameter store and a known random state."""
-        self._store = pyro.get_param_store().get_state()
-        self._random = torch.get_rng_state()
-        pyro.clear_param_store()
-        torch.manual_seed(self.seed)
-
-    def teardown_method(self) -> None:
-        """Put both back."""
-        pyro.clear_param_store()
-        pyro.get_param_store().set_state(self._store)
-        torch.set_rng_state(self._random)
 
     def data(self) -> tuple[Tensor, Tensor]:
         """Return input spikes ``[T, B, I]`` and labels ``[B]``."""
@@ -410,9 +400,8 @@ class GuideContract:
             float(kl_divergence(q, self.prior().distribution(q.event_shape)).detach())
             for q in guide.posterior().values()
         )
-        for n, vectorise in PARTICLES:
+        for elbo in objectives():
             guide.zero_grad()
-            elbo = MeanFieldELBO(num_particles=n, vectorize_particles=vectorise, max_plate_nesting=1)
             energy = elbo.free_energy(model, guide, *self.data())
             energy.loss.backward()
             assert math.isclose(float(energy.kl.detach()), expected, rel_tol=1e-5, abs_tol=1e-5)
@@ -440,12 +429,10 @@ class GuideContract:
 
     def test_elbo_module(self) -> None:
         """Works under ``ELBOModule`` with a torch optimiser, for one draw and several."""
-        for n, vectorise in PARTICLES:
-            pyro.clear_param_store()
+        for elbo in objectives():
             with module_local_params(True):
                 model, guide = self.ready()
                 before = [p.detach().clone() for p in guide.parameters()]
-                elbo = MeanFieldELBO(num_particles=n, vectorize_particles=vectorise, max_plate_nesting=1)
                 module = elbo(model, guide)
                 optimiser = torch.optim.SGD(module.parameters(), lr=0.01)
                 for _ in range(2):
@@ -457,15 +444,13 @@ class GuideContract:
 
     def test_in_a_guide_list(self) -> None:
         """Beside another guide, each on its own sites: draws, free energy, evaluation, state_dict."""
-        for n, vectorise in PARTICLES:
-            pyro.clear_param_store()
+        for elbo in objectives():
             model, guides = self.mixed()
             y = torch.linspace(-1.0, 1.0, 5)
             draws = guides(y)
             assert {name: tuple(w.shape) for name, w in draws.items()} == {"mine": (2, 3), "other": (4,)}
             parts: list[Any] = list(guides)
             assert [set(part.sites) for part in parts] == [{"mine"}, {"other"}]
-            elbo = MeanFieldELBO(num_particles=n, vectorize_particles=vectorise, max_plate_nesting=1)
             energy = elbo.free_energy(model, guides, y)
             energy.loss.backward()
             assert set(energy.sites) == {"mine", "other", "y"}

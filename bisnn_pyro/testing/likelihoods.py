@@ -20,19 +20,19 @@ from pyro import poutine
 from torch import Tensor
 
 from bisnn_pyro.models import Likelihood, SpikingGLM, Window
+from bisnn_pyro.testing.state import OwnState
 
 DTYPES = (torch.float32, torch.float64)
 DRAWS: tuple[tuple[int, ...], ...] = ((), (1,), (3,), (2, 2))
 N_STEPS, BATCH = 9, 4
 
 
-class LikelihoodContract:
+class LikelihoodContract(OwnState):
     """The tests; each is independent and takes milliseconds.
 
     They run in a parameter store of their own.
     """
 
-    seed = 1234
     additive = False
     """Whether the windows of *any* read-out add up to the whole, not only those of a constant one."""
 
@@ -41,18 +41,6 @@ class LikelihoodContract:
         raise NotImplementedError("define make() to return the likelihood to test")
 
     # -- scaffolding ------------------------------------------------------------------------------
-
-    def setup_method(self) -> None:
-        """Start from an empty parameter store and a known random state."""
-        self._store, self._random = pyro.get_param_store().get_state(), torch.get_rng_state()
-        pyro.clear_param_store()
-        torch.manual_seed(self.seed)
-
-    def teardown_method(self) -> None:
-        """Put both back."""
-        pyro.clear_param_store()
-        pyro.get_param_store().set_state(self._store)
-        torch.set_rng_state(self._random)
 
     def targets(self) -> Tensor:
         """Return targets ``[B]`` (or trains ``[B, T, O]``); override for other kinds of target."""
