@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bisnn_pyro.experiments.config import Config
+from bisnn_pyro.experiments.parts import PARTS, where
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if not {"generated", "_build"} & {*page.parts}]
@@ -19,21 +19,20 @@ def extension(monkeypatch):
 
 
 def test_every_key_of_a_config_has_a_meaning(extension):
-    page = extension("config_reference").config_page()  # raises where one is missing, or one too many
-    for name in Config.model_fields:
-        assert f"`{name}`" in page or f"`[{name}]`" in page
-    assert "| `epochs` | whole number ≥ 1 | `100` |" in page
-    assert "| `path` | path | needed | The file. |" in page
+    page = extension("config_reference").config_page()  # raises if one is missing
+    for kind in PARTS:
+        assert f"`[{where(kind)}]`" in page or kind == "layer"
+    assert "| `epochs` | a whole number | `100` |" in page
+    assert "| `path` | text or a path | required |" in page
 
 
-def test_missing_meaning_is_an_error(extension, monkeypatch, tmp_path):
+def test_a_missing_meaning_is_an_error(extension, monkeypatch):
     module = extension("config_reference")
-    text = module.MEANINGS.read_text(encoding="utf-8")
-    wrong = tmp_path / "meanings.toml"
-    wrong.write_text(text.replace("\nepochs =", "\nepoch ="), encoding="utf-8")
-    monkeypatch.setattr(module, "MEANINGS", wrong)
-    with pytest.raises(ValueError, match=r"\[train\]"):
+    monkeypatch.setattr(module.parts, "_meanings", lambda target: {})
+    module.parts._parameters.cache_clear()
+    with pytest.raises(ValueError, match="docstring"):
         module.config_page()
+    module.parts._parameters.cache_clear()
 
 
 def test_every_command_is_described(extension):

@@ -181,7 +181,7 @@ def early_steps(config: Config, n_steps: int) -> tuple[int, ...]:
 
     A single number K stands for K even parts of the counted steps, rounded up; the last is T.
     """
-    wanted, burn_in = config.analysis.early_decisions, config.network.burn_in
+    wanted, burn_in = config.analysis.early_decisions, config.network.get("burn_in", 0)
     if isinstance(wanted, tuple):
         return tuple(wanted)
     counted = n_steps - burn_in
@@ -200,7 +200,7 @@ def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
         ConfigError: if they are asked for in a regression or of a single step, or at steps that do not ascend
             between the burn-in and the end.
     """
-    wanted, burn_in = config.analysis.early_decisions, config.network.burn_in
+    wanted, burn_in = config.analysis.early_decisions, config.network.get("burn_in", 0)
     if not wanted:
         return
     if task.kind != "classification":

@@ -17,7 +17,7 @@ class Schedule:
 
     Args:
         start: value at the start.
-        end: value at the end; ``None`` means ``start``.
+        end: value at the end, if it is not constant.
         shape: ``constant``, ``linear``, ``exponential`` (both values > 0) or ``cosine`` in between.
         warmup: share of training over which the value first rises linearly from 0 to ``start``.
 
@@ -44,6 +44,8 @@ class Schedule:
             )
         if self.shape == "exponential" and not (self.start > 0 and (self.end is None or self.end > 0)):
             raise ModelError("an exponential schedule needs start and end > 0")
+        if self.shape != "constant" and self.end is None:
+            raise ModelError(f"a schedule of shape {self.shape!r} needs an end")
         if not 0 <= self.warmup < 1:
             raise ModelError(f"schedule warmup must lie in [0, 1), not {self.warmup}")
 
@@ -52,7 +54,7 @@ class Schedule:
         if progress < self.warmup:
             return self.start * progress / self.warmup
         x = min(1.0, max(0.0, (progress - self.warmup) / (1 - self.warmup)))
-        end = self.start if self.end is None or self.shape == "constant" else self.end
+        end = self.start if self.end is None else self.end
         if self.shape == "exponential":
             return self.start * (end / self.start) ** x
         if self.shape == "cosine":

@@ -4,7 +4,7 @@ from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model
 from bisnn_pyro.experiments.resolve import load_source, parse_overrides, resolve
 
 
-def change_config(source, *overrides, method="bayes", seed=0, trust=False):
+def change_config(source, *overrides, method="bayes", seed=None, trust=False):
     """Return a source's config of one method with ``table.key=value`` overrides."""
     changes = parse_overrides(overrides)
     return resolve(load_source(source), method, overrides=changes, seed=seed, trust=trust)

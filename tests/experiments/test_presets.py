@@ -5,7 +5,6 @@ import csv
 import numpy as np
 import pytest
 
-from bisnn_pyro.data import task_settings
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.resolve import load_source, preset_names
@@ -70,9 +69,8 @@ def check_run(result, config):
     assert all(np.isfinite(list(s.values())).all() for s in result.metrics["predictors"].values())
     with (result.path / "figures" / "early_decisions.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    settings = {**task_settings(config.data.name), **config.data.settings}
-    assert int(last["step"]) == settings["n_steps"]
-    assert float(last["time_ms"]) == settings["n_steps"] * settings["time_step"]
+    assert int(last["step"]) == config.data.n_steps
+    assert float(last["time_ms"]) == config.data.n_steps * config.data.time_step
 
 
 @needs("mnist_dvs_samples")

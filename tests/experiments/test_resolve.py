@@ -128,8 +128,9 @@ def test_schedules(source):
     table = {"start": 0.5, "end": 0.1, "shape": "linear", "warmup": 0.0}
     config = change_config(source, "guide.temperature={start=0.5, end=0.1, shape='linear'}")
     assert config.guide.temperature.to_dict() == table
-    config = change_config(source, "train.kl_weight=0.5", "train.lr_schedule.end=0")
+    config = change_config(source, "train.kl_weight=0.5", "train.lr_schedule={end=0, shape='cosine'}")
     assert config.train.kl_weight == 0.5
+    assert config.train.lr_schedule.to_dict() == {**table, "start": 1.0, "end": 0.0, "shape": "cosine"}
     # A number becomes the start, and the default is the start of what does not say.
     tables = load_source(source) | {"train": {"kl_weight": 0.5}}
     changes = {"train": {"kl_weight": {"end": 1.0, "shape": "linear"}}}

@@ -51,9 +51,10 @@ def test_constant():
         Schedule(0.3, 0.9)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_no_end_stays_at_the_start(shape):
-    assert Schedule(0.3, None, shape)(0.7) == pytest.approx(0.3)
+@pytest.mark.parametrize("shape", ["linear", "exponential", "cosine"])
+def test_a_shape_needs_an_end(shape):
+    with pytest.raises(ModelError, match="needs an end"):
+        Schedule(0.5, shape=shape)
 
 
 def test_warmup_is_linear_from_zero():

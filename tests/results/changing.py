@@ -2,7 +2,6 @@
 
 import json
 
-
 from bisnn_pyro.analysis import from_datasets, group, group_names, load_idata, save_idata
 from bisnn_pyro.experiments.folder import RunFolder
 

@@ -11,13 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from bisnn_pyro.cli import app, main
+from bisnn_pyro.data import published_size
 from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
 from bisnn_pyro.experiments.batch import BatchResult, plan
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.results.report import paper
 from bisnn_pyro.results.report.paper import contrast_plot, contrasts
 from bisnn_pyro.results.reproduce import Settings, performer, planned, reproduce
-from bisnn_pyro.results.reproduce.plan import N_FOLDS, Batch, Stage, bisnn_2021, published_size
+from bisnn_pyro.results.reproduce.plan import N_FOLDS, Batch, Stage, bisnn_2021
 from tests.experiments.study_runs import contents, read_csv
 from tests.experiments.tiny import TINY
 

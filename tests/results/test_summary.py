@@ -151,7 +151,7 @@ def folds(tmp_path_factory):
     io.savemat(folder / "words.mat", {"data": x, "labels": y[:, None]})
     changes = [*SMALL, "data.name=mat", f"data.path={folder / 'words.mat'}", "analysis.noise=[0.1]"]
     changes.append("analysis.early_decisions=2")
-    configs = plan(str(folder / "tiny.toml"), METHODS, [0, 1], changes, n_folds=3)
+    configs = plan(str(folder / "tiny.toml"), METHODS, [0, 1], changes, n_folds=2)
     return run_experiment(configs, folder / "out").out, configs
 
 
@@ -161,23 +161,23 @@ def test_tables_are_over_folds_with_seeds_averaged_within(folds):
     assert (summary.over, summary.intervals) == ("fold", True)
     mains = (("bayes", "committee"), ("straight-through", "mode"))
     accuracy = {
-        m: [np.mean([_accuracy(out / f"{m}-fold{k}-seed{s}", predictor) for s in (0, 1)]) for k in range(3)]
+        m: [np.mean([_accuracy(out / f"{m}-fold{k}-seed{s}", predictor) for s in (0, 1)]) for k in range(2)]
         for m, predictor in mains
     }
     lines = {(line["method"], line["predictor"]): line for line in read_rows(summary.path / "table.csv")}
     for method, predictor in mains:
         line, expected = lines[method, predictor], mean_interval(accuracy[method])
-        assert (line["folds"], line["n"]) == ("0-2 of 3", "3")
+        assert (line["folds"], line["n"]) == ("0-1 of 2", "2")
         assert float(line["accuracy"]) == pytest.approx(expected.mean)
         assert float(line["accuracy_half_width"]) == pytest.approx(expected.half_width)
     (paired,) = read_rows(summary.path / "differences.csv")
     gap = mean_interval(np.subtract(accuracy["bayes"], accuracy["straight-through"]))
-    assert paired["n"] == "3"
+    assert paired["n"] == "2"
     assert float(paired["accuracy"]) == pytest.approx(gap.mean)
     assert float(paired["accuracy_half_width"]) == pytest.approx(gap.half_width)
-    assert read_rows(summary.path / "table-noise-0.1.csv")[0]["folds"] == "0-2 of 3"
+    assert read_rows(summary.path / "table-noise-0.1.csv")[0]["folds"] == "0-1 of 2"
     with xr.open_datatree(summary.path / "bayes-fold1.nc") as tree:
-        assert tree["predictions"]["y_prob"].shape == (2, 4, 10, 2)
+        assert tree["predictions"]["y_prob"].shape == (2, 4, 15, 2)
     # Decided at the end, so that scores over time are the table's there.
     last = [line for line in read_rows(summary.early) if line["time_fraction"] == "1.0"]
     for column in ("method", "predictor", "folds", "n", "accuracy", "nll_half_width"):
@@ -197,11 +197,11 @@ def test_figures_pool_the_folds_or_name_the_one(folds, tmp_path):
     for line in read_rows(summary.path / "reliability.csv"):
         points[line["predictor"]] = points.get(line["predictor"], 0) + int(float(line["count"]))
     # Seed 0 alone, and all 30 rows once.
-    assert points == {"bayes (committee), 3 folds": 30, "straight-through, 3 folds": 30}
+    assert points == {"bayes (committee), 2 folds": 30, "straight-through, 2 folds": 30}
     stopping = {line["predictor"] for line in read_rows(summary.path / "early_stopping.csv")}
     assert stopping == {"bayes, fold 0 (committee)", "straight-through, fold 0"}
     counts = {line["method"]: line["n"] for line in read_rows(summary.path / "early_decisions.csv")}
-    assert counts == {"bayes": "3", "straight-through": "3"}
+    assert counts == {"bayes": "2", "straight-through": "2"}
 
 
 def test_a_single_split_is_another_test_set(folds, tmp_path):
@@ -210,5 +210,5 @@ def test_a_single_split_is_another_test_set(folds, tmp_path):
     shutil.copytree(out / "bayes-fold0-seed0", out / "bayes-seed0")
     RunFolder(out / "bayes-seed0").write_config(config)
     summary = summarise(out, [config])
-    assert (summary.over, len(summary.left_out)) == ("seed", 12)
+    assert (summary.over, len(summary.left_out)) == ("seed", 8)
     assert all("one is a fold of a cross-validation" in reason for reason in summary.left_out)

@@ -83,13 +83,12 @@ def calibration(runs: Runs) -> Section:
     """Return diagrams and errors of each method's first predictor, also after temperature scaling."""
     votes = list(_votes(runs))
     frame = pd.DataFrame([{**names, **calibration_metrics(*pair, runs.bins)} for names, pair in votes])
+    errors, parts = (frame[[*NAMES, "seed", *scores]] for scores in (ERRORS, BRIER))
     where = f"over seeds, on {runs.n_points} test points{', folds pooled' if runs.folds else ''}"
     blocks: list[Block] = [
         *_diagrams(runs),
-        Table(f"Calibration errors, {where}", printed_table(frame[[*NAMES, "seed", *ERRORS]], digits=4)),
-        Table(
-            f"Brier score and its parts, {where}", printed_table(frame[[*NAMES, "seed", *BRIER]], digits=4)
-        ),
+        Table(f"Calibration errors, {where}", printed_table(errors, digits=4)),
+        Table(f"Brier score and its parts, {where}", printed_table(parts, digits=4)),
     ]
     if frame.duplicated(NAMES).any():
         note = (
@@ -98,7 +97,7 @@ def calibration(runs: Runs) -> Section:
         )
         blocks += [
             Table("Calibration with the seeds pooled", plain_table(_pooled(votes, runs.bins), notes=[note])),
-            Table("Calibration of each seed", plain_table(frame[[*NAMES, "seed", *ERRORS]]), folded=True),
+            Table("Calibration of each seed", plain_table(errors), folded=True),
         ]
     blocks.append(Text(ABOUT_CALIBRATION))
     cautions = [*too_few_points(frame, runs.n_points), *unfitted_temperatures(runs)]
@@ -113,14 +112,12 @@ def too_few_points(frame: pd.DataFrame, n_points: int) -> list[Caution]:
         n_points: test points of each.
     """
     items = []
-    for names, (ece, expected, high) in (
-        frame.groupby(NAMES, sort=False)[["ece", *BASELINE]].mean().iterrows()
-    ):
+    means = frame.groupby(NAMES, sort=False)[["ece", *BASELINE]].mean()
+    for method, predictor, ece, expected, high in means.reset_index().itertuples(index=False, name=None):
         if expected >= 0.5 * ece:
             verdict = "" if ece > high else ", not evidence of miscalibration"
-            items.append(
-                f"{' '.join(names)}: ECE {ece:.4f}; calibrated {expected:.4f}, up to {high:.4f}{verdict}"
-            )
+            errors = f"ECE {ece:.4f}; calibrated {expected:.4f}, up to {high:.4f}"
+            items.append(f"{method} {predictor}: {errors}{verdict}")
     text = (
         f"On {n_points} test points a calibrated predictor would show at least half of these calibration "
         "errors, too. Do not rank predictors by them. Four times as many test points halve this noise."
@@ -137,22 +134,19 @@ def unfitted_temperatures(runs: Runs) -> list[Caution]:
 
 def selective(runs: Runs) -> Section:
     """Return risk against coverage, with the top label's probability as the confidence."""
-    rows = []
     curves = {}
     for line in runs.lines:
         for predictor in line.main:
-            curves[line.label(predictor)] = _errors(*line.votes(predictor, line.seeds[0]))
+            top, correct = top_label(*line.votes(predictor, line.seeds[0]))
+            curves[line.label(predictor)] = top, 1.0 - correct
     rows = [{**names, **selective_scores(selective_accuracy(*pair))} for names, pair in _votes(runs)]
     blocks: list[Block] = [Text(f"{runs.n_points} test points are too few for a curve.")]
     if runs.n_points >= LEAST_DRAWN:
         caption = "Share of errors among the points kept, most confident first; first training seed."
         blocks = [drawn(plot_risk_coverage(curves), caption)]
     table = printed_table(pd.DataFrame(rows), digits=4)
-    return Section(
-        "selective",
-        "Risk and coverage",
-        [*blocks, Table("Selective prediction, over seeds", table), Text(ABOUT_SELECTIVE)],
-    )
+    blocks += [Table("Selective prediction, over seeds", table), Text(ABOUT_SELECTIVE)]
+    return Section("selective", "Risk and coverage", blocks)
 
 
 def uncertainty(runs: Runs) -> Section | None:
@@ -248,24 +242,14 @@ def _diagrams(runs: Runs) -> list[Block]:
     return blocks
 
 
-def _errors(probs: np.ndarray, y: np.ndarray) -> Pair:
-    """Return the confidence and the error, 0 or 1, of each prediction."""
-    top, correct = top_label(probs, y)
-    return top, 1.0 - correct
-
-
 def _measured(names: dict[str, Any], draws: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     wrong = draws.mean(0).argmax(-1) != y
-    both = wrong.any() and not wrong.all()
     rows = []
     for measure, function in MEASURES.items():
         values = function(draws)
+        bad, good = values[wrong], values[~wrong]
         means = {"all": values.mean(), "right": None, "wrong": None, "auroc_error": None}
-        if not wrong.all():
-            means["right"] = values[~wrong].mean()
-        if wrong.any():
-            means["wrong"] = values[wrong].mean()
-        if both:
-            means["auroc_error"] = auroc(values[~wrong], values[wrong])
+        means |= {name: own.mean() for name, own in (("right", good), ("wrong", bad)) if own.size}
+        means |= {"auroc_error": auroc(good, bad)} if good.size and bad.size else {}
         rows.append({**names, "measure": measure, **means})
     return rows

@@ -43,7 +43,6 @@ NOTES = [
     "cross-validation); auroc: of the entropy, for out-of-distribution inputs",
     "in favour of the committee: accuracy and auroc above 0, nll, brier and ece below 0",
 ]
-
 N_TRAIN = "data.n_train"
 
 Made = Iterator[tuple[str, Any]]
@@ -60,10 +59,8 @@ def reliability(runs: Runs) -> Made:
     experiments = by_experiment(runs)
     for name, own in experiments.items():
         votes = {_label(line, p): line.votes(p, line.seeds[0]) for line, p in _shown(own)}
-        yield (
-            f"reliability-{name}" if len(experiments) > 1 else "reliability",
-            plot_reliability(votes, own.bins),
-        )
+        stem = f"reliability-{name}" if len(experiments) > 1 else "reliability"
+        yield stem, plot_reliability(votes, own.bins)
 
 
 def seeds(runs: Runs) -> Made:
@@ -96,8 +93,7 @@ def sizes(runs: Runs) -> Made:
 def predictive_map(runs: Runs) -> Made:
     """Yield the first seed's predictive maps: real weights first, as in the paper, the committee last."""
     store = runs[0].store
-    points = store.grid()["x"].values
-    axis = np.unique(points[:, 0])
+    axis = np.unique(store.dataset("grid")["x"].values[:, 0])
     panels = {
         _label(line, p): line.first.store.grid_votes(p)[:, 1].reshape(len(axis), -1)
         for line in reversed(runs.lines)
@@ -150,9 +146,7 @@ def _shift(runs: Runs, kind: str) -> Made:
     def count(frame: pd.DataFrame) -> pd.DataFrame:
         own = frame[frame["severity"] != "0"]
         where = own["experiment"] + f", {kind} " + own["severity"]
-        return own.assign(
-            condition=where, question=f"shift {kind}"
-        )  # a figure per kind: their NLLs differ widely
+        return own.assign(condition=where, question=f"shift {kind}")  # one figure each: NLLs differ widely
 
     return _study(f"shift-{kind}", shift_study, runs, kind, count)
 
@@ -199,9 +193,8 @@ def contrasts(frame: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     frame = frame.assign(seed=frame[runs.over].astype(int))
 
     def of(method: str, place: int) -> pd.DataFrame:
-        wanted = {
-            line.first.experiment: line.main[place] for line in runs.lines if line.first.method == method
-        }
+        lines = [line for line in runs.lines if line.first.method == method]
+        wanted = {line.first.experiment: line.main[place] for line in lines}
         own = frame[(frame["method"] == method) & (frame["predictor"] == frame["experiment"].map(wanted))]
         return own.set_index(keys)[shown]
 
@@ -228,17 +221,16 @@ def answer(rows: Iterable[Mapping[str, Any]]) -> Made:
 
 
 def contrast_plot(frame: pd.DataFrame) -> Plot | None:
-    """Draw the finite differences by condition; None if there are none."""
+    """Draw the finite differences by condition; None without any."""
     lines: dict[str, dict[str, np.ndarray]] = {}
     for score, label in SCORES.items():
         finite = frame[np.isfinite(frame[score])] if label and score in frame else frame[:0]
         for condition, own in finite.groupby("condition", sort=False):
             lines.setdefault(str(condition), {})[score] = own[score].to_numpy()
-    panels = {
-        score: f"Δ {label}" for score, label in SCORES.items() if any(score in own for own in lines.values())
-    }
-    if not panels:
+    if not lines:
         return None
+    there = {score for own in lines.values() for score in own}
+    panels = {score: f"Δ {label}" for score, label in SCORES.items() if score in there}
     order = sorted(lines, key=list(frame["condition"]).index)
     plot = plot_forest({name: lines[name] for name in order}, panels)
     for ax in plot.axes:

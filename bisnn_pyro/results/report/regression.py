@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -23,7 +25,8 @@ ABOUT = (
 
 def regression(runs: Runs) -> Section:
     """Return the coverage of the first predictor's intervals, and both parts of its variance."""
-    covered, parts = [], []
+    covered: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     for line in runs.lines:
         for seed in line.seeds:
             names = {"method": line.name, "predictor": line.predictors[0], "seed": seed}

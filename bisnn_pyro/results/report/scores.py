@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,14 +54,17 @@ def without_constant(table: PrintedTable, column: str) -> PrintedTable:
     place = list(table.header).index(column)
     if len({line[place] for line in table.body}) > 1:
         return table
-    header, right, *body = (
-        [*cells[:place], *cells[place + 1 :]] for cells in (table.header, table.right, *table.body)
+
+    def kept(cells: Sequence[Any]) -> list[Any]:
+        return [*cells[:place], *cells[place + 1 :]]
+
+    return replace(
+        table, header=kept(table.header), right=kept(table.right), body=list(map(kept, table.body))
     )
-    return replace(table, header=header, right=right, body=body)
 
 
 def pictures(runs: Runs) -> Section | None:
-    """Return the stored figures of each method's first run; None if there are none."""
+    """Return the stored figures of each method's first run; None without any."""
     blocks: list[Block] = []
     for line in runs.lines:
         for name, what in PICTURES.items():

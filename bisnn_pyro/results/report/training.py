@@ -144,7 +144,10 @@ def agreement(runs: Runs) -> Section | None:
         far = {f"distance {name}": distance(points[name]) for name in names}
         own = {"method": line.name, "predictor": line.predictors[0], "seeds": len(line.seeds)}
         rows.append({**own, "r_hat": _r_hat(line), **far})
-    blocks = [Table("How far training seeds are apart", plain_table(rows, digits=2)), Text(ABOUT_AGREEMENT)]
+    blocks: list[Block] = [
+        Table("How far training seeds are apart", plain_table(rows, digits=2)),
+        Text(ABOUT_AGREEMENT),
+    ]
     return Section("seeds", "Agreement of seeds", blocks, _agreement_cautions(rows))
 
 

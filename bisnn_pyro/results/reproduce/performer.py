@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from bisnn_pyro.data import FOLDER_VARIABLE
+from bisnn_pyro.data import FOLDER_VARIABLE, published_size
 from bisnn_pyro.errors import BisnnError, ConfigError, RunFolderError
 from bisnn_pyro.experiments.batch import run_experiment
 from bisnn_pyro.experiments.folder import RunFolder, environment
@@ -23,7 +23,7 @@ from bisnn_pyro.files import atomic_path
 from bisnn_pyro.results import Runs, summarise
 from bisnn_pyro.results.report.blocks import numbers
 from bisnn_pyro.results.report.paper import OUTPUTS, answer, contrasts, save
-from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021, published_size
+from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021
 
 PLANS: dict[str, Callable[[Settings], list[Stage]]] = {"bisnn-2021": bisnn_2021}
 IDENTITY, ANSWER = "reproduction.json", "bayes-against-straight-through"
@@ -165,14 +165,14 @@ def perform(stage: Stage, settings: Settings, out: Path, report: Callable[..., N
     for batch, configs, folders in batches:
         if all(map(finished_alike, folders, configs)):
             continue
-        more = {"resume": True, "jobs": settings.jobs, "report": report, "command": settings.command}
-        done = run_experiment(configs, folders[0].path.parent, **more)
+        at, jobs = folders[0].path.parent, settings.jobs
+        done = run_experiment(configs, at, resume=True, jobs=jobs, report=report, command=settings.command)
         for config, error in done.failures:
             run = f"{batch.experiment} {config.method} with seed {config.seed}"
             raise BisnnError(f"{run}: {error}") from error
         if done.interrupted:
             return None
-        summarise(folders[0].path.parent, configs)
+        summarise(at, configs)
     runs = Runs([folder.path for _, _, folders in batches for folder in folders])
     for output in stage.outputs:
         kind, *argument = output.split(":", 1)

@@ -9,14 +9,12 @@ settings are the presets' own; EBP takes those for MNIST to the digits.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bisnn_pyro.data import FASHION_MNIST, FOLDER_VARIABLE, MNIST, cache_folder, mnist_dvs, nmnist
-from bisnn_pyro.errors import DataError
+from bisnn_pyro.data import published_size
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.config import Config
 
@@ -70,8 +68,8 @@ class Stage:
         title: what it shows, one line.
         question: what its differences help to answer.
         batches: its runs, which stages may share.
-        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an argument after
-            a colon.
+        outputs: what is made of them: keys of :data:`~bisnn_pyro.results.report.paper.OUTPUTS`, with an
+            argument after a colon.
         needs: published data sets that it cannot run without.
         prefix: see `name`.
         aside: experiments that are shown for comparison and do not count for the question.
@@ -87,7 +85,6 @@ class Stage:
     aside: tuple[str, ...] = ()
 
 
-PUBLISHED: dict[str, Any] = {own.name: own for own in (MNIST, FASHION_MNIST, nmnist, mnist_dvs)}
 MNISTS, FEWER_DIGITS = ("mnist", "mnist-s2nn", "mnist-ebp"), (50, 100, 200)
 EVENTS, WHOLE, N_FOLDS = ("mnist-dvs", "nmnist"), 10_000, 5
 """The paper's event set and its substitute; one with fewer recordings than `WHOLE` is cross-validated."""
@@ -143,6 +140,7 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         Stage("two-moons-scarce", "50 noisy training points", SCARCE, (scarce,), (*ALL, "map")),
         Stage("digits-scarce", sizes, SCARCE, fewer, ("tables", "sizes"), aside=("digits",)),
     ]
+    needs: tuple[str, ...]
     for own, needs in ((digits, ()), (mnist, ("mnist",))):
         name, title = f"{own.experiment}-shift", "noise, rotation, flipped synapses: scores against severity"
         outputs = tuple(f"shift:{kind}" for kind in ("noise", "rotation", "flipped"))
@@ -169,17 +167,3 @@ def bisnn_2021(settings: Settings) -> list[Stage]:
         )
         found.append(Stage(name, f"{base}: scores against {key}", USUAL, swept, (f"sweep:{key}",)))
     return found
-
-
-def published_size(name: str, data_dir: Path | None = None) -> int:
-    """Return how many files or recordings of a published set are there; a single class counts as 0."""
-    shared = os.environ.get(FOLDER_VARIABLE)
-    for place in [data_dir] if data_dir else [*([Path(shared)] if shared else []), cache_folder(name)]:
-        try:
-            found = PUBLISHED[name].search(place) if place.is_dir() else None
-        except DataError:
-            continue
-        items = list(getattr(found, "recordings", found or ()))
-        if len({getattr(item, "label", item) for item in items}) > 1:
-            return len(items)
-    return 0

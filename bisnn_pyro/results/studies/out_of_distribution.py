@@ -177,8 +177,10 @@ def source_of(against: str, config: Config, seed: int = 0, data_dir: Folder = No
             f"--against {name} is what the runs were tested on; use {UNSEEN} for the classes that "
             f"data.classes leaves out, or {name}:path for files in another folder"
         )
-    own = {} if not path else {"path": str(Path(path).expanduser().absolute())}
     known = keys("data", name)
+    if path and "path" not in known:
+        raise DataError(f"--against {against}: {name} reads no files and takes no path")
+    own = {} if not path else {"path": str(Path(path).expanduser().absolute())}
     like = {key: value for key, value in config.data_settings.items() if key in COPIED and key in known}
     other = make("data", {"name": name, **like, **own})
     return name, lambda task: rescaled(other, task)

@@ -23,7 +23,7 @@ from bisnn_pyro.errors import DataError, ModelError
 from bisnn_pyro.experiments.costs import evenly_spread
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.inference import Purpose, chosen_rows, seeded
-from bisnn_pyro.models import SignNetwork, SpikeTrainBernoulli, Window
+from bisnn_pyro.models import SignNetwork, SimulationPlan, SpikeTrainBernoulli, Window
 from bisnn_pyro.results.finished import Paths, read_runs
 
 DIGITS = {"n_synapses": 0, "kl_per_synapse": 4, "entropy_per_synapse": 4}
@@ -111,7 +111,7 @@ def spike_checks(
     try:
         with torch.no_grad(), seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
             for weights in _networks(fitted, members):
-                run = fitted.model.simulate(weights, inputs.to(next(iter(weights.values()))), record=False)
+                run = fitted.model.simulate(weights, inputs.to(next(iter(weights.values()))), plan=SimulationPlan(record=False))
                 for k, spikes in enumerate(run.spikes):
                     statistics = train_statistics(spikes[0].cpu().numpy(), window)
                     hidden.setdefault(f"layers.{k}", []).append(statistics)

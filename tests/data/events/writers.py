@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bisnn_pyro.data.events.record import Events
+from bisnn_pyro.data.events.formats import Events
 
 AEDAT2 = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n# Timestamps tick is 1 us\r\n"
 AEDAT3 = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#Start-Time: 2016-01-01\r\n#!END-HEADER\r\n"

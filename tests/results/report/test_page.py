@@ -11,7 +11,7 @@ import pytest
 import bisnn_pyro
 from bisnn_pyro.analysis import calibration_metrics
 from bisnn_pyro.experiments.store import Store
-from bisnn_pyro.results.compare import compare
+from bisnn_pyro.results import compare
 from bisnn_pyro.results.report import page as writing
 
 from .conftest import N_BOOT

@@ -6,9 +6,9 @@ import torch
 
 import bisnn_pyro
 from bisnn_pyro.analysis import LATERAL, OperationEnergies, spiking_inference
-from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import InputError, ModelError
 from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.costs import check_countable, layer_activity
 from bisnn_pyro.experiments.run import run
 from bisnn_pyro.inference import encode_all
@@ -120,7 +120,7 @@ def test_signs_are_dense():
 def test_work_of_a_run(source, tmp_path):
     result = run_tiny(source, tmp_path, "bayes")
     fitted = bisnn_pyro.load_run(result.path)
-    x = load_task("two-moons", **fitted.config.data.settings).test.x
+    x = build_task(fitted.config).test.x
     found = inference_work(fitted, x)
     assert list(found) == ["committee", "mode", "mean", WIDE, NON_SPIKING]
     (block,) = encode_all(fitted.encoder, torch.as_tensor(x), fitted.config.predict.seed)

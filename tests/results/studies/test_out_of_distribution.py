@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from bisnn_pyro.data import load_task
+from bisnn_pyro.data import handwritten_digits, load_npz
 from bisnn_pyro.errors import InputError
 from bisnn_pyro.experiments.fitted import reopen
 from bisnn_pyro.inference import Prediction
@@ -99,7 +99,7 @@ def test_other_recordings(spikes, tmp_path):
     write_spikes(tmp_path / "others.npz", seed=9)
     fitted, task = reopen(spikes)
     points = points_of(f"npz:{tmp_path / 'others.npz'}", fitted, task)
-    np.testing.assert_array_equal(points, load_task("npz", path=str(tmp_path / "others.npz")).test.x)
+    np.testing.assert_array_equal(points, load_npz(path=str(tmp_path / "others.npz")).test.x)
     assert (points != task.test.x).any()
 
 
@@ -167,7 +167,7 @@ def fours_and_sevens(tmp_path_factory):
 
 def test_they_are_the_test_points_left_out(fours_and_sevens):
     fitted, task = reopen(fours_and_sevens)
-    whole = load_task("digits")
+    whole = handwritten_digits()
     assert task.classes == ("4", "7")
     points = points_of(AGAINST, fitted, task)
     np.testing.assert_array_equal(points, whole.test.x[~np.isin(whole.test.y, [4, 7])])
@@ -175,7 +175,7 @@ def test_they_are_the_test_points_left_out(fours_and_sevens):
 
 def test_a_study_of_them(fours_and_sevens, tmp_path):
     study = out_of_distribution_study([fours_and_sevens], AGAINST, out=tmp_path, n_resamples=5)
-    whole = load_task("digits")
+    whole = handwritten_digits()
     inside = int(np.isin(whole.test.y, [4, 7]).sum())
     expected = f"{inside} test points against {len(whole.test) - inside} of {AGAINST}"
     assert expected in study.table.plain()
