@@ -2,32 +2,21 @@
 
 A figure of votes accepts any of these forms:
 
-* a mapping from a label to ``(probabilities [N, C], labels [N])``,
+* a mapping from a label to ``(probabilities [N, C], labels [N])``, or to one such pair per training seed,
 * a mapping from a label to a labelled dataset, as :meth:`Voting.votes` returns it,
 * an object with :meth:`Voting.votes`, such as ``bisnn_pyro.Runs("runs/digits")``.
 
-A measure of one pair of arrays, such as :func:`~bisnn_pyro.analysis.expected_calibration_error`, also accepts
-the last two, and then returns its value for every label and training seed.
+A measure of arrays, such as :func:`~bisnn_pyro.analysis.expected_calibration_error`, accepts these forms too
+and then returns, for every label, its value for each training seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    ParamSpec,
-    Protocol,
-    TypeVar,
-    cast,
-    overload,
-    runtime_checkable,
-)
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.validation import FloatArray, IntArray
 from bisnn_pyro.errors import DataError
@@ -35,7 +24,6 @@ from bisnn_pyro.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-Pair = tuple[FloatArray, IntArray]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -57,7 +45,7 @@ class Voting(Protocol):
 
 @runtime_checkable
 class HasMembers(Protocol):
-    """Anything that can also say how each member of its committees voted."""
+    """Anything that can say how each member of its committees voted."""
 
     def members(self) -> Mapping[str, xr.Dataset]:
         """Return label -> dataset with ``probability`` (seed, draw, point, class) and ``target`` (point)."""
@@ -66,77 +54,132 @@ class HasMembers(Protocol):
 
 #: What a figure of votes takes.
 Votes = Voting | Mapping[str, Any]
+#: Label -> the arrays of each training seed.
+Arrays = dict[str, list[tuple[Any, ...]]]
 
 
 class Measure(Protocol[P, R]):
-    """A function of votes: of one pair of arrays, or of every label and seed of labelled votes."""
+    """A function of arrays that also takes labelled votes."""
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     @overload
     def __call__(
-        self, probabilities: ArrayLike, labels: ArrayLike, /, *args: P.args, **kwargs: P.kwargs
-    ) -> R: ...
-
-    @overload
-    def __call__(self, votes: Votes, /, *args: P.args, **kwargs: P.kwargs) -> dict[str, list[R]]: ...
+        self, votes: Voting | HasMembers | Mapping[str, Any], /, **settings: Any
+    ) -> dict[str, list[R]]: ...
 
 
-def of_votes(measure: Callable[Concatenate[ArrayLike, ArrayLike, P], R]) -> Measure[P, R]:
-    """Let a function of ``(probabilities, labels)`` take labelled votes too, seed by seed."""
-
-    @wraps(measure)
-    def either(first: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(first, Voting | Mapping):
-            return measure(first, *args, **kwargs)
-        pairs = class_votes(first)
-        return {name: [measure(*pair, *args, **kwargs) for pair in seeds] for name, seeds in pairs.items()}
-
-    return cast("Measure[P, R]", either)
+def of_votes(measure: Callable[P, R]) -> Measure[P, R]:
+    """Let a function of ``(probabilities, labels)`` take the votes of classifications."""
+    return _either(measure, class_votes)
 
 
-def class_votes(given: Votes) -> dict[str, list[Pair]]:
+def of_confidences(measure: Callable[P, R]) -> Measure[P, R]:
+    """Let a function of ``probabilities`` alone take the votes of classifications."""
+    return _either(
+        measure, lambda given: {k: [v[:1] for v in seeds] for k, seeds in class_votes(given).items()}
+    )
+
+
+def of_members(measure: Callable[P, R]) -> Measure[P, R]:
+    """Let a function of a committee's ``draws`` take an object with :meth:`HasMembers.members`."""
+    return _either(
+        measure, lambda given: {k: [v[:1] for v in seeds] for k, seeds in member_votes(given).items()}
+    )
+
+
+def of_regressions(measure: Callable[P, R]) -> Measure[P, R]:
+    """Let a function of ``(mean_draws, scale, y)`` take the votes of regressions."""
+    return _either(measure, regression_votes)
+
+
+def class_votes(given: Votes) -> dict[str, list[tuple[FloatArray, IntArray]]]:
     """Return label -> ``(probabilities [N, C], labels [N])`` of each training seed.
 
     Raises:
         DataError: there are no votes, or they are not those of a classification.
     """
-    found = given.votes() if isinstance(given, Voting) else given
-    if not found:
-        raise DataError("There are no votes to show; give at least one predictor.")
-    return {str(name): _pairs(str(name), votes) for name, votes in found.items()}
-
-
-def first_votes(given: Votes) -> dict[str, Pair]:
-    """Return label -> votes of the first training seed; the label names the seed where there are several."""
     found = {}
-    for name, pairs in class_votes(given).items():
-        found[name if len(pairs) == 1 else f"{name}, first of {len(pairs)} seeds"] = pairs[0]
+    for name, votes in _mapping(given, Voting).items():
+        if hasattr(votes, "data_vars"):
+            (probability,) = _by_seed(name, votes, probability=("point", "class"))
+            found[name] = [(one, votes["target"].values) for one in probability]
+        else:
+            several: Sequence[Any] = [votes] if isinstance(votes, tuple) else votes
+            found[name] = list(several)
+        if not found[name]:
+            raise DataError(
+                f"The predictor {name!r} has no seeds; give (probabilities, labels) of at least one."
+            )
     return found
 
 
-def member_votes(given: HasMembers | Mapping[str, xr.Dataset]) -> dict[str, list[Pair]]:
-    """Return label -> ``(members' probabilities [S, N, C], labels [N])`` of each training seed."""
-    found = given.members() if isinstance(given, HasMembers) else given
-    return {name: _of_dataset(name, votes, ("draw", "point", "class")) for name, votes in found.items()}
+def first_votes(given: Votes) -> dict[str, tuple[FloatArray, IntArray]]:
+    """Return label -> votes of the first training seed; the label says so where there are several."""
+    found = class_votes(given)
+    return {k if len(v) == 1 else f"{k}, first of {len(v)} seeds": v[0] for k, v in found.items()}
 
 
-def _pairs(name: str, votes: Any) -> list[Pair]:
-    if hasattr(votes, "data_vars"):
-        return _of_dataset(name, votes, ("point", "class"))
-    several: Sequence[Any] = [votes] if isinstance(votes, tuple) else votes
-    if len(several) == 0:
-        raise DataError(f"The predictor {name!r} has no seeds; give (probabilities, labels) of at least one.")
-    return list(several)
+def member_votes(given: HasMembers | Mapping[str, Any]) -> dict[str, list[tuple[FloatArray, IntArray]]]:
+    """Return label -> ``(members' probabilities [S, N, C], labels [N])`` of each training seed.
+
+    Raises:
+        DataError: there are no members' votes of a classification.
+    """
+    found = {}
+    for name, votes in _mapping(given, HasMembers).items():
+        (probability,) = _by_seed(name, votes, probability=("draw", "point", "class"))
+        found[name] = [(one, votes["target"].values) for one in probability]
+    return found
 
 
-def _of_dataset(name: str, votes: xr.Dataset, dims: tuple[str, ...]) -> list[Pair]:
-    if "probability" not in votes or not {*dims} <= {*votes["probability"].dims}:
-        held = ", ".join(f"{key} {values.dims}" for key, values in votes.data_vars.items())
-        raise DataError(
-            f"The votes of {name!r} hold {held}; expected `probability` with the dimensions {dims}."
-        )
-    probability = votes["probability"]
-    if "seed" not in probability.dims:
-        probability = probability.expand_dims("seed")
-    values = probability.transpose("seed", *dims).values
-    target = votes["target"].values
-    return [(one, target) for one in np.asarray(values, dtype=np.float64)]
+def regression_votes(given: Votes) -> dict[str, list[tuple[FloatArray, FloatArray, FloatArray]]]:
+    """Return label -> ``(means [S, N], noise scale, targets [N])`` of each training seed.
+
+    Raises:
+        DataError: there are no votes, or they are not those of a regression.
+    """
+    found = {}
+    for name, votes in _mapping(given, Voting).items():
+        means, scales = _by_seed(name, votes, mean=("draw", "point"), noise_scale=())
+        found[name] = [(*pair, votes["target"].values) for pair in zip(means, scales, strict=True)]
+    return found
+
+
+def _either(
+    measure: Callable[P, R], read: Callable[[Any], Mapping[str, Sequence[tuple[Any, ...]]]]
+) -> Measure[P, R]:
+    @wraps(measure)
+    def either(*args: Any, **settings: Any) -> Any:
+        if not args or not isinstance(args[0], Voting | HasMembers | Mapping):
+            return measure(*args, **settings)
+        return {name: [measure(*one, **settings) for one in seeds] for name, seeds in read(args[0]).items()}
+
+    return cast("Measure[P, R]", either)
+
+
+def _mapping(given: Any, protocol: type) -> dict[str, Any]:
+    found: Any = given
+    if not isinstance(given, Mapping):
+        method = getattr(given, "votes" if protocol is Voting else "members", None)
+        if method is None:
+            raise DataError(f"{type(given).__name__} has no votes of a committee's members; give these.")
+        found = method()
+    if not found:
+        raise DataError("There is nothing to show: no votes were given; give at least one predictor.")
+    return {str(name): votes for name, votes in found.items()}
+
+
+def _by_seed(name: str, votes: xr.Dataset, **variables: tuple[str, ...]) -> list[FloatArray]:
+    """Variables of one label as arrays with the seeds first and then the dimensions named."""
+    found = []
+    for key, dims in variables.items():
+        if key not in getattr(votes, "data_vars", ()) or not {*dims} <= {*votes[key].dims} <= {"seed", *dims}:
+            held = {str(k): v.dims for k, v in getattr(votes, "data_vars", {}).items()}
+            raise DataError(
+                f"The votes of {name!r} hold {held}; expected {key!r} with dimensions {('seed', *dims)}."
+            )
+        values = votes[key] if "seed" in votes[key].dims else votes[key].expand_dims("seed")
+        found.append(np.asarray(values.transpose("seed", *dims).values, dtype=np.float64))
+    return found

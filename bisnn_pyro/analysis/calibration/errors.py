@@ -49,7 +49,7 @@ from bisnn_pyro.analysis.intervals import (
     resample_counts,
 )
 from bisnn_pyro.analysis.validation import FloatArray, IntArray, as_forecasts, as_probabilities, check_level
-from bisnn_pyro.analysis.votes import of_votes
+from bisnn_pyro.analysis.votes import of_confidences, of_votes
 
 #: The narrowest bandwidth looked at; smaller errors are given as the one at this bandwidth.
 FINEST = 6e-4
@@ -193,6 +193,7 @@ def smooth_error(confidence: ArrayLike, correct: ArrayLike) -> float:
     return at_low
 
 
+@of_confidences
 def ece_of_calibrated(
     probabilities: ArrayLike,
     n_bins: int = 15,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.validation import FloatArray, as_labels, as_probabilities
+from bisnn_pyro.analysis.votes import of_votes
 from bisnn_pyro.errors import DataError
 
 #: The lowest and the highest temperature that :func:`fit_temperature` returns.
@@ -34,6 +35,7 @@ def scale_temperature(probabilities: ArrayLike, temperature: float) -> FloatArra
     return _softmax(_log(as_probabilities(probabilities)) / temperature)
 
 
+@of_votes
 def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
     r"""Return the temperature at which the NLL of these points is least.
 

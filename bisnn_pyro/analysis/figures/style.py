@@ -1,17 +1,22 @@
-"""The look that the figures share: sizes of a paper's column, fonts, and marks that survive greyscale."""
+"""The look that the figures share, what a figure returns, and writing it to files.
+
+Sizes fit a paper's column, and marks survive greyscale.
+"""
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.files import atomic_path
@@ -26,12 +31,11 @@ DOUBLE_WIDTH = 7.0
 
 #: The settings, colours and dashes; ``matplotlib.style.use`` takes it too.
 STYLE_FILE = Path(__file__).with_name("bisnn.mplstyle")
+PNG_DPI = 200
 
-#: With colour and dash, what tells curves and areas apart in greyscale.
+#: Together with colour and dash, what tells curves and areas apart in greyscale.
 MARKERS = ("o", "s", "^", "D", "v", "x", "P", "+")
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
-PROBABILITY_MAP = "cividis"
-UNCERTAINTY_MAP = "Greys"
+HATCHES = ("", "////", "....", "xxxx", "\\\\", "++++")
 
 #: Of a title in the style's 8 points, on the safe side.
 _CHARACTERS_PER_INCH = 15.0
@@ -65,12 +69,53 @@ class Plot(NamedTuple):
         return buffer.getvalue()
 
 
-@cache
-def _settings() -> dict[Any, Any]:
-    from matplotlib import rc_params_from_file
+def save_figure(
+    figure: Figure, directory: str | os.PathLike[str], name: str, table: Mapping[str, ArrayLike]
+) -> dict[str, Path]:
+    """Write ``name.pdf``, ``name.png`` (200 dpi) and ``name.csv`` into a folder, made where missing.
 
-    settings: Any = rc_params_from_file(STYLE_FILE, use_default_template=False)
-    return dict(settings)
+    Files carry no date, so that the same figure gives the same bytes.  Numbers go to the CSV with all
+    their digits.
+
+    Args:
+        figure: what to draw.
+        directory: the folder.
+        name: file name without suffix.
+        table: column -> `[n]` the numbers behind the figure.
+
+    Returns:
+        Suffix (``pdf``, ``png``, ``csv``) -> path.
+
+    Raises:
+        DataError: columns that are not one-dimensional or not of one length.
+    """
+    folder = Path(directory)
+    columns = _columns(table)  # before anything is written
+    paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")}
+    with paper_style():
+        with atomic_path(paths["pdf"]) as temporary:
+            figure.savefig(temporary, metadata={"CreationDate": None})
+        with atomic_path(paths["png"]) as temporary:
+            figure.savefig(temporary, dpi=PNG_DPI)
+    save_columns(paths["csv"], columns)
+    return paths
+
+
+def save_columns(path: Path, table: Mapping[str, ArrayLike]) -> None:
+    """Write the numbers behind a figure to a CSV, with all their digits.
+
+    Args:
+        path: the file.
+        table: column -> `[n]`.
+
+    Raises:
+        DataError: columns that are not one-dimensional or not of one length.
+    """
+    columns = _columns(table)
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
 @contextmanager
@@ -91,18 +136,6 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout=layout)
-
-
-def grid_shape(n_panels: int, max_columns: int) -> tuple[int, int]:
-    """Rows and columns for `n_panels`, filling rows evenly.
-
-    Raises:
-        DataError: there is no panel.
-    """
-    if n_panels < 1:
-        raise DataError("The figure has nothing to show; give at least one predictor.")
-    rows = -(-n_panels // max_columns)
-    return rows, -(-n_panels // rows)
 
 
 def wrapped(name: str, width: float) -> str:
@@ -138,7 +171,7 @@ def fill_style(index: int) -> dict[str, Any]:
 
 
 def long_table(parts: Mapping[str, Mapping[str, Any]], key: str) -> Table:
-    """Stack one table a name into a long one with the name as its first column; gaps become NaN.
+    """Stack one table per name into a long one, with the name as its first column; gaps become NaN.
 
     Args:
         parts: name -> columns of equal length.
@@ -148,7 +181,7 @@ def long_table(parts: Mapping[str, Mapping[str, Any]], key: str) -> Table:
     lengths = {name: len(next(iter(part.values()), ())) for name, part in parts.items()}
     table: Table = {key: np.concatenate([np.full(n, name, dtype=object) for name, n in lengths.items()])}
     for column in columns:
-        pieces: Sequence[np.ndarray] = [
+        pieces = [
             np.asarray(part[column]) if column in part else np.full(lengths[name], np.nan)
             for name, part in parts.items()
         ]
@@ -156,14 +189,17 @@ def long_table(parts: Mapping[str, Mapping[str, Any]], key: str) -> Table:
     return table
 
 
-def outside_legend(figure: Figure, axes: Axes, columns: int) -> None:
-    """One legend for the whole figure above the panels, from the curves of one of them.
+@cache
+def _settings() -> dict[Any, Any]:
+    from matplotlib import rc_params_from_file
 
-    It takes fewer columns than asked for where the names would not fit the page.
-    """
-    handles, names = axes.get_legend_handles_labels()
-    for fewer in range(columns, 0, -1):
-        legend = figure.legend(handles, names, loc="outside upper center", ncols=fewer, handlelength=2.8)
-        if fewer == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            return
-        legend.remove()
+    settings: Any = rc_params_from_file(STYLE_FILE, use_default_template=False)
+    return dict(settings)
+
+
+def _columns(table: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
+    columns = {name: np.asarray(values) for name, values in table.items()}
+    shapes = {name: column.shape for name, column in columns.items()}
+    if not columns or len(set(shapes.values())) != 1 or any(len(shape) != 1 for shape in shapes.values()):
+        raise DataError(f"The table's columns have shapes {shapes}; expected one-dimensional, equally long.")
+    return columns

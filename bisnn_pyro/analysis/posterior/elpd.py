@@ -114,11 +114,10 @@ def loo_elpd(idata: Any) -> Elpd:
 
     *Assumes* that the draws are independent draws of the posterior, as a committee's are (the relative
     efficiency is set to 1).  A variational posterior is not the posterior, and with another weight on the KL
-    than 1 it approximates that of a tempered likelihood: the result is then that of the approximation, usually
-    too good.
-    *Fails* where single points have a strong influence on the posterior, and with few draws.  One notices by
-    ``pareto_k`` above ``good_k``, which is 0.7, or less for fewer than 2,200 draws; ArviZ's warning is kept in
-    ``warnings``.
+    than 1 it approximates that of a tempered likelihood: the result is then that of the approximation,
+    usually too good. *Fails* where single points have a strong influence on the posterior, and with few
+    draws.  One notices by ``pareto_k`` above ``good_k``, which is 0.7, or less for fewer than 2,200 draws;
+    ArviZ's warning is kept in ``warnings``.
 
     Args:
         idata: a container whose ``log_likelihood`` is of training points, as that of a run.
@@ -134,15 +133,15 @@ def compare_models(runs: Mapping[str, Any], *, conditioned: bool) -> PrintedTabl
 
     Args:
         runs: model -> container of its run.  Several seeds in one container are one mixture of their draws.
-        conditioned: whether to compare on the training points, on which the posteriors were conditioned, by LOO
-            (``log_likelihood``); else on the test points (``predictions_log_likelihood``).
+        conditioned: whether to compare on the training points, on which the posteriors were conditioned, by
+            LOO (``log_likelihood``); else on the test points (``predictions_log_likelihood``).
 
     Returns:
-        One line per model, best first, those without an estimate last.  ``difference`` is the elpd minus that of
-        the best, at most 0, with the standard error of the *paired* difference, which is too small for fewer
-        than 100 points or very similar models (Sivula et al., arXiv 2008.10296).  With LOO also ``p_loo``,
-        ``bad_k`` (points whose Pareto k is too large) and ``weight`` (``arviz.compare``, stacking).  The notes
-        say why a model has no estimate, and repeat ArviZ's warnings.
+        One line per model, best first, those without an estimate last.  ``difference`` is the elpd minus that
+        of the best, at most 0, with the standard error of the *paired* difference, which is too small for
+        fewer than 100 points or very similar models (Sivula et al., arXiv 2008.10296).  With LOO also
+        ``p_loo``, ``bad_k`` (points whose Pareto k is too large) and ``weight`` (``arviz.compare``,
+        stacking).  The notes say why a model has no estimate, and repeat ArviZ's warnings.
 
     Raises:
         DataError: no models, different points, a container without these points, or NaN.

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.calibration.bins import N_BINS, reliability_bins
 from bisnn_pyro.analysis.validation import FloatArray, as_labels, as_probabilities, as_real
-from bisnn_pyro.analysis.votes import of_votes
+from bisnn_pyro.analysis.votes import of_regressions, of_votes
 from bisnn_pyro.errors import DataError
 
 #: Coverage of the central interval behind ``coverage90`` and ``width90``.
@@ -106,6 +106,7 @@ def brier_score(probabilities: ArrayLike, labels: ArrayLike) -> float:
     return float(classification_points(probabilities, labels)["brier"].mean())
 
 
+@of_regressions
 def regression_points(mean_draws: ArrayLike, scale: ArrayLike, y: ArrayLike) -> dict[str, FloatArray]:
     """Scores of each point of a committee of Gaussian regressors.
 
@@ -135,6 +136,7 @@ def regression_points(mean_draws: ArrayLike, scale: ArrayLike, y: ArrayLike) -> 
     }
 
 
+@of_regressions
 def regression_metrics(mean_draws: ArrayLike, scale: ArrayLike, y: ArrayLike) -> dict[str, float]:
     """Scores of a committee of Gaussian regressors that go into ``metrics.json``.
 

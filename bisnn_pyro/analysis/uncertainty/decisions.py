@@ -153,6 +153,7 @@ class SetCoverage:
     level: float
 
 
+@of_votes
 def conformal_threshold(
     probabilities: ArrayLike, labels: ArrayLike, level: float = 0.9, method: Method = "lac", *, seed: int = 0
 ) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.validation import FloatArray, as_probabilities
+from bisnn_pyro.analysis.votes import of_members
 
 
 def _entropy(probabilities: FloatArray) -> FloatArray:
@@ -19,6 +20,7 @@ def _entropy(probabilities: FloatArray) -> FloatArray:
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1))
 
 
+@of_members
 def predictive_entropy(draws: ArrayLike) -> FloatArray:
     """Entropy of the committee's mean prediction: the total uncertainty.
 
@@ -34,6 +36,7 @@ def predictive_entropy(draws: ArrayLike) -> FloatArray:
     return _total(as_probabilities(draws, "draws", 3))
 
 
+@of_members
 def expected_entropy(draws: ArrayLike) -> FloatArray:
     """Mean entropy of the members' own predictions: the part that more data would not remove.
 
@@ -49,6 +52,7 @@ def expected_entropy(draws: ArrayLike) -> FloatArray:
     return _expected(as_probabilities(draws, "draws", 3))
 
 
+@of_members
 def mutual_information(draws: ArrayLike) -> FloatArray:
     """Mutual information of prediction and weights: total less expected entropy, the epistemic part.
 
@@ -65,6 +69,7 @@ def mutual_information(draws: ArrayLike) -> FloatArray:
     return np.maximum(_total(probs) - _expected(probs), 0.0)
 
 
+@of_members
 def disagreement(draws: ArrayLike) -> FloatArray:
     """Share of members whose top class is not the committee's.
 
@@ -81,6 +86,7 @@ def disagreement(draws: ArrayLike) -> FloatArray:
     return np.asarray((probs.argmax(-1) != probs.mean(0).argmax(-1)).mean(0))
 
 
+@of_members
 def predictive_variance(draws: ArrayLike) -> FloatArray:
     """Variance of the class probabilities over members, summed over classes.
 
@@ -96,6 +102,7 @@ def predictive_variance(draws: ArrayLike) -> FloatArray:
     return np.asarray(as_probabilities(draws, "draws", 3).var(0).sum(-1))
 
 
+@of_members
 def vote_variance(draws: ArrayLike) -> FloatArray:
     """Variance over members of the probability that they give the committee's top class.
 
