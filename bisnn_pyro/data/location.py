@@ -195,7 +195,7 @@ class PublishedSet(ABC, Generic[Found]):
                     f"for {self.holds}; it holds {_held(folder)}. {self.source}"
                 )
             return found
-        root = shared_folder(self.folders[0])
+        root = shared_folder(self.name)
         if root is None:
             return self._downloaded(f"data.path and {FOLDER_VARIABLE} are not set")
         found = self.search(root, shared=True)
@@ -207,7 +207,7 @@ class PublishedSet(ABC, Generic[Found]):
     def _downloaded(self, why: str) -> Found:
         ways = (
             f"{self.source} Then use --data-dir DIR (or data.path) with a folder that holds {self.holds}, "
-            f"or {FOLDER_VARIABLE}=DIR where DIR/{self.folders[0]} is that folder"
+            f"or {FOLDER_VARIABLE}=DIR where DIR/{self.name} is that folder"
         )
         if not self.md5:
             raise DataError(f"no {self.what} of {self.name}: {why}, and there is no download. {ways}")

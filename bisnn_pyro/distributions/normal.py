@@ -27,7 +27,7 @@ def inverse_mills(z: Tensor) -> Tensor:
 
     It is ``-z`` far on the left and falls to zero on the right.  Through ``erfcx``, in which the two
     exponentials cancel exactly; the difference of ``log_ndtr`` and the log-density would lose three digits
-    in float32 at ``z = -30`` and all of them at ``z = -1000``.
+    in float32 at ``z = -30`` and all digits at ``z = -1000``.
     """
     return _SQRT_2_OVER_PI / torch.special.erfcx(z * -_SQRT_HALF)
 

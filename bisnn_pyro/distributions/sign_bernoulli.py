@@ -45,8 +45,7 @@ class SignBernoulli(TorchDistribution):
     Bernoulli's logits are :math:`2\lambda` (BiSNN, arXiv 2012.08300).
 
     ``log_prob`` extends the log-mass linearly to [-1, 1], so that a relaxed draw of a guide can be
-    scored.  Between the two ends that is not a log-density of anything: only the values at -1 and +1
-    are probabilities.
+    scored.  In between it is not a log-density: only the values at -1 and +1 are probabilities.
 
     Args:
         natural: natural parameter :math:`\lambda`, any shape.
@@ -151,7 +150,7 @@ class RelaxedSign(torch.autograd.Function):
 
     Autograd through ``tanh`` forms ``1 - w**2`` from the rounded ``w`` and returns 0 (float32) from
     ``z = 9`` on, while the natural gradient divides by a number as small; here the derivative is
-    :math:`\operatorname{sech}^2(z)/\tau`, right to the type's rounding.
+    :math:`\operatorname{sech}^2(z)/\tau`, accurate to rounding.
     """
 
     @staticmethod
@@ -253,9 +252,9 @@ class RelaxedSignBernoulli(TorchDistribution):
 class HardRelaxedSignBernoulli(RelaxedSignBernoulli):
     """The same draw rounded to {-1, +1} in the forward pass, with the soft derivative backward.
 
-    The forward pass then sees exact draws of the discrete posterior, at the price of a gradient that
-    belongs to another function value; ``log_prob`` stays the relaxed density and is not meaningful at
-    +-1 (no estimator in this package uses it).
+    The forward pass then uses exact draws of the discrete posterior, with a gradient that belongs to
+    another function; ``log_prob`` is still the relaxed density and has no meaning at +-1 (no estimator in
+    this package uses it).
     """
 
     hard = True
@@ -289,7 +288,7 @@ class SignKL(torch.autograd.Function):
 
 
 def _compact(x: Tensor) -> Tensor:
-    """Undo expansions: a plate or an event repeats the same numbers, whose KL is wanted once."""
+    """Undo expansions: a plate or an event repeats the same numbers, whose KL is computed once."""
     for dim, (size, stride) in enumerate(zip(x.shape, x.stride(), strict=True)):
         if stride == 0 and size > 1:
             x = x.narrow(dim, 0, 1)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +34,8 @@ Scores = dict[str, float]
 Votes = dict[str, Prediction]
 
 
-class TrainingPoints(NamedTuple):
+@dataclass(frozen=True)
+class TrainingPoints:
     """Some training points, evenly spread, and what the first predictor says of them.
 
     Attributes:

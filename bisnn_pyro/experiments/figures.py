@@ -47,8 +47,8 @@ def draw_run_figures(folder: RunFolder) -> None:
         return
     plots["training"] = plot_training_curves({config.method: store.history})
     if store.noise_scale is None:
-        votes = {name: (store.votes(name), store.targets) for name in store.predictors}
-        plots["reliability"] = plot_reliability(votes, bins)
+        pairs = {name: (store.votes(name), store.targets) for name in store.predictors}
+        plots["reliability"] = plot_reliability(pairs, bins)
     predictive = predictive_plot({config.method: store})
     if predictive is not None:
         plots["predictive"] = predictive

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -362,18 +361,15 @@ def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:
         RunFolderError: if the stored preprocessing differs from that of the data as they are now.
     """
     then = folder.read_json("preprocessing.json")
-    now = json.loads(json.dumps(preprocessing.to_dict()))
-    recordings = then.get("fingerprints", {})
-    moved = [
-        part for part, found in now.get("fingerprints", {}).items() if recordings.get(part, found) != found
-    ]
+    recordings, now = then.get("fingerprints", {}), preprocessing.fingerprints or {}
+    moved = [part for part, found in now.items() if recordings.get(part, found) != found]
     if moved:
         raise RunFolderError(
             f"the data of {folder.path} have changed since the run: other recordings are in its "
             f"{' and '.join(moved)} part, so that it could be tested on what it was trained on; remove those "
             "that were added and put back those that are gone or can no longer be read, or run anew"
         )
-    if then != {key: value for key, value in now.items() if key in then}:
+    if not preprocessing.matches(then):
         raise RunFolderError(
             f"the data of {folder.path} have changed since the run: their sizes, labels or scales differ "
             "from preprocessing.json; restore them, or run anew"

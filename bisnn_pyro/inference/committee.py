@@ -31,14 +31,14 @@ PATHS = ("auto", "packed", "dense")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What S networks say about N points.
+    """The predictions of S networks for N points.
 
     Attributes:
         draws: class probabilities ``[S, N, C]``, or means ``[S, N]`` of a regression.
         log_likelihood: ``[S, N]``, each member's log-likelihood of the targets (the observed site's own,
             without the data set's scale), if they were given.
         noise_scale: standard deviation of a regression's noise, in units of the target.
-        path: how the networks were run, ``packed`` or ``dense``; ``moments`` if none was.
+        path: how the networks were run, ``packed`` or ``dense``; ``moments`` where no network was run.
     """
 
     draws: np.ndarray
@@ -63,7 +63,7 @@ class Prediction:
 def encode_all(encode: Encode, x: Inputs, seed: int) -> EncodedBlocks:
     """Encode ``x`` ``[N, ...]`` block by block, each under its own seed; a sequence of ``[T, B, I]``.
 
-    Blocks are read and encoded when they are asked for, and kept where all of them together take little
+    Blocks are read and encoded when they are requested, and kept if all of them together take little
     memory, see :class:`~bisnn_pyro.inference.inputs.EncodedBlocks`.
     """
     return EncodedBlocks(encode, x, seed)
@@ -92,12 +92,12 @@ def predict(
     seed: int = 0,
     watch: Callable[[Part], None] | None = None,
 ) -> Prediction:
-    """Let ``n_draws`` networks vote on encoded inputs.
+    """Predict encoded inputs with ``n_draws`` networks.
 
     Binary networks of threshold neurons run in packed arithmetic, others in floating point; the two
-    agree but for spikes whose potential rounds to the other side of the threshold.  Either way draws
-    and examples are taken in chunks, and working memory does not grow with their number (the result
-    itself is ``[S, N, C]``).
+    agree except for spikes whose potential rounds to the other side of the threshold.  Both take draws
+    and examples in chunks, so working memory does not grow with their number (the result itself is
+    ``[S, N, C]``).
 
     Args:
         model: the network; put into evaluation for the call.
@@ -105,13 +105,13 @@ def predict(
         blocks: encoded inputs ``[T, B, I]`` of consecutive examples, from :func:`encode_all`.
         n_draws: number of members S.
         y: targets ``[N]``, for ``log_likelihood``.
-        path: ``packed``, ``dense``, or ``auto`` for whichever suits; what ran is in the result.
+        path: ``packed``, ``dense``, or ``auto`` to choose; the result names the one that ran.
         memory: working memory of the dense path to aim at, in bytes.
         seed: of the hidden spikes of stochastic neurons (which then depend on the chunking as well).
-        watch: called with all read-outs over time, chunk by chunk: for whatever else is wanted of them.
+        watch: called with the read-outs over time, chunk by chunk, to compute anything else from them.
 
     Raises:
-        ModelError: if there are no members, or ``packed`` was asked for and cannot run.
+        ModelError: if there are no members, or ``packed`` was requested and cannot run.
 
     Example:
         >>> from bisnn_pyro.inference import AutoRelaxedSign
@@ -158,7 +158,7 @@ def predict(
 def _parts(
     model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, path: str, memory: int
 ) -> Iterator[Part]:
-    """Run all members on one group of blocks after the other: each example is read once."""
+    """Run all members on one group of blocks at a time, so that each example is read once."""
     for first, group in groups(blocks):
         if path == "packed":
             parts = packed_parts(model, source, group, n_draws)
@@ -187,14 +187,14 @@ def dense_parts(
     need = bytes_per_example(model, total)
     fitting, most = memory // need, max(block.shape[1] for block in blocks)
     n_reference = model.reference.shape[-2] if model.normalise and model.reference is not None else 0
-    # A large reference runs once for each draw, a small one with each chunk.
+    # A large reference batch runs once per draw, a small one with each chunk.
     ahead = fitting < n_reference + min(most, n_reference // 4)
-    beside = 0 if ahead else n_reference
+    extra = 0 if ahead else n_reference
     # A normalised network's statistics are those of the whole sequence.
     n_steps = total if model.normalise else max(1, min(total, total * memory // need))
     chunked = n_steps < total
-    n_examples = max(1, min(most, fitting - beside))
-    n_members = max(1, min(n_draws, memory // (need * (n_examples + beside))))
+    n_examples = max(1, min(most, fitting - extra))
+    n_members = max(1, min(n_draws, memory // (need * (n_examples + extra))))
     for first in range(0, n_draws, n_members):
         weights = source(first, min(n_members, n_draws - first))
         some = next(iter(weights.values()))
@@ -215,7 +215,7 @@ def dense_parts(
 
 
 def packed_parts(model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int) -> Iterator[Part]:
-    """Run one draw a thread in packed arithmetic; as many threads as torch has."""
+    """Run draws in packed arithmetic, one per thread, on as many threads as torch has."""
     for block in blocks:
         model.check_inputs(block)
     network = PackedNetwork(model)
@@ -246,7 +246,7 @@ def choose_path(path: str, model: SpikingGLM, source: Source) -> str:
     """Return ``packed`` or ``dense``.
 
     Raises:
-        ModelError: if ``packed`` was asked for and cannot run; the message says why.
+        ModelError: if ``packed`` was requested and cannot run; the message gives the reason.
     """
     if path not in PATHS:
         raise ModelError(f"unknown prediction path {path!r}; use one of {', '.join(PATHS)}")
@@ -261,44 +261,44 @@ def choose_path(path: str, model: SpikingGLM, source: Source) -> str:
 
 
 def _counted(model: SpikingGLM, readout: Tensor) -> Tensor:
-    # In double, so that a sure mistake costs what it should and not infinity.
+    # In double precision, so that a confident mistake has a large cost and not an infinite one.
     return model.counted(readout, Window(burn_in=model.burn_in)).double()
 
 
 def bytes_per_example(model: SpikingGLM, n_steps: int) -> int:
-    """Return what one example of one draw takes: trace, current, u and s of the widest layer, spikes.
+    """Return the bytes of one example of one draw: trace, current, u and s of the widest layer, and spikes.
 
-    A convolution also holds its inputs in its own order, a pooling layer the place of each maximum, and
-    lateral synapses the trace of what they hear.
+    A convolution also keeps a reordered copy of its inputs, a pooling layer the position of each maximum,
+    and lateral synapses the trace of their own layer's spikes.
     """
     at_once, kept = [], 0
     for layer, pool in zip(model.synapses, model.pools, strict=True):
         i, o = int(layer.n_inputs), int(layer.n_units)
-        beside = i if isinstance(layer, ConvSynapses) else o if isinstance(layer, RecurrentSynapses) else 0
+        extra = i if isinstance(layer, ConvSynapses) else o if isinstance(layer, RecurrentSynapses) else 0
         pooled = 0 if pool is None else math.prod(pool.pooled)
-        at_once.append(i + 4 * o + beside + 2 * pooled)
+        at_once.append(i + 4 * o + extra + 2 * pooled)
         kept += 2 * o + pooled
     return 4 * n_steps * (max(at_once) + kept)
 
 
 class EarlyVotes:
-    r"""Collects votes after the first steps of a sequence from one simulation of the whole.
+    r"""Collects the votes after the first t steps from one simulation of the whole sequence.
 
     The vote after t steps is the likelihood's own prediction from the read-out up to then; likelihoods that
     average the read-out take the mean over the counted steps :math:`t_0 \le s < t`.  At the last step it is
     the prediction itself, bit for bit.
 
-    *Assumes* that what a network does at a step depends on no later input, as with traces and resets.  The
-    statistics of a normalised network are those of its reference batch, training inputs taken whole: numbers
-    that stand beforehand, in which no input of the example takes part.  A network of one's own that looks
-    ahead (that normalises each example over time, say) would make early votes too good.
+    *Assumes* that a network's state at a step does not depend on later inputs, as with traces and resets.
+    The statistics of a normalised network are those of its reference batch of whole training inputs, fixed
+    in advance and independent of the example.  A custom network that looks ahead (for example one that
+    normalises each example over time) would make early votes too good.
 
     Args:
         model: the network.
         steps: numbers of elapsed steps t, ascending, each beyond the burn-in :math:`t_0`.
         n_draws: number of members S.
         n_examples: number of examples N.
-        members: keep each member's vote; otherwise their mean alone, which takes an S-th of the memory.
+        members: keep each member's vote; otherwise only their mean, which takes 1/S of the memory.
 
     Raises:
         ModelError: if there are no steps, or they are not ascending or not beyond the burn-in.
@@ -318,7 +318,7 @@ class EarlyVotes:
         self._votes: np.ndarray | None = None
 
     def __call__(self, part: Part) -> None:
-        """Take the read-outs of some members and examples; for ``watch`` of :func:`predict`.
+        """Record the read-outs of some members and examples; the ``watch`` of :func:`predict`.
 
         Raises:
             ModelError: if the sequence ends before the last of the steps.
@@ -348,12 +348,12 @@ class EarlyVotes:
     def draws(self) -> np.ndarray:
         """Each member's probabilities ``[K, S, N, C]`` at K steps, or means ``[K, S, N]`` of a regression."""
         if self._votes is None or not self.members:
-            raise ModelError("the members' early votes were not kept; collect them with members = True")
+            raise ModelError("the members' early votes were not kept; create EarlyVotes with members=True")
         return self._votes
 
     @property
     def mean(self) -> np.ndarray:
         """The committee's vote ``[K, N, C]``, or ``[K, N]``."""
         if self._votes is None:
-            raise ModelError("nothing was predicted yet: give this to predict(..., watch=...)")
+            raise ModelError("nothing was predicted yet: pass this object to predict(..., watch=...)")
         return self._votes.mean(axis=1) if self.members else self._votes / self.n_draws

@@ -29,11 +29,11 @@ _UNUSED = ["particles", "window", "window_kl_scale", "kl_weight", "lr_schedule",
 
 
 class Signal(NamedTuple):
-    """What a layer receives for B examples, as moments of independent inputs ``a_j``.
+    """The input of a layer for B examples, as moments of independent inputs ``a_j``.
 
     Attributes:
         mean: ``[B, I]``.
-        square: ``[B, I]``, the part of the second moment that is the mean's own.
+        square: ``[B, I]``, the part of the second moment that comes from the mean.
         variance: ``[B, I]``, the rest of it; ``None`` where it is zero.
         power: sum of the second moments over the inputs, ``[B, 1]`` or a number.
     """
@@ -52,14 +52,14 @@ class Potential(NamedTuple):
 
 
 class LayerMoments:
-    """The posterior moments of one layer's synapses, in buffers that are used again and again.
+    """The posterior moments of one layer's synapses, in buffers that are reused.
 
     Args:
         parameter: ``[O, I]``; natural parameters of binary synapses, means of real ones of variance 1.
-            Kept, not copied, and read anew by :meth:`refresh`.
+            A reference, not a copy; :meth:`refresh` reads it again.
         bias: ``[O]``, the biases' means times ``scale``; their variance is 1.
         scale: the factor that turns a sum of weights into the network's current.
-        binary: which of the two kinds.
+        binary: whether synapses are binary.
     """
 
     def __init__(self, parameter: Tensor, bias: Tensor, *, scale: float, binary: bool) -> None:
@@ -69,7 +69,7 @@ class LayerMoments:
         self._has_square = False
 
     def refresh(self) -> None:
-        """Compute the moments of the parameter as it is now."""
+        """Compute the moments of the parameter's current values."""
         self._has_square = False
         if self.binary:
             tanh(self.parameter, out=self.mean)
@@ -123,7 +123,7 @@ def unit_signal(z: Tensor) -> Signal:
 
 
 class Pass(NamedTuple):
-    """What the forward pass leaves for the backward one: each layer's input and potential."""
+    """What the forward pass keeps for the backward pass: each layer's input and potential."""
 
     signals: tuple[Signal, ...]
     potentials: tuple[Potential, ...]
@@ -172,16 +172,16 @@ def assimilate(layers: Sequence[LayerMoments], passed: Pass, deltas: Sequence[Te
 
 
 def checked_pair(model: SpikingGLM, guide: SynapticGuide) -> tuple[SignNetwork, ExpectationGuide]:
-    """Return a network and its posterior if expectation backpropagation is for them.
+    """Return a network and its posterior if expectation backpropagation can fit them.
 
     Raises:
-        ModelError: if not; the message says what would be.
+        ModelError: if not; the message names what it is for.
     """
     if not isinstance(model, SignNetwork) or not isinstance(model.likelihood, CategoricalProbit):
         raise ModelError(
-            "expectation backpropagation is for a network of sign units with a probit unit a class, not for "
-            f"{type(model).__name__} with {type(model.likelihood).__name__}; set network.name = 'sign' and "
-            "likelihood.name = 'probit'"
+            "expectation backpropagation is for a network of sign units with one probit unit per class, not "
+            f"for {type(model).__name__} with {type(model.likelihood).__name__}; set "
+            "network.name = 'sign' and likelihood.name = 'probit'"
         )
     if not isinstance(guide, ExpectationGuide):
         raise ModelError(
@@ -208,9 +208,9 @@ def predict_moments(
 ) -> Prediction:
     """Predict by the posterior's moments (EBP-P of the papers): one analytic pass, no draws.
 
-    It averages over networks inside, layer by layer and under the Gaussian approximation; a large
-    committee of sampled networks does so without it.  See how far the two are apart.  Dropout is for
-    training alone: with its variance in the prediction too, MNIST's error was 0.1 to 0.2 points higher.
+    It averages over networks analytically, layer by layer, under the Gaussian approximation; a large
+    committee of sampled networks averages without that approximation, so compare the two.  Dropout is used
+    in training only: with its variance in the prediction too, MNIST's error was 0.1 to 0.2 points higher.
 
     Args:
         model: the network of sign units.
@@ -222,7 +222,7 @@ def predict_moments(
         A prediction of one member, ``[1, N, C]``.
 
     Raises:
-        ModelError: if expectation backpropagation is not for these.
+        ModelError: if expectation backpropagation cannot fit this network or guide.
     """
     model, guide = checked_pair(model, guide)
     layers = layers_of(model, guide)
@@ -230,7 +230,7 @@ def predict_moments(
     for block in blocks:
         model.check_inputs(block)
         x = block[0].to(layers[0].parameter)
-        # In double, so that a sure mistake costs what it should and not infinity.
+        # In double precision, so that a confident mistake has a large cost and not an infinite one.
         readout = forward(layers, x).potentials[-1].z.double()[None, :, None, :]
         votes.append(model.likelihood.predict(readout).cpu().numpy())
         if y is not None:
@@ -245,24 +245,25 @@ class ExpectationSteps(Updater):
     r"""Moves a posterior by expectation backpropagation (arXiv 1503.03562; NIPS 2014, Soudry et al.).
 
     Each example's update is the derivative of its log-evidence in the *mean* of the weight: a step of
-    natural gradient of size one, with nothing to tune.  It is the first order of Bayes' rule for this
-    example, the potentials taken as Gaussian.  The examples of a batch are all taken at the same posterior
-    and their updates added up.
+    natural gradient of size one, with nothing to tune.  It is Bayes' rule for this example to first order,
+    with Gaussian potentials.  All examples of a batch are taken at the same posterior and their updates
+    are summed.
 
     .. warning::
-        Assumes that an example changes little, and a batch not much more.  Up to 30 examples a batch are as
-        good as one by one (MNIST, 400 hidden units, test error after one epoch 4.91, 4.93 and 4.95 % with
-        batches of 1, 10 and 30); 100 overshoot and diverge within the first epoch, which is an error that
-        says so.  There is no step size to lower, only the batch.
+        Assumes that one batch changes the posterior little.  Batches of up to 30 examples are as good as
+        single examples (MNIST, 400 hidden units, test error after one epoch 4.91, 4.93 and 4.95 % with
+        batches of 1, 10 and 30); batches of 100 overshoot and diverge within the first epoch, which raises
+        an error.  There is no step size to lower, only the batch size.
 
-        Several passes count the data as often: the posterior gets surer than one pass's Bayes.  One
-        notices as a validation NLL that rises while the accuracy still does.
+        Several passes count the data several times, so the posterior becomes more confident than Bayes'
+        rule allows.  One notices it as a validation NLL that rises together with the accuracy.
 
-        The start is the prior.  With the papers' (``init_scale = 1``) the units of a wide layer begin all
-        but undecided and tell apart slowly; a start 20 times as wide, still far from sure, gave after three
-        epochs of MNIST with 1200 units 3.8 % instead of 4.6 %, and halved the error of the mode.
+        The initial posterior acts as the prior.  With the papers' (``init_scale = 1``) the units of a wide
+        layer start almost identical and differentiate slowly; a start 20 times as wide, still far from
+        certain, gave an error of 3.8 % instead of 4.6 % after three epochs of MNIST with 1200 units, and
+        halved the error of the mode.
 
-    It has neither draws nor steps in time, no gradient, no learning rate and no KL weight.  Validation is by
+    There are no draws, no steps in time, no gradient, no learning rate and no KL weight.  Validation uses
     the posterior's moments.
     """
 
@@ -270,8 +271,7 @@ class ExpectationSteps(Updater):
         """Start a training run.
 
         Raises:
-            ModelError: if expectation backpropagation is not for this network or guide, or a setting has no
-                meaning for it.
+            ModelError: if it cannot fit this network or guide, or a setting has no meaning for it.
         """
         self.model, self.guide = checked_pair(model, guide)
         self.layers = layers_of(self.model, self.guide)
@@ -303,15 +303,15 @@ class ExpectationSteps(Updater):
         evidence = log_evidence(z, signs).sum()
         if not math.isfinite(float(evidence)):
             raise DivergenceError(
-                f"the log-evidence is {float(evidence)}: updates overshoot; lower train.batch_size"
+                f"the log-evidence is {float(evidence)}: the updates overshoot; lower train.batch_size"
             )
         assimilate(self.layers, passed, errors(self.layers, passed, signs))
         for name, layer in zip(self.model.weight_sites, self.layers, strict=True):
-            # An error that is not finite reaches the bias as well, which is quick to look at.
+            # A non-finite error also reaches the bias, which is fast to check.
             if not math.isfinite(float(layer.bias.sum())):
                 raise DivergenceError(f"the parameter {name!r} is not finite after an update")
         return evidence
 
     def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
-        """Score the posterior's moments on encoded inputs; nothing is drawn."""
+        """Score the posterior's moments on encoded inputs, without draws."""
         return validation_scores(predict_moments(self.model, self.guide, blocks), y)

@@ -45,12 +45,12 @@ class MeanFieldELBO(ELBO):
     The same number as ``pyro.infer.TraceMeanField_ELBO`` (for ``kl_weight = 1``) where both hold, with
     three differences: log-probabilities are computed at observed sites only, a missing KL is an error
     instead of a silent Monte Carlo estimate of something else, and a guide site without a
-    reparametrised sampler is refused whether or not validation is on.
+    reparametrised sampler is refused even when validation is off.
 
     .. warning::
         Assumes a mean-field guide: no latent site of the model may depend on another that comes after
-        it in the guide, and none has auxiliary sites.  :class:`EstimatorError` names what breaks this;
-        a dependence between latent sites of the *model* goes unnoticed, and biases the KL.
+        it in the guide, and the guide has no auxiliary sites.  :class:`EstimatorError` reports violations,
+        except that a dependence between latent sites of the *model* is not detected and biases the KL.
 
     Args:
         kl_weight: beta.  1 is Bayes; less is a cold posterior.
@@ -111,7 +111,7 @@ class MeanFieldELBO(ELBO):
         return FreeEnergy(nll + self.kl_weight * kl, nll, kl, sites, output)
 
     def _terms(self, model_trace: Trace, guide_trace: Trace) -> Iterator[tuple[str, bool, Tensor]]:
-        site: Any  # Pyro's own annotation of a trace's node knows no distributions
+        site: Any  # Pyro's annotation of a node has no distributions
         for name in guide_trace.stochastic_nodes:
             if name not in model_trace.nodes:
                 raise EstimatorError(
@@ -156,7 +156,7 @@ def _kl(name: str, guide_site: dict[str, Any], prior: TorchDistribution) -> Tens
     if not (q.has_rsample or isinstance(_base(q), Delta)):
         raise EstimatorError(
             f"the guide's site {name!r} draws from {type(_base(q)).__name__}, which has no reparametrised "
-            "sampler: its gradient would be lost (is the guide in eval()?)"
+            "sampler, so its gradient would be lost (is the guide in eval()?)"
         )
     try:
         kl = kl_divergence(q, prior)

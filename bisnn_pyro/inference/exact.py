@@ -38,7 +38,7 @@ class ExactPosterior:
 def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int = 4096) -> ExactPosterior:
     """Enumerate every binary network of ``model`` (deterministic neurons, at most 20 synapses).
 
-    The likelihood is that of the last read-out; local losses of earlier layers are no part of a
+    The likelihood is that of the last read-out; local losses of earlier layers do not belong to a
     posterior, so compare with end-to-end credit.
 
     Args:
@@ -64,7 +64,7 @@ def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int 
         raise ModelError(f"{n} synapses are too many to enumerate; at most {MAX_SYNAPSES}")
     if model.neuron.stochastic:
         raise ModelError(
-            "stochastic neurons make a network no function of its weights; use threshold neurons"
+            "with stochastic neurons the output is not a function of the weights; use threshold neurons"
         )
     if not all(m.prior.binary for m in modules):
         raise ModelError("only binary synapses can be enumerated: use BinaryPrior")

@@ -23,10 +23,10 @@ class AutoRelaxedSign(SynapticGuide):
     r"""Mean-field Bernoulli posterior with natural parameters as its own (BiSNN, arXiv 2012.08300).
 
     In ``train()`` a draw is :math:`\tanh((\lambda+\delta)/\tau)`, or its sign with the same derivative
-    if ``hard``; in ``eval()`` it is +-1.
+    if ``hard``; in ``eval()`` a draw is +-1.
 
     .. warning::
-        Assumes that the likelihood at relaxed weights stands for that at binary ones.  It is biased for
+        Assumes that the likelihood at relaxed weights approximates that at binary ones.  It is biased for
         every :math:`\tau>0`; a small :math:`\tau` is less biased and noisier (the gradient's scale grows
         as :math:`1/\tau`).  One notices bias as a validation loss of hard draws well above the training
         loss, and noise as a loss that does not settle.
@@ -232,8 +232,8 @@ class AutoStraightThrough(_PointGuide):
 class AutoFullPrecision(_PointGuide):
     """A single real-valued network: the maximum a posteriori under a Normal prior.
 
-    Its KL is minus the log-prior density, that is weight decay; as for any density, only differences of
-    it mean anything.
+    Its KL is minus the log-prior density, that is, weight decay; as for any density, only differences of
+    it have a meaning.
 
     Args:
         model: a Pyro model whose latent sites are all ``Normal``.
@@ -256,7 +256,7 @@ class AutoFullPrecision(_PointGuide):
         return self.parameter("loc", name)
 
     def natural_parameters(self) -> dict[str, Tensor]:
-        """Raise: a point of a density is no member of an exponential family.
+        """Raise an error: a point estimate of a density is not in an exponential family.
 
         Raises:
             ModelError: always.
@@ -281,14 +281,14 @@ def _checked(dropout: float | None) -> float | None:
 class AutoExpectationSign(AutoRelaxedSign):
     r"""Mean-field Bernoulli posterior of binary synapses, fitted by expectation backpropagation.
 
-    The family is that of :class:`AutoRelaxedSign` (and so, under a gradient, is the training draw).
-    Natural parameters begin at the prior's, plus uniform noise of variance ``1 / I`` that tells the units
-    of a layer apart: in expectation backpropagation the start *is* the prior.
+    The family is that of :class:`AutoRelaxedSign`, and gradient steps use its relaxed draw.  Natural
+    parameters start at the prior's, plus uniform noise of variance ``1 / I`` that breaks the symmetry
+    between the units of a layer: in expectation backpropagation the start *is* the prior.
 
     Args:
         model: a Pyro model whose latent sites are all :class:`SignBernoulli`.
         dropout: probability that an input keeps its sign, in [0.5, 1], which enters the variance of the
-            first layer in training; ``None`` takes inputs as they are.
+            first layer in training; ``None`` for no dropout.
         init_scale: factor on the noise.
     """
 
@@ -307,11 +307,11 @@ class AutoExpectationSign(AutoRelaxedSign):
 class AutoExpectationNormal(AutoMeanFieldGaussian):
     r"""Gaussian posterior of real synapses with variance 1, fitted by expectation backpropagation.
 
-    Only the means are learned.  They begin uniform with variance ``1 / I`` around 0.
+    Only the means are learned.  They start uniformly distributed around 0 with variance ``1 / I``.
 
     Args:
         model: a Pyro model whose latent sites are all ``Normal``.
-        dropout: as of :class:`AutoExpectationSign`.
+        dropout: see :class:`AutoExpectationSign`.
         init_scale: factor on the spread of the initial means.
     """
 

@@ -1,4 +1,4 @@
-"""Inputs that may be larger than memory: rows read when they are used, blocks encoded when asked for."""
+"""Inputs that may be larger than memory: rows are read when used, blocks encoded when requested."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _ENCODING_BLOCK = 250
 """Examples encoded under one seed, so that the spikes do not depend on how memory is chunked."""
 
 _READ_BYTES = 16 * 2**20
-"""Bytes of an array on demand that are read at once, if one row is not more; encoding takes a multiple."""
+"""Bytes of an array on demand that are read at once (at least one row); encoding needs a multiple."""
 
 _MEMORY = 256 * 2**20
 """Bytes of encoded inputs that are kept."""
 
 
 class ArrayOnDemand(Protocol):
-    """What is indexed like an array ``[N, ...]`` and reads only what it is asked for.
+    """An object that is indexed like an array ``[N, ...]`` and reads only the requested rows.
 
-    A numpy memory map is one, and so are recordings on a disk.
+    Numpy memory maps and recordings on disk are examples.
     """
 
     @property
@@ -46,7 +46,7 @@ class ArrayOnDemand(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any, /) -> np.ndarray:
-        """Return these rows, a slice or an array of whole numbers, as an array in memory."""
+        """Return these rows (a slice or an array of integers) as an array in memory."""
 
 
 Inputs: TypeAlias = Tensor | ArrayOnDemand
@@ -60,10 +60,10 @@ def as_inputs(x: Any) -> Inputs:
 
 
 def rows(x: Inputs, index: slice | Tensor) -> Tensor:
-    """Return these examples of ``x``, the only ones that are read.
+    """Return these examples of ``x``; no others are read.
 
     Raises:
-        DataError: if numbers read on demand are not finite, which nobody could check before.
+        DataError: if values read on demand are not finite; they cannot be checked any earlier.
     """
     if isinstance(x, Tensor):
         return x[index]
@@ -74,7 +74,7 @@ def rows(x: Inputs, index: slice | Tensor) -> Tensor:
 
 
 class _Chosen:
-    """Some rows of an array on demand, on demand as well."""
+    """Some rows of an array on demand, also read on demand."""
 
     def __init__(self, x: ArrayOnDemand, index: np.ndarray) -> None:
         self.x, self.index = x, index
@@ -88,23 +88,23 @@ class _Chosen:
 
 
 def chosen_rows(x: Any, index: np.ndarray) -> Inputs:
-    """Return these examples of an array, or of one on demand without reading them yet."""
+    """Return these examples of an array; those of an array on demand are not read yet."""
     inputs = as_inputs(x)
     return inputs[torch.as_tensor(index)] if isinstance(inputs, Tensor) else _Chosen(inputs, index)
 
 
 class EncodedBlocks(Sequence[Tensor]):
-    """Encoded inputs ``[T, B, I]`` of consecutive examples; a block is read and encoded when asked for.
+    """Encoded inputs ``[T, B, I]`` of consecutive examples; a block is read and encoded when requested.
 
-    The first block tells the size of all.  If they fit into ``memory`` together, each is encoded once and
-    kept; otherwise none is, and whoever passes over them several times does so group by group
-    (:func:`groups`).  Block k has the seed k, so that its bits do not depend on that.
+    The size of all blocks is estimated from the first.  If they fit into ``memory`` together, each is
+    encoded once and kept; otherwise no block is kept, and code that needs several passes takes them group
+    by group (:func:`groups`).  Block k has the seed k, so its bits are the same either way.
 
     Args:
         encode: features or spikes ``[B, ...]`` and a generator to spikes ``[T, B, I]``.
         x: the examples.
         seed: of the encoding.
-        memory: bytes of encoded inputs to keep at most (one block at least).
+        memory: bytes of encoded inputs to keep at most (but at least one block).
     """
 
     def __init__(self, encode: Encode, x: Inputs, seed: int, memory: int = _MEMORY) -> None:
@@ -153,8 +153,8 @@ class EncodedBlocks(Sequence[Tensor]):
 def groups(blocks: Sequence[Tensor]) -> Iterator[tuple[int, Sequence[Tensor]]]:
     """Yield blocks by groups that fit into memory, each with the index of its first example.
 
-    Work on a group as often as need be, then go on: its blocks are freed, and never read again.  Blocks
-    that are in memory anyway are one group.
+    Use a group as often as necessary, then continue: its blocks are then freed and not read again.  Blocks
+    that are in memory anyway form one group.
     """
     first = 0
     for group in blocks.groups() if isinstance(blocks, EncodedBlocks) else (blocks,):
@@ -171,7 +171,7 @@ def count_examples(blocks: Sequence[Tensor]) -> int:
 
 
 def _compact(spikes: Tensor) -> Tensor:
-    """Store binary spikes in a byte each; a constant current stays one step in memory."""
+    """Store binary spikes in one byte each; a constant current keeps one step in memory."""
     if spikes.stride(0) == 0 or spikes.shape[0] == 0:
         return spikes
     as_bytes = spikes.to(torch.uint8)

@@ -57,7 +57,7 @@ class Learner:
         updater: what moves the posterior, :class:`GradientSteps` or :class:`ExpectationSteps`.
         settings: see :class:`TrainSettings`.
         seed: seed of initialisation, order, encoding and draws; the caller's random state is untouched.
-        augment: changes training examples ``[B, ...]`` at random before they are encoded, afresh each epoch;
+        augment: changes training examples ``[B, ...]`` at random before they are encoded, anew in each epoch;
             neither the reference batch nor validation examples are changed.
 
     Example:
@@ -113,7 +113,7 @@ class Learner:
         Args:
             x: training features.
             y: training targets.
-            x_val: validation features; without them nothing stops early and the last parameters stay.
+            x_val: validation features; without them training runs to the end and keeps the last parameters.
             y_val: validation targets.
             resume: a checkpoint to continue from, with the same bits as without the interruption.
             on_epoch: called after each epoch with the history and a function that makes a checkpoint.
@@ -128,7 +128,7 @@ class Learner:
             raise DataError("x_val and y_val belong together; give both or neither")
         if x_val is not None and y_val is not None:
             _check_data(x_val, y_val, suffix="_val", at_least=0)
-        # A store of its own: Pyro's global one would hand this guide the values of an earlier namesake.
+        # A separate store: Pyro's global one would give this guide the values of an earlier namesake.
         with seeded(self.seed, Purpose.TRAINING), pyro.get_param_store().scope():
             size = self.model.dataset_size
             try:
@@ -194,7 +194,7 @@ class _TrainingRun:
     # -- the loop ---------------------------------------------------------------------------------
 
     def loop(self, stop: StopRequest, on_epoch: Callable[..., None] | None, progress: bool) -> bool:
-        """Train to the end, or until asked to stop; return whether it was asked."""
+        """Train to the end or until a stop is requested; return whether one was."""
         self.started = time.perf_counter()
         self.last_checkpoint = self.checkpoint()
         total = self.settings.epochs
@@ -202,7 +202,7 @@ class _TrainingRun:
             while self.epoch < total and not self._exhausted():
                 row = self._train_epoch_named(stop)
                 if row is None:
-                    self._restore(self.last_checkpoint)  # what a half epoch did cannot be resumed
+                    self._restore(self.last_checkpoint)  # a part of an epoch cannot be resumed
                     break
                 self.epoch += 1
                 last = self.epoch == total
@@ -237,7 +237,7 @@ class _TrainingRun:
             raise DivergenceError(f"epoch {self.epoch + 1}: {error}") from error
 
     def _train_epoch(self, stop: StopRequest) -> Row | None:
-        """Return the epoch's means, or ``None`` if it was asked to stop within."""
+        """Return the epoch's means, or ``None`` if a stop was requested during the epoch."""
         n, size = len(self.x), self.settings.batch_size
         order = torch.randperm(n, generator=self.order)
         batches = order.split(size)
@@ -306,7 +306,7 @@ class _TrainingRun:
         )
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, bit for bit."""
+        """Continue from a checkpoint with the same bits."""
         self._restore(checkpoint)
         for optimiser, state in zip(self.updater.optimisers, checkpoint["optimisers"], strict=True):
             optimiser.load_state_dict(state)
@@ -331,6 +331,6 @@ def _check_data(x: Inputs, y: Tensor, *, suffix: str = "", at_least: int = 1) ->
             f"at least {at_least}"
         )
     for name, values in (("x", x), ("y", y)):
-        # What is read on demand is looked at when it is read.
+        # Arrays on demand are checked when they are read.
         if isinstance(values, Tensor) and not bool(values.isfinite().all()):
             raise DataError(f"{name}{suffix} is not finite everywhere; drop or fill NaN and infinity first")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_HEAP_BLOCK = 32 * 2**20  # the most that glibc takes
+_LARGEST_HEAP_BLOCK = 32 * 2**20  # glibc's maximum
 _KEPT = 256 * 2**20
 
 
@@ -21,10 +21,10 @@ _KEPT = 256 * 2**20
 def steady_process(n_threads: int | None = None) -> Iterator[None]:
     """Run a block on ``n_threads`` threads, with denormals flushed and freed memory kept for reuse.
 
-    A training step allocates the same few buffers of some megabytes again and again.  glibc hands such
-    blocks back to the kernel each time and maps them anew, thousands of page faults a step; here it is
-    told to keep up to 256 MB.  That last setting cannot be put back: it stays with the process.  On other
-    C libraries it is left out.
+    A training step allocates the same few buffers of some megabytes again and again.  By default glibc
+    returns such blocks to the kernel each time and maps them again, with thousands of page faults per step;
+    here it keeps up to 256 MB.  Threads and denormals are restored afterwards, but this setting cannot be:
+    it stays for the life of the process.  Other C libraries are left alone.
 
     Args:
         n_threads: for torch and the packed path; ``None`` leaves the number as it is.
@@ -56,7 +56,7 @@ def _keep_freed_memory() -> None:
 
 
 class Flag(Protocol):
-    """What another process sets to ask for a stop."""
+    """What another process sets to request a stop."""
 
     def is_set(self) -> bool:
         """Return whether it was set."""
@@ -66,7 +66,7 @@ _other_process: Flag | None = None
 
 
 def listen_to(flag: Flag) -> None:
-    """Take requests to stop from ``flag`` alone, in a worker process whose parent handles Ctrl-C."""
+    """Accept stop requests only from ``flag``, in a worker process whose parent handles Ctrl-C."""
     global _other_process
     _other_process = flag
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -75,7 +75,7 @@ def listen_to(flag: Flag) -> None:
 class StopRequest:
     """Within the ``with`` block the first Ctrl-C sets :attr:`requested`; a second one interrupts at once.
 
-    Outside the main thread, where signals cannot be caught, it never asks to stop.
+    Outside the main thread, where signals cannot be caught, only another process can request a stop.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether a stop was requested."""
         return self._signalled or (_other_process is not None and _other_process.is_set())
 
     def __enter__(self) -> StopRequest:

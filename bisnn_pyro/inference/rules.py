@@ -12,11 +12,11 @@ from bisnn_pyro.distributions import sech2
 from bisnn_pyro.errors import ModelError
 
 LARGEST_NATURAL = {torch.float32: 40.0, torch.float64: 300.0}
-"""Largest natural parameter at which draws, KL and Fisher information are right to the type's rounding."""
+"""Largest natural parameter at which draws, KL and Fisher information are accurate to rounding."""
 
 
 class NaturalRule(torch.optim.Optimizer):
-    """A torch optimiser on natural parameters; a subclass says how one tensor of them moves."""
+    """A torch optimiser on natural parameters; a subclass defines how one tensor of them moves."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
@@ -56,7 +56,7 @@ class BayesianLearningRule(NaturalRule):
 
     .. warning::
         The step's variance grows as :math:`\operatorname{sech}^{-2}\lambda`, without bound: rare draws
-        move saturated synapses far.  ``lr * kl_weight`` must stay below 1.  One notices trouble as
+        move saturated synapses far.  ``lr * kl_weight`` must stay below 1.  One notices it as
         natural parameters far beyond 10; ``max_step`` bounds a single move.
 
     Args:
@@ -141,13 +141,13 @@ class BiMU(NaturalRule):
         Noise drives synapses outwards.  Moves in are shorter than moves out, so that gradients
         :math:`\pm g`, which cancel, still move one by :math:`2\eta g^2\tanh\lambda / (D_+D_-)` on average (D:
         the two denominators), and the statements above about where the rule rests hold for exact
-        gradients alone.  One notices natural parameters far beyond 10, and a committee no better than its
-        mode; a smaller ``likelihood_multiplier`` (with a larger ``lr``), more particles or less memory help.
+        gradients alone.  One notices it as natural parameters far beyond 10, and as a committee no better
+        than its mode; a smaller ``likelihood_multiplier`` (with a larger ``lr``), more particles or less
+        memory help.
 
         It also assumes that gradients arrive at a steady rate: the pull to the prior acts at every
-        update, however little the batch says.  A schedule that lowers ``lr`` raises beta with it, and the end
-        of training then forgets what the rest has learned; one notices as a KL that falls while the loss
-        rises.
+        update, however small the gradient.  A schedule that lowers ``lr`` raises beta with it, so the end of
+        training forgets what was learned before; one notices it as a KL that falls while the loss rises.
 
     Args:
         params: natural parameters (lambda itself).

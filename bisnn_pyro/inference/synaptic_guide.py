@@ -1,4 +1,4 @@
-"""What every guide over synapses does: one interface on top of Pyro's ``AutoGuide``."""
+"""The interface of all guides over synapses, on top of Pyro's ``AutoGuide``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class SynapticGuide(AutoGuide):
     :meth:`initialize`, or by ``load_state_dict``; ``bisnn_pyro.testing.GuideContract`` is the test
     suite of a guide.
 
-    A subclass gives the distributions of a site and the parameters they need; sites that it does not
-    cover raise an error, and other guides can take them in a ``pyro.infer.autoguide.AutoGuideList``.
+    A subclass defines the distributions of a site and the parameters they need.  A site that it does not
+    cover raises an error; another guide in a ``pyro.infer.autoguide.AutoGuideList`` can cover it.
 
     Args:
         model: a Pyro model.
@@ -44,7 +44,7 @@ class SynapticGuide(AutoGuide):
     default_rule: ClassVar[str] = "adam"
     """What fits the guide unless a rule is chosen: ``bayesian``, ``adam`` or ``expectation``."""
     roles: ClassVar[tuple[str, ...]] = ()
-    """What a site's parameters are called."""
+    """Names of a site's parameters."""
 
     def __init__(self, model: Callable[..., Any], *, init_scale: float = 0.1) -> None:
         super().__init__(model)
@@ -108,7 +108,7 @@ class SynapticGuide(AutoGuide):
         for name, site in list(self.prototype_trace.nodes.items()):
             latent = site["type"] == "sample" and not site["is_observed"]
             if not latent or site["infer"].get("is_likelihood"):
-                # Neither needed nor safe to keep: they hold the whole forward pass.
+                # Not needed, and not safe to keep: they hold the whole forward pass.
                 self.prototype_trace.remove_node(name)
                 continue
             self._add_site(name, site)
@@ -123,7 +123,7 @@ class SynapticGuide(AutoGuide):
                 f"{type(prior).__name__}; give it to another guide through AutoGuideList and "
                 "poutine.block, or choose the prior that this guide is for"
             )
-        self.sites.pop(name, None)  # known from a file, whose order is not the model's
+        self.sites.pop(name, None)  # it may come from a file, whose order is not the model's
         self.sites[name] = site["fn"].event_dim
         for role, value in self._initial(prior, site["value"].shape).items():
             if _key(name) not in _children(self, role):
@@ -150,7 +150,7 @@ class SynapticGuide(AutoGuide):
         return {name: d.mode.detach() for name, d in self.posterior().items()}
 
     def mean(self) -> dict[str, Tensor]:
-        """Return the posterior mean of each synapse; for a binary one that is no network of the model."""
+        """Return the posterior mean of each synapse; for binary synapses it is not a network of the model."""
         return {name: d.mean.detach() for name, d in self.posterior().items()}
 
     def median(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
@@ -170,8 +170,8 @@ class SynapticGuide(AutoGuide):
         """Draw ``n`` networks from the posterior, ``[n, O, I]`` for each site.
 
         Member ``i`` depends on ``seed`` and ``i`` alone, so that a committee drawn in pieces (``first``)
-        is the committee drawn at once.  Neither the mode of the module nor the global random state
-        matters or changes.
+        is the committee drawn at once.  The draws depend neither on the module's mode nor on the global
+        random state, and change neither.
         """
         if n < 1:
             raise ModelError(f"a committee needs at least one member, not {n}")
@@ -193,7 +193,7 @@ class SynapticGuide(AutoGuide):
     # -- copies and files -------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state, without the model and without touching the original (as Pyro's own does)."""
+        """Return the state without the model; unlike in Pyro's own version, the original keeps its model."""
         return {**self.__dict__, "_model": None, "master": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SynapticGuide:
@@ -206,14 +206,14 @@ class SynapticGuide(AutoGuide):
         return new
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Make the parameters that the state dict has and a fresh guide has not."""
+        """Make the parameters that are in the state dict but not yet in a fresh guide."""
         for key, value in state_dict.items():
             parts = key.removeprefix(prefix).split(".")
             if key.startswith(prefix) and len(parts) == 2 and parts[1].endswith("_unconstrained"):
                 role, name = parts[0], parts[1].removesuffix("_unconstrained").replace("__", ".")
                 if role not in self.roles:
                     continue  # another guide's: torch reports it as unexpected
-                for needed in self.roles:  # all of them, so that torch reports what the dict lacks
+                for needed in self.roles:  # every role, so that torch reports missing entries
                     if _key(name) not in _children(self, needed):
                         self._register(needed, name, torch.ones_like(value))
                 self.sites.setdefault(name, value.dim())

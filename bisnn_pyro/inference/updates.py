@@ -1,4 +1,4 @@
-"""How to train, what moves a posterior batch by batch, and how it is judged between epochs."""
+"""How to train: settings, the update of a posterior by one batch, and validation between epochs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class TrainSettings:
 
 
 class Updater(ABC):
-    """Moves a posterior batch by batch, and judges it between epochs.
+    """Updates a posterior batch by batch, and validates it between epochs.
 
     The :class:`Learner` does everything else: order, encoding, history, stopping, checkpoints.
     """
@@ -114,15 +114,15 @@ class Updater(ABC):
         """
 
     def schedule(self, progress: float) -> Row:
-        """Set what changes over training, ``progress`` in [0, 1); return it for the history."""
+        """Set what changes over training, at ``progress`` in [0, 1), and return it for the history."""
         return {}
 
     @abstractmethod
     def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[Mapping[str, Tensor]]:
-        """Update on inputs ``[T, B, I]`` and targets ``[B]``; yield what each update saw before it.
+        """Update on inputs ``[T, B, I]`` and targets ``[B]``; yield the losses before each update.
 
-        Scalars by name: ``loss`` and ``nll`` are estimates of sums over the data set, which the history
-        divides by its size; others enter as they are.
+        These are scalars by name: ``loss`` and ``nll`` are estimates of sums over the data set, which the
+        history divides by its size; others are averaged.
 
         Raises:
             DivergenceError: if a loss or a parameter is not finite; the message names it.
@@ -180,7 +180,7 @@ class GradientSteps(Updater):
         return validate(self.model, self.guide, blocks, y, n_draws=n_draws, seed=seed)
 
     def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[dict[str, Tensor]]:
-        """Update on inputs ``[T, B, I]`` and targets; yield loss, nll and KL that each update saw.
+        """Update on inputs ``[T, B, I]`` and targets; yield loss, nll and KL before each update.
 
         Raises:
             DivergenceError: if a loss or a parameter is not finite; the message names it.
@@ -189,7 +189,7 @@ class GradientSteps(Updater):
             yield {name: getattr(energy, name).detach() for name in ("loss", "nll", "kl")}
 
     def free_energies(self, spikes: Tensor, y: Tensor) -> Iterator[FreeEnergy]:
-        """Update likewise; yield the whole free energy, with what the model returned."""
+        """Update in the same way, and yield the whole free energy with the model's return value."""
         burn_in, width, kl_scale = self.model.burn_in, self.settings.window, self.settings.window_kl_scale
         if width is None:
             yield self._update(spikes, y, self.beta, None, Window(burn_in=burn_in))
@@ -201,7 +201,7 @@ class GradientSteps(Updater):
             fraction = part.shape[0] / counted
             weight = self.beta * (fraction if kl_scale is None else kl_scale)
             energy = self._update(part, y, weight, state, Window(start=start, fraction=fraction))
-            carried = energy.output.state  # none after a window that is the whole sequence
+            carried = energy.output.state  # None after a window that is the whole sequence
             state = None if carried is None else carried.detach()
             yield energy
 
@@ -212,7 +212,8 @@ class GradientSteps(Updater):
         if self.settings.particles > 1:
             guide = pyro.plate("num_particles_vectorized", self.settings.particles, dim=-2)(self.guide)
         trace = pyro.poutine.trace(guide).get_trace(spikes)
-        weights = {name: per_draw(trace.nodes[name]["value"]) for name in self.guide.sites}
+        drawn: dict[str, Any] = {name: trace.nodes[name]["value"] for name in self.guide.sites}
+        weights = {name: per_draw(w) for name, w in drawn.items()}
         state = self.model.simulate(weights, spikes, plan=SimulationPlan(record=False)).state
         assert state is not None
         return state
@@ -227,7 +228,7 @@ class GradientSteps(Updater):
         try:
             energy = self.elbo.free_energy(*arguments, state=state, window=window)
         except ValueError:
-            # A distribution may have refused a NaN before there was a loss: see what it is without checks.
+            # A distribution may have refused a NaN before there was a loss: compute it without checks.
             with pyro.validation_enabled(False):
                 self._check_finite(self.elbo.free_energy(*arguments, state=state, window=window))
             raise
@@ -251,7 +252,7 @@ class GradientSteps(Updater):
     def _check_parameters(self) -> None:
         for module in (self.guide, self.model):
             for name, parameter in module.named_parameters():
-                # A sum is NaN or infinite if one entry is (or if all are huge), and costs one pass.
+                # The sum is not finite if one entry is not (or if all are huge), and takes one pass.
                 if not math.isfinite(float(parameter.detach().sum())):
                     site = name.removesuffix("_unconstrained").replace("__", ".")
                     raise DivergenceError(
@@ -265,8 +266,8 @@ def validate(
 ) -> dict[str, float]:
     """Return the committee's mean NLL on encoded data, and its accuracy or RMSE.
 
-    Members are drawn from the posterior, hard +-1 for binary synapses, with the same seed every time,
-    so that epochs are compared by the same noise.
+    Members are drawn from the posterior (hard +-1 for binary synapses) with the same seed every time, so
+    that the noise is the same in all epochs.
 
     Args:
         model: the network.

@@ -83,7 +83,7 @@ def flatten_state(x: Tensor) -> Tensor:
 
 
 class _AlphaFilter(torch.autograd.Function):
-    """The filter is linear and time-invariant: its adjoint is itself, run backwards in time."""
+    """The filter is linear and time-invariant: its adjoint is the filter run backwards in time."""
 
     @staticmethod
     def forward(
@@ -304,7 +304,7 @@ def recurrent_scan(
     """Turn input currents into spikes of units with lateral synapses.
 
     Args:
-        current: from outside the layer, ``[*S, T, B, O]``.
+        current: feed-forward currents ``[*S, T, B, O]``.
         weight: lateral weights ``[*S, O, O]``, from the column's unit to the row's; already scaled.
         constants: all three time constants.
         surrogate: gives ``ds/du`` in the backward pass, at the noise-free potential.

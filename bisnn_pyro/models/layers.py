@@ -22,7 +22,7 @@ Maps = tuple[int, int, int]
 
 
 class _SitePrior:
-    """The prior of one of a layer's sites; an object, because Pyro renames a function that it is given."""
+    """The prior of one of a layer's sites; an object, because Pyro would rename a function."""
 
     def __init__(self, site: str) -> None:
         self.site = site
@@ -32,10 +32,10 @@ class _SitePrior:
 
 
 class Synapses(PyroModule):
-    """The weights of one layer and the current that they carry; a subclass says where they go.
+    """The weights of one layer and the current that they carry; a subclass defines their arrangement.
 
     Inputs, units and outputs are flattened, whatever their arrangement.  Each sample site is a matrix
-    ``[O, I]``: a row for each set of synapses, whose size is the fan-in of a unit.
+    ``[O, I]`` with one row per set of synapses; I is the fan-in of a unit.
 
     Args:
         n_inputs: inputs of the layer.
@@ -44,7 +44,7 @@ class Synapses(PyroModule):
         fan_out: rows O of the weight matrix.
         prior: prior over the weights, the sample site ``weight``.
         gain: scale g of the current.
-        bias: learn an offset per row (a point estimate; needless with a normalisation).
+        bias: learn an offset per row (a point estimate; not used with a normalisation).
         normalisation: takes the place of the bias.
     """
 
@@ -87,8 +87,8 @@ class Synapses(PyroModule):
     def product(self, x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
         """Return sums ``[*S, T, B, n_units]`` of inputs ``[*S, T, B, n_inputs]`` or ``[T, B, n_inputs]``.
 
-        The first ``uncounted`` steps may be left out of the gradient, if only the weights ``[*S, O, I]``
-        need one: their part of it is zero.
+        If only the weights ``[*S, O, I]`` need a gradient, the first ``uncounted`` steps may be left out of
+        it: their contribution is zero.
         """
         raise NotImplementedError
 
@@ -120,8 +120,8 @@ class Synapses(PyroModule):
     def finished(self, current: Tensor, reference: Reference = 0) -> Tensor:
         """Return scaled and filtered sums ``[*S, T, B, n_units]`` normalised, or with the bias."""
         if self.normalisation is not None:
-            # Not called as a module: outside the Pyro model that would fetch its parameters from Pyro's
-            # global store, and with them another network's of the same names.
+            # Not called as a module: outside the Pyro model that would take its parameters from Pyro's
+            # global store, which may hold another network's under the same names.
             return self.normalisation.forward(current, reference)
         return current if self.bias is None else self.biased(current, self.bias)
 
@@ -134,14 +134,14 @@ class DenseSynapses(Synapses):
     r"""A weight matrix with a prior: :math:`I_t = g\,W P_t/\sqrt{I} + b`.
 
     With unit-gain traces and weights of size one the current is of order ``gain`` whatever the fan-in,
-    so that a good share of the units stands within the surrogate's width.
+    so that a good share of the potentials lies within the surrogate's width.
 
     Args:
         fan_in: number of inputs I.
         fan_out: number of units O.
         prior: prior over the weights, the sample site ``weight``.
         gain: scale g of the current.
-        bias: learn an offset per unit (a point estimate; needless with ``normalise``).
+        bias: learn an offset per unit (a point estimate; not used with ``normalise``).
         normalise: learn a per-neuron :class:`Normalisation` in place of the bias.
     """
 
@@ -161,16 +161,16 @@ class DenseSynapses(Synapses):
         )
 
     def product(self, x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
-        """Return ``x W^T``; what is uncounted is left out indeed."""
+        """Return ``x W^T``; uncounted steps are left out of the weights' gradient."""
         return matmul_over_time(x, weight, uncounted)
 
 
 class RecurrentSynapses(DenseSynapses):
     r"""Dense synapses and lateral ones: :math:`I_t = g\,(W P_t/\sqrt{I} + V P'_t/\sqrt{O}) + b`.
 
-    :math:`P'` is the synaptic trace of the layer's own spikes, of all steps before.  The lateral weights
-    ``V`` are the sample site ``recurrent``, ``[O, O]``, under the same prior.  A normalisation acts on
-    the current from outside alone, before the lateral one is added.
+    :math:`P'` is the synaptic trace of the layer's own spikes at all earlier steps.  The lateral weights
+    ``V`` are the sample site ``recurrent``, ``[O, O]``, under the same prior.  A normalisation acts only
+    on the feed-forward current, before the lateral current is added.
 
     Args:
         fan_in: number of inputs I.
@@ -199,12 +199,12 @@ class RecurrentSynapses(DenseSynapses):
 class ConvSynapses(Synapses):
     r"""Convolution with a prior over its kernels: :math:`I_t = g\,(w * P_t)/\sqrt{C k^2} + b`.
 
-    The sample site ``weight`` is a matrix ``[O, C k k]``, a row for each output channel, in the order
+    The sample site ``weight`` is a matrix ``[O, C k k]``, with one row per output channel, in the order
     channel, row, column of ``torch.nn.functional.conv2d``.  Bias and normalisation are per channel.
 
     Units are flattened as ``[H', W', O]``, channels last: on a CPU that makes the convolution two to four
-    times as fast, and the next layer takes its inputs so.  Weight draws are convolved one after another;
-    grouped convolutions and unfolded products took longer, and more memory.
+    times as fast, and the next layer expects its inputs in this order.  Weight draws are convolved one after
+    another; grouped convolutions and unfolded products were slower and took more memory.
 
     Args:
         image_shape: ``(C, H, W)`` of the inputs.
@@ -214,7 +214,7 @@ class ConvSynapses(Synapses):
         padding: rows and columns of silence around the inputs.
         prior: prior over the weights.
         gain: scale g of the current.
-        bias: learn an offset per channel (a point estimate; needless with ``normalise``).
+        bias: learn an offset per channel (a point estimate; not used with ``normalise``).
         normalise: learn a per-channel :class:`ChannelNormalisation` in place of the bias.
         channels_last: inputs are flattened as ``[H, W, C]``; by default as ``[C, H, W]``, like images.
     """
@@ -330,7 +330,7 @@ class _CountedProduct(torch.autograd.Function):
 def matmul_over_time(x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
     """Return ``x W^T``, with ``x`` ``[*S, T, B, I]`` or ``[T, B, I]`` and ``weight`` ``[*S, O, I]``.
 
-    With ``uncounted > 0`` only the weights get a gradient, and the first steps count for nothing in it.
+    With ``uncounted > 0`` only the weights get a gradient, to which the first steps do not contribute.
     """
     if uncounted and not x.requires_grad:
         return _CountedProduct.apply(x, weight, uncounted)
@@ -343,7 +343,7 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def is_constant(x: Tensor) -> bool:
-    """Whether an input ``[T, B, I]`` is one step seen T times (an expanded view, as encoders give it)."""
+    """Return whether an input ``[T, B, I]`` is one step repeated T times (an expanded view)."""
     return x.shape[0] > 1 and x.stride(0) == 0
 
 
@@ -360,8 +360,8 @@ def filters_after(x: Tensor, weight: Tensor, n_units: int | None = None) -> bool
     return inputs > sums * (2 if learning and weight.requires_grad else 1)
 
 
-def beside(x: Tensor, y: Tensor) -> Tensor:
-    """Return inputs ``[T, B, I]`` and ``[T, B', I]`` as one batch; constant if both are."""
+def joined(x: Tensor, y: Tensor) -> Tensor:
+    """Return inputs ``[T, B, I]`` and ``[T, B', I]`` as one batch, which is constant if both are."""
     if is_constant(x) and is_constant(y):
         return torch.cat((x[:1], y[:1]), dim=-2).expand(x.shape[0], -1, -1)
     return torch.cat((x, y), dim=-2)

@@ -43,8 +43,8 @@ class Window(NamedTuple):
 class Likelihood(PyroModule):
     """From read-outs ``[*S, B, T, O]`` (counted steps only) to the observed site, and back.
 
-    A subclass states its distribution, its target and the weight of its log-probability; the loss, the
-    site and the prediction follow.  ``bisnn_pyro.testing.LikelihoodContract`` is its test suite.
+    A subclass defines its distribution, its target and the weight of its log-probability, and the
+    prediction.  ``bisnn_pyro.testing.LikelihoodContract`` is its test suite.
     """
 
     kind: ClassVar[Literal["classification", "regression"]]
@@ -55,7 +55,7 @@ class Likelihood(PyroModule):
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the target, batch shape ``[*S, B]``.
 
-        ``y`` is given where the initial state of a clamped train depends on it; most ignore it.
+        ``y`` is given where the initial state of a clamped train depends on it; most likelihoods ignore it.
         """
         raise NotImplementedError
 
@@ -268,7 +268,7 @@ class CategoricalProbit(_Categorical):
     unit a class (expectation backpropagation, arXiv 1503.03562) gets probabilities; two classes have two
     units as well.
 
-    The log-odds grow as :math:`z^2/2`, so read-outs of tens are very sure: look at the calibration.
+    The log-odds grow as :math:`z^2/2`, so read-outs in the tens are very confident: check the calibration.
 
     Args:
         n_classes: number of classes C, at least 2; the read-out has C units.
@@ -289,7 +289,7 @@ class CategoricalProbit(_Categorical):
 class Gaussian(Regression):
     """``y ~ Normal(mean_t r_t, sigma)`` with a learned noise scale ``sigma``.
 
-    Each local read-out learns its own scale, so that an earlier, coarser layer does not inflate the
+    Each local read-out learns its own scale, so that an earlier, less accurate layer does not inflate the
     noise of the last one.
 
     Args:
@@ -406,8 +406,8 @@ class SpikeTrainBernoulli(Classification):
 
     Args:
         n_classes: number of classes C, the output neurons.
-        neuron: gives the output neurons their time constant and weight of the reset; the default, and a
-            neuron without them, stands for those of :class:`ThresholdNeuron`.
+        neuron: the output neurons take their refractory time constant and reset from it; without a neuron,
+            or if it has none, they are those of :class:`ThresholdNeuron`.
         delta: width of the escape noise, in units of the potential.
         period: steps between two spikes of the labelled neuron.
 

@@ -22,7 +22,7 @@ from bisnn_pyro.models.layers import (
     DenseSynapses,
     RecurrentSynapses,
     Synapses,
-    beside,
+    joined,
     matmul_over_time,
     per_draw,
     random_readout,
@@ -53,26 +53,26 @@ class SpikingGLM(PyroModule):
     Sample sites: ``layers.<l>.weight`` (``layers.<l>.recurrent``, ``readout.weight``) for the synapses, ``y``
     for the target, inside the plate ``data``.  Whole sequences are simulated at once: traces are a linear
     filter, each layer is one product for all steps, and only the reset and lateral synapses run step by
-    step.  Layers are dense, with or without lateral synapses, or convolutional, with or without pooling:
-    the next layer and the read-outs see pooled spikes, and everything is flattened, ``[T, B, units]``, maps
-    with their channels last.
+    step.  Layers are dense, with or without lateral synapses, or convolutional, with or without pooling.
+    The next layer and the read-outs receive pooled spikes, and everything is flattened, ``[T, B, units]``,
+    with the channels of maps last.
 
-    Credit.  ``local``: every hidden layer has a fixed random read-out with a loss of its own, and no
-    gradient crosses a layer or a step (DECOLLE); earlier layers' losses enter as ``pyro.factor`` sites,
-    absent from prediction.  ``end-to-end``: one loss on the last read-out, its gradient flowing back
-    through layers and synaptic traces, those of lateral synapses too; the reset stays detached.
+    Credit.  ``local``: every hidden layer has a fixed random read-out with its own loss, and no gradient
+    crosses a layer or a step (DECOLLE); the losses of earlier layers enter as ``pyro.factor`` sites, which
+    are absent from prediction.  ``end-to-end``: one loss on the last read-out, with a gradient through
+    layers and synaptic traces, including those of lateral synapses; the reset stays detached.
 
     Args:
         n_inputs: input channels I.
         hidden: the hidden layers, each a number of units, a :class:`Dense` or a :class:`Conv`.
-        likelihood: of the target given a read-out; copied, with parameters of its own, for each read-out.
+        likelihood: of the target given a read-out; each read-out gets its own copy, parameters included.
         prior: over all synapses; default a fair :class:`BinaryPrior`.
         neuron: of all hidden layers; default :class:`ThresholdNeuron`.
         credit: ``local`` or ``end-to-end``.
         readout: ``random`` (fixed) or ``trained`` (a last layer of synapses on the filtered spikes).
         image_shape: ``(C, H, W)`` of inputs that are flattened images, for convolutions.
         gain: scale of the potential, see :class:`DenseSynapses`; ``TimeConstants.dc_gain`` restores the
-            paper's potential, whose units mostly stand far outside the surrogate's width.
+            paper's potential, which mostly lies far outside the surrogate's width.
         readout_gain: scale of the read-outs.
         bias: learn a bias per hidden unit.
         normalise: learn a per-neuron normalisation, see :class:`Normalisation`.
@@ -231,7 +231,7 @@ class SpikingGLM(PyroModule):
         if self.normalise and not self.training and moments is None:
             assert self.reference is not None
             n_reference = self.reference.shape[-2]
-            spikes = beside(self.reference.to(spikes), spikes)
+            spikes = joined(self.reference.to(spikes), spikes)
         local, carry = self.credit == "local", plan.carry or state is not None
         # Otherwise later losses reach the first steps, through traces or a layer's statistics.
         uncounted = plan.uncounted if local and not self.normalise else 0
@@ -266,7 +266,7 @@ class SpikingGLM(PyroModule):
     def reference_moments(self, weights: Mapping[str, Tensor], n_examples: int) -> list[Moments]:
         """Return the moments of each hidden layer's currents on the reference batch.
 
-        They take the place of the reference batch beside many small chunks of examples.
+        With many small chunks of examples they replace running the reference batch along with each chunk.
 
         Args:
             weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
@@ -311,7 +311,7 @@ class SpikingGLM(PyroModule):
         Args:
             spikes: inputs ``[T, B, I]``.
             y: targets of the B examples; ``None`` draws them.
-            state: state to go on from.
+            state: state to continue from.
             window: which steps these are; by default the whole sequence after ``burn_in``.
         """
         window = window or Window(burn_in=self.burn_in)
@@ -349,14 +349,14 @@ class SpikingGLM(PyroModule):
 
 
 class SignNetwork(SpikingGLM):
-    r"""A feed-forward network of sign units with an output unit a class (arXiv 1503.03562).
+    r"""A feed-forward network of sign units with one output unit per class (arXiv 1503.03562).
 
-    Hidden units are :math:`\operatorname{sign}(W a/\sqrt I + b)`; the read-out is :math:`z = W a + b`, the
-    outputs' potentials in units of their noise, that of a bias of variance 1.  All biases are parameters.
+    Hidden units are :math:`\operatorname{sign}(W a/\sqrt I + b)`; the read-out :math:`z = W a + b` is the
+    outputs' potential in units of its noise, which is that of a bias of variance 1.  Biases are parameters.
 
-    In everything else the spiking GLM with one step: the same sites (``layers.<l>.weight`` and
+    Otherwise it is a spiking GLM with one step: the same sites (``layers.<l>.weight`` and
     ``readout.weight``), guides and prediction.  Expectation backpropagation fits it without a gradient;
-    other guides take the surrogate's.
+    other guides use the surrogate gradient.
 
     Args:
         n_inputs: inputs I.
@@ -410,6 +410,6 @@ class SignNetwork(SpikingGLM):
         super().check_inputs(spikes)
         if spikes.shape[0] != 1:
             raise ModelError(
-                f"a network of sign units has no time, and the input has {spikes.shape[0]} steps; "
+                f"a network of sign units runs one step, and the input has {spikes.shape[0]} steps; "
                 "set encoder.n_steps = 1"
             )

@@ -49,15 +49,15 @@ class NeuronState(NamedTuple):
 
 
 class Neuron(ABC):
-    """A neuron type: stateless; state goes in and out of both methods.
+    """A neuron type, without state of its own: both methods take the state and return it.
 
-    A user's own neuron subclasses this; ``bisnn_pyro.testing.NeuronContract`` is its test suite.
+    To make your own, subclass it and run ``bisnn_pyro.testing.NeuronContract`` as its test suite.
     """
 
     surrogate: Surrogate
-    """What stands for ``ds/du``."""
+    """Replaces the derivative ``ds/du``."""
     stochastic: ClassVar[bool] = False
-    """Whether spikes are drawn, so that a network is no function of its weights and input."""
+    """Whether spikes are random, so that weights and input do not determine the output."""
     linear: ClassVar[bool] = False
     """Whether ``trace`` is one linear filter of time for every input, so that it commutes with a product."""
     recurrent: ClassVar[bool] = False
@@ -80,7 +80,7 @@ class Neuron(ABC):
         """Turn currents ``[*S, T, B, O]`` into spikes and potentials (same shape) and the end state."""
 
     def spikes(self, current: Tensor, state: ResetState | None) -> tuple[Tensor, ResetState]:
-        """Return :meth:`fire` without the potentials, which a neuron may then save itself."""
+        """Return the result of :meth:`fire` without the potentials, which a neuron then need not keep."""
         spikes, _, end = self.fire(current, state)
         return spikes, end
 
@@ -93,9 +93,9 @@ class Neuron(ABC):
         *,
         through_time: bool,
     ) -> tuple[Tensor, Tensor, ResetState, FilterState]:
-        """Return :meth:`fire` of units with lateral synapses, and the state of what they heard.
+        """Return the result of :meth:`fire` with lateral synapses, and the state of their traces.
 
-        A neuron that has this says so by ``recurrent``; see
+        A neuron with this method sets ``recurrent``; see
         :func:`bisnn_pyro.models.recurrent_scan` for what it must do.
 
         Args:
@@ -195,7 +195,7 @@ class ThresholdNeuron(SpikeResponseNeuron):
         tau_synapse: time constant of the synapses, in steps.
         tau_refractory: time constant of the reset, in steps.
         reset: weight of the refractory trace in the potential.
-        surrogate: stands for the derivative ``ds/du`` in the backward pass.
+        surrogate: replaces the derivative ``ds/du`` in the backward pass.
 
     Example:
         >>> import torch
@@ -226,8 +226,8 @@ class EscapeNeuron(SpikeResponseNeuron):
 
     *Gradient.*  Straight-through on the firing probability: :math:`ds/du` is replaced by
     :math:`\sigma'(u/\Delta)/\Delta`, the derivative of the mean spike.  It is biased as soon as a later
-    layer is not linear in the spikes; the sign of trouble is a training loss that does not follow the
-    learning rate down.
+    layer is not linear in the spikes; one notices it as a training loss that does not fall when the
+    learning rate does.
 
     *Bound.*  With hidden stochastic spikes :math:`h`, the reported loss is
     :math:`E_{q(w)}E_{p(h|x,w)}[-\log p(y|h,w)]`.  By Jensen's inequality that is an upper bound on the
@@ -282,17 +282,17 @@ class _Threshold(torch.autograd.Function):
 class SingleStepNeuron(Neuron):
     r"""Neuron without time: :math:`s = 1[I \ge u_{th}]` (S2NN, arXiv 2201.10879v1; S3NN in v2).
 
-    No synaptic trace, no reset, no state: the trace of a spike is the spike.  Meant for one step (a constant
-    current, ``encoder.n_steps = 1``), where a network of it is one forward pass.  Several steps are as
-    many independent presentations, none of which knows of another; a random encoding's are averaged in
-    the read-out, and a constant current's are all alike, a waste.
+    It has no synaptic trace, no reset and no state: the trace of a spike is the spike.  It is meant for one
+    step (a constant current, ``encoder.n_steps = 1``), where a network of it is one forward pass.  Several
+    steps are independent presentations: those of a random encoding are averaged in the read-out, those of a
+    constant current are identical and wasted.
 
     Potentials are reported relative to the threshold, ``u = I - threshold``, as other neurons' are.
 
     .. warning::
-        A current of unit scale and mean 0, as ``normalise`` gives, reaches a threshold of 1 in a sixth of
-        the units; a much smaller one reaches it nowhere, and a silent layer tells the next nothing.  One
-        notices as ``rate_k`` near 0 in :meth:`SpikingGLM.activity`: raise ``gain``, normalise, or lower
+        A current of mean 0 and variance 1, as ``normalise`` gives, reaches a threshold of 1 in a sixth of
+        the units; a much smaller current reaches it nowhere, and a silent layer passes nothing on.  One
+        notices it as ``rate_k`` near 0 in :meth:`SpikingGLM.activity`: raise ``gain``, normalise, or lower
         the threshold.
 
     Args:
@@ -332,10 +332,10 @@ def _rest(x: Tensor) -> Tensor:
 class SignNeuron(Neuron):
     r"""Unit without time or state: :math:`s = \operatorname{sign}(I)`, 0 counted as +1.
 
-    For :class:`SignNetwork`: a "spike" of it is +1 or -1, where that of other neurons is 1 or 0.
+    For :class:`SignNetwork`: its "spikes" are +1 or -1, those of other neurons 1 or 0.
 
     Args:
-        surrogate: half of what stands for ``ds/du``; expectation backpropagation needs none.
+        surrogate: half of the derivative ``ds/du``; expectation backpropagation does not use it.
     """
 
     surrogate: Surrogate = _BOXCAR

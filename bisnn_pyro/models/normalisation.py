@@ -28,7 +28,7 @@ class Moments(NamedTuple):
 
 
 Reference = int | Moments
-"""What normalises currents: the first so many examples among them (0: all), or moments found before."""
+"""What normalises currents: the number of leading examples to take moments of (0: all), or moments."""
 
 
 class Normalisation(PyroModule):
@@ -37,11 +37,11 @@ class Normalisation(PyroModule):
     :math:`I' = \gamma (I - m) / \sqrt{v + \epsilon} + \beta`, mean ``m`` and variance ``v`` taken over
     time and examples, separately for each neuron *and each weight draw*.
 
-    Running averages would belong to no network in particular: the weights are drawn anew at each step.
+    Running averages would not belong to any one network, because the weights are drawn anew at each step.
     So nothing is averaged over draws.  In training the statistics are those of the drawn network on its
     own mini-batch; in evaluation those of the drawn network on a fixed reference batch of training
-    inputs, which the network runs beside the examples (virtual batch normalisation, Salimans et al.
-    2016).  A prediction therefore depends on its own input and on the draw, never on its neighbours.
+    inputs, which the network runs together with the examples (virtual batch normalisation, Salimans et al.
+    2016).  A prediction therefore depends on its own input and on the draw, never on other examples.
 
     Args:
         n_units: number of neurons O.
@@ -58,7 +58,7 @@ class Normalisation(PyroModule):
         self.offset = PyroParam(torch.zeros(n_units), constraints.real, 1)  # type: ignore[assignment]
 
     def forward(self, current: Tensor, reference: Reference) -> Tensor:
-        """Normalise ``[*S, T, B, O]`` by the statistics that ``reference`` says."""
+        """Normalise ``[*S, T, B, O]`` by the statistics that ``reference`` selects."""
         if isinstance(reference, int):
             reference = self.moments(current[..., :reference, :] if reference else current)
         mean, variance = reference
@@ -71,10 +71,10 @@ class Normalisation(PyroModule):
 
 
 class ChannelNormalisation(Normalisation):
-    """The same for maps, one mean and variance a channel: over time, examples and places.
+    """Normalisation of maps, with one mean and variance per channel over time, examples and positions.
 
-    Maps have many places, so this takes the fewest passes over memory: statistics by plain sums, and a
-    backward pass of its own.
+    Maps are large, so this takes as few passes over memory as possible: statistics by plain sums, and its
+    own backward pass.
 
     Args:
         n_units: number of channels C.

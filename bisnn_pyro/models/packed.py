@@ -1,9 +1,9 @@
 """Binary layers in packed arithmetic: spikes and synapses as bits, sums by population count.
 
 For spikes s in {0,1} and weights w in {-1,+1} the sum over inputs is
-``2 popcount(s & [w = +1]) - popcount(s)``: an exact integer, 32 synapses an operation.  The weights stay
-the same over the sequence, so the synaptic filter runs after the sum, fused with the reset, and nothing
-of size time x units is ever stored in floating point.
+``2 popcount(s & [w = +1]) - popcount(s)``: an exact integer, computed for 32 synapses per operation.
+The weights stay the same over the sequence, so the synaptic filter runs after the sum, fused with the
+reset, and nothing of size time x units is stored in floating point.
 
 Bits are little-endian within 32-bit words: unit ``j`` is bit ``j % 32`` of word ``j // 32``.
 """
@@ -171,7 +171,7 @@ class _Layer(NamedTuple):
 
 
 class PackedNetwork:
-    """Runs binary draws of a network; equal to ``simulate`` but for rounding at the threshold.
+    """Runs binary draws of a network; equal to ``simulate`` except for rounding at the threshold.
 
     Sums over inputs are exact integers; the synaptic filter runs after them, in float32.  Only a spike
     whose potential rounds to the other side of the threshold can differ.
@@ -262,7 +262,7 @@ def _sum(bits: Words, weights: Tensor, words: Words | None = None) -> Floats:
 def why_not_packed(model: SpikingGLM, weights: Mapping[str, Tensor]) -> str | None:
     """Return why a network and its draws cannot run in packed arithmetic, or ``None`` if they can."""
     if type(model) is not SpikingGLM:
-        return "the network is not the package's own"
+        return "the network is a subclass of SpikingGLM"
     if type(model.neuron) is not ThresholdNeuron:
         return "the neurons are not threshold neurons"
     for k, layer in enumerate(model.synapses):

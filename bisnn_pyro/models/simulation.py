@@ -30,13 +30,13 @@ class NetworkState(NamedTuple):
 
 
 class Simulation(NamedTuple):
-    """What a run of the network leaves behind.
+    """The result of a run of the network.
 
     Attributes:
         readouts: read-outs ``[*S, T, B, C]``, one per scored layer, the last one being the prediction's.
         state: state after the last step, or ``None`` if it was not to be carried on.
         spikes: spikes ``[*S, T, B, O]`` of each hidden layer's units, before any pooling.
-        potentials: membrane potentials, likewise; empty unless they were recorded.
+        potentials: membrane potentials of the same shape; empty unless they were recorded.
     """
 
     readouts: tuple[Tensor, ...]
@@ -90,9 +90,9 @@ class LayerRun(NamedTuple):
     def sums(
         self, x: Tensor, state: FilterState | None, *, carry: bool, uncounted: int = 0
     ) -> tuple[Tensor, FilterState | None]:
-        """Return the scaled and filtered sums, and the synapses' state unless it need not be carried on.
+        """Return the scaled and filtered sums, and the synapses' state if it is to be carried.
 
-        They are currents but for the normalisation or the bias, see :meth:`Synapses.finished`.
+        To become currents they only lack the normalisation or the bias, see :meth:`Synapses.finished`.
         """
         layer, linear = self.synapses, self.neuron.linear
         weight = self.weight("weight") * layer.scale
@@ -135,7 +135,7 @@ def compact(spikes: Tensor) -> Tensor:
 
 
 def check_reference(reference: Tensor | None, n_steps: int) -> None:
-    """Refuse to predict on so many steps without a reference batch of as many.
+    """Refuse to predict without a reference batch of the same number of steps.
 
     Raises:
         ModelError: if there is no reference batch, or it has another number of steps.

@@ -1,4 +1,4 @@
-"""Surrogate gradients: what stands for the derivative of a threshold unit's step.
+"""Surrogate gradients: replacements for the derivative of a threshold unit's step.
 
 Each but :class:`SingleStep` is a bump of area one around the threshold, so that they can be exchanged at the
 same learning rate; ``width`` is its half-width (boxcar, triangle) or its scale (the smooth ones), in units
@@ -74,7 +74,7 @@ class Boxcar(Surrogate):
         return self.width
 
     def remember(self, u: Tensor) -> Tensor:
-        """Return whether each potential is within the width, a byte each: a quarter of the memory."""
+        """Return whether each potential is within the width, in one byte: a quarter of the memory."""
         return kernels_for(u).inside(u, self.width)
 
     def backward(self, grad: Tensor, remembered: Tensor) -> Tensor:

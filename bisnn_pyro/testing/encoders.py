@@ -1,6 +1,6 @@
 """What every encoder must do, as a suite for pytest.
 
-Subclass it in a test file and say how to make the encoder::
+Subclass it in a test file and define how to make the encoder::
 
     class TestMyEncoder(EncoderContract):
         def make(self):
@@ -26,7 +26,7 @@ class EncoderContract:
 
     def make(self) -> Encoder:
         """Return the encoder under test; to be overridden."""
-        raise NotImplementedError("say in make() which encoder to test")
+        raise NotImplementedError("define make() to return the encoder to test")
 
     def batch(self, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Features ``[B, F]`` in [0, 1], both ends included; override for other inputs."""
@@ -42,7 +42,7 @@ class EncoderContract:
         return self.make()(x, generator)
 
     def test_shape_is_time_batch_inputs(self) -> None:
-        """``[T, B, I]``, with T and I as the encoder says."""
+        """``[T, B, I]``, with T and I as declared by the encoder."""
         encoder = self.make()
         out = self.encode(self.batch(5))
         assert out.shape == (encoder.n_steps, 5, encoder.n_inputs(self.n_features))

@@ -1,6 +1,6 @@
 """What every guide must do, as a suite for pytest.
 
-Subclass it in a test file, say how to make the guide, and which prior it is for::
+Subclass it in a test file and define how to make the guide, and its prior::
 
     class TestMyGuide(GuideContract):
         def make(self, model):
@@ -50,7 +50,7 @@ class GuideContract:
 
     def make(self, model: Model) -> SynapticGuide:
         """Return a fresh guide for a model; to be overridden."""
-        raise NotImplementedError("say in make() which guide to test")
+        raise NotImplementedError("define make() to return the guide to test")
 
     def prior(self) -> Prior:
         """Return a prior that the guide is for; override it for real-valued synapses."""
@@ -101,7 +101,7 @@ class GuideContract:
     # -- making its parameters ---------------------------------------------------------------------
 
     def test_is_an_autoguide(self) -> None:
-        """It works wherever Pyro's guides do, and the model is no part of its parameters."""
+        """It works wherever Pyro's guides do, and does not own the model's parameters."""
         model = self.model()
         guide = self.make(model)
         assert isinstance(guide, AutoGuide)
@@ -112,11 +112,11 @@ class GuideContract:
         assert not any(id(p) in theirs for p in guide.parameters())
 
     def test_prior_is_of_the_guides_kind(self) -> None:
-        """``binary`` says what the draws are."""
+        """``binary`` is true of guides over binary synapses."""
         assert self.make(self.model()).binary == self.prior().binary
 
     def test_errors_before_initialisation(self) -> None:
-        """Everything that needs parameters says how to make them."""
+        """Methods that need parameters raise an error that explains how to make them."""
         guide = self.make(self.model())
         for method in ("mode", "mean", "median", "posterior"):
             with raises(ModelError, "initialize"):
@@ -318,7 +318,7 @@ class GuideContract:
             assert tuple(each.sites) == model.weight_sites
 
     def test_deepcopy_together_with_the_model(self) -> None:
-        """A model copied beside its guide is a copy, in either order."""
+        """A model copied together with its guide is a copy, in either order."""
         model, guide = self.ready()
         for pair in ([model, guide], [guide, model]):
             for old, new in zip(pair, copy.deepcopy(pair), strict=True):
@@ -489,7 +489,7 @@ def raises(kind: type[BaseException], words: str = "") -> Iterator[None]:
     except kind as error:
         message = str(error)
     assert message is not None, f"{kind.__name__} expected"
-    assert words in message, f"the message does not say {words!r}: {message}"
+    assert words in message, f"the message does not contain {words!r}: {message}"
 
 
 @contextmanager

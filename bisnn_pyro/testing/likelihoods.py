@@ -1,6 +1,6 @@
 """What every likelihood must do, as a suite for pytest.
 
-Subclass it in a test file and say how to make the likelihood::
+Subclass it in a test file and define how to make the likelihood::
 
     class TestMyLikelihood(LikelihoodContract):
         additive = True
@@ -38,7 +38,7 @@ class LikelihoodContract:
 
     def make(self) -> Likelihood:
         """Return the likelihood under test; to be overridden."""
-        raise NotImplementedError("say in make() which likelihood to test")
+        raise NotImplementedError("define make() to return the likelihood to test")
 
     # -- scaffolding ------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What every neuron must do, as a suite for pytest.
 
-Subclass it in a test file and say how to make the neuron::
+Subclass it in a test file and define how to make the neuron::
 
     class TestMyNeuron(NeuronContract):
         stochastic = False
@@ -31,7 +31,7 @@ class NeuronContract:
 
     def make(self) -> Neuron:
         """Return the neuron under test; to be overridden."""
-        raise NotImplementedError("say in make() which neuron to test")
+        raise NotImplementedError("define make() to return the neuron to test")
 
     # -- scaffolding ------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class NeuronContract:
                     torch.testing.assert_close(alone[1], u[d][:, b : b + 1, o : o + 1])
 
     def test_same_seed_same_bits(self) -> None:
-        """Randomness comes from torch's global generator, or there is none."""
+        """Any randomness comes from torch's global generator."""
         for one, other in zip(self.fire(self.current())[:2], self.fire(self.current())[:2], strict=True):
             assert torch.equal(one, other)
         torch.manual_seed(self.seed)
@@ -193,7 +193,7 @@ class NeuronContract:
     def fire_recurrent(
         self, current: Tensor, weight: Tensor, *states: Any, through_time: bool = False
     ) -> tuple[Tensor, Tensor, Any, Any]:
-        """Fire likewise, with lateral synapses."""
+        """Fire in the same way, with lateral synapses."""
         torch.manual_seed(self.seed)
         state, heard = states or (None, None)
         return self.make().fire_recurrent(current, weight, state, heard, through_time=through_time)
@@ -225,7 +225,9 @@ class NeuronContract:
         other = current.clone()
         other[0, 4, 1] += 5.0
         changed_s, changed_u, *_ = self.fire_recurrent(other, weight)
-        assert not torch.equal(s[0, 4, 1], changed_s[0, 4, 1]), "the test says nothing"
+        assert not torch.equal(s[0, 4, 1], changed_s[0, 4, 1]), (
+            "the changed current changes no spike, so the test proves nothing"
+        )
         same = torch.ones(s.shape, dtype=torch.bool)
         same[0, 4:, 1] = False
         assert torch.equal(s[same], changed_s[same])

@@ -71,7 +71,7 @@ def test_a_run_its_table_and_its_evaluation(source, bisnn, tmp_path):
         (["run", "two-moon"], "did you mean 'two-moons'?"),
         (["run", "two-moons", "--set", "train.epoch=1"], "did you mean 'epochs'?"),
         (["run", "two-moons", "--method", "bays"], "did you mean 'bayes'?"),
-        (["run", "two-moons", "--set", "data.name=npz"], "key in [data] for 'npz': path is missing"),
+        (["run", "two-moons", "--set", "data.name=npz"], "[data] lacks the key 'path'"),
         (["run", "two-moons", "--set", "data.name=npz", "--set", "data.path=no.npz"], "no.npz"),
         (["run", "two-moons", "--seeds", "x"], "--seeds"),
         (["run", "nowhere.toml"], "nowhere.toml"),
@@ -113,7 +113,8 @@ def test_ctrl_c_leaves_a_valid_folder_and_exits_with_130(source, bisnn, tmp_path
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         interrupt_after(patch, 1)
-        done = bisnn("run", source, "--out", out, "--set", "train.checkpoint_every=1")
+        quick = ["--set", "train.checkpoint_every=1", "--set", "analysis.figures=false"]
+        done = bisnn("run", source, "--out", out, *quick)
     assert [path.name for path in out.iterdir()] == ["bayes-seed0"]  # the other methods are not begun
     check_interrupted(done.returncode, done.stderr, [out / "bayes-seed0"], bisnn)
 
@@ -122,6 +123,7 @@ def test_ctrl_c_is_passed_on_to_the_jobs(source, bisnn, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "bisnn_pyro", "run", source, "--out", str(out), "--jobs", "2"]
     flags = ["--set", "train.epochs=100000", "--set", "train.checkpoint_every=1"]
+    flags += ["--set", "analysis.figures=false"]
     running = subprocess.Popen(
         [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

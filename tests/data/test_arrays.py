@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bisnn_pyro.data import FeatureScaler, LabelMap, TargetScaler, load_npz, load_task
+from bisnn_pyro.data import FeatureScaler, LabelMap, TargetScaler, load_npz, load_points
 from bisnn_pyro.errors import DataError
 
 
@@ -294,6 +294,53 @@ def test_a_run_can_restore_the_maps_from_json(save):
     assert target == TargetScaler(-1.5, 2.25)
 
 
-def test_by_name(save):
-    path = save()
-    assert np.array_equal(load_task("npz", path=str(path)).test.x, load_npz(path).test.x)
+def test_points_of_a_file(tmp_path):
+    x, y = np.arange(12.0).reshape(4, 3), np.array(["a", "b", "a", "b"])
+    np.savez(tmp_path / "a.npz", x=x, y=y, other=1)
+    for found, expected in zip(load_points(tmp_path / "a.npz"), (x, y), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_test_points_of_a_task_and_a_column(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x_test=np.zeros((3, 2, 2)), y_test=np.ones((3, 1)), x_train=0)
+    x, y = load_points(tmp_path / "a.npz")
+    assert x.shape == (3, 2, 2)
+    assert y.tolist() == [1, 1, 1]
+
+
+POINTS, TARGETS = np.zeros((3, 2)), np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": POINTS}, "holds x; expected x and y"),
+        ({"x": POINTS[0], "y": TARGETS}, r"x has shape \(2,\)"),
+        ({"x": POINTS[:0], "y": TARGETS[:0]}, "no empty axis"),
+        ({"x": POINTS.astype(str), "y": TARGETS}, "expected real numbers"),
+        ({"x": POINTS, "y": TARGETS[:2]}, "N = 3"),
+        ({"x": POINTS * np.nan, "y": TARGETS}, "NaN"),
+        ({"x": POINTS, "y": TARGETS + np.inf}, "y .*infinite"),
+        ({"x": POINTS, "y": np.array([{}, {}, {}])}, "holds Python objects"),
+    ],
+)
+def test_arrays_that_are_none(tmp_path, arrays, words):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(DataError, match=words):
+        load_points(tmp_path / "bad.npz")
+
+
+def test_files_that_are_none(tmp_path):
+    np.save(tmp_path / "one.npy", POINTS)
+    np.savez(tmp_path / "cut.npz", x=POINTS, y=TARGETS)
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[:-30])
+    (tmp_path / "text.npz").write_text("x,y")
+    for name, words in (
+        ("one.npy", "not an .npz"),
+        ("cut.npz", "cut"),
+        ("text.npz", "text"),
+        ("no.npz", "does not exist"),
+    ):
+        with pytest.raises(DataError, match=words):
+            load_points(tmp_path / name)

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import http.server
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bisnn_pyro.data import download, fashion_mnist, images, load_task, mnist
-from bisnn_pyro.data.idx import read_idx
-from bisnn_pyro.data.location import locate
+from bisnn_pyro.data import fashion_mnist, handwritten_digits, images, location, mnist
+from bisnn_pyro.data.images import read_idx
 from bisnn_pyro.errors import DataError
 from tests.data.idx_files import FILES, idx_bytes, tiny_arrays, write_set
 from tests.real_data import DATA, needs
@@ -25,9 +23,9 @@ def no_surroundings(monkeypatch, tmp_path):
     """Neither the user's folders nor the network; a test that wants one says so."""
     monkeypatch.delenv("BISNN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "RETRIES", 0)
-    for name in ("MNIST", "FASHION_MNIST"):
-        monkeypatch.setattr(images, name, replace(getattr(images, name), url="http://127.0.0.1:9/"))
+    monkeypatch.setattr(location, "RETRIES", 0)
+    for published in (images.MNIST, images.FASHION_MNIST):
+        monkeypatch.setattr(published, "url", "http://127.0.0.1:9/")
 
 
 class TestIdx:
@@ -52,8 +50,8 @@ class TestIdx:
             (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 0, 0, 0, 0]), "values of type 0x0d; expected 0x08"),
             (idx_bytes(np.zeros((2, 3, 3))), r"an array of 3 axes; expected 1, labels \[N\]"),
             (bytes([0, 0, 8, 1, 0, 0]), "cut short within its header"),
-            (idx_bytes(np.zeros(9))[:-1], r"holds 8 values; its header says \[9\]"),
-            (idx_bytes(np.zeros(9)) + b"\0", r"holds 10 values; its header says \[9\]"),
+            (idx_bytes(np.zeros(9))[:-1], r"holds 8 values, but its header says \[9\]"),
+            (idx_bytes(np.zeros(9)) + b"\0", r"holds 10 values, but its header says \[9\]"),
             (gzip.compress(idx_bytes(np.zeros(999)))[:-12], "is cut short"),
             (gzip.compress(idx_bytes(np.arange(99)))[:20] + b"\xff" * 9, "damaged gzip file|cut short"),
             (gzip.compress(idx_bytes(np.zeros(9)))[:-8] + b"\0" * 8, "damaged gzip file"),
@@ -74,7 +72,7 @@ class TestLocation:
     @pytest.mark.parametrize("compressed", [False, True])
     def test_own_folder_and_parent(self, tmp_path, below, compressed):
         write_set(tmp_path / "data" / below, compressed)
-        found = locate(images.MNIST, tmp_path / "data")
+        found = images.MNIST.locate(tmp_path / "data")
         assert list(found) == list(FILES)
         assert {f.parent for f in found.values()} == {tmp_path / "data" / below}
 
@@ -113,16 +111,16 @@ class TestLocation:
         with pytest.raises(DataError, match=r"only a part of mnist: t10k-labels-idx1-ubyte \(or .gz\)"):
             mnist(tmp_path / "part")
         monkeypatch.setenv("BISNN_DATA", str(tmp_path / "nowhere"))
-        with pytest.raises(DataError, match=r"variable BISNN_DATA is .*nowhere.* no folder"):
+        with pytest.raises(DataError, match=r"variable BISNN_DATA is .*nowhere"):
             mnist()
 
     def test_neither_folder_nor_network(self, tmp_path, monkeypatch):
         """Port 9 of this machine refuses at once, as a machine without a network does."""
-        ways = r"no connection to 127.0.0.1:9.*--data-dir DIR.*BISNN_DATA=DIR where DIR/mnist.*a network"
+        ways = r"no connection to 127.0.0.1:9.*--data-dir DIR.*BISNN_DATA=DIR where DIR/mnist"
         with pytest.raises(DataError, match=rf"data.path and BISNN_DATA are not set.*{ways}"):
             mnist()
         monkeypatch.setenv("BISNN_DATA", str(tmp_path))
-        with pytest.raises(DataError, match=rf"BISNN_DATA = .* has no files of it.*{ways}"):
+        with pytest.raises(DataError, match=rf"BISNN_DATA = .* has none.*{ways}"):
             mnist()
 
 
@@ -145,7 +143,8 @@ def publisher(tmp_path, monkeypatch):
     thread.start()
     md5 = {f"{n}.gz": hashlib.md5((folder / f"{n}.gz").read_bytes()).hexdigest() for n in FILES}
     url = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setattr(images, "MNIST", replace(images.MNIST, url=url, md5=md5))
+    monkeypatch.setattr(images.MNIST, "url", url)
+    monkeypatch.setattr(images.MNIST, "md5", md5)
     yield folder, asked
     server.shutdown()
     thread.join()
@@ -173,7 +172,7 @@ class TestDownload:
     def test_a_file_that_the_server_lacks(self, publisher):
         folder, _ = publisher
         (folder / f"{FILES[0]}.gz").unlink()
-        with pytest.raises(DataError, match=r"404.*Three ways out"):
+        with pytest.raises(DataError, match=r"404.*--data-dir DIR"):
             mnist(n_val=10)
 
 
@@ -223,14 +222,14 @@ class TestTask:
         assert task.train.y.max() == 9
 
     def test_the_scaler_takes_raw_images(self, folder):
-        task = load_task("mnist", path=folder, n_val=40)
+        task = mnist(path=folder, n_val=40)
         raw = tiny_arrays(200, 50)[FILES[2]]
         assert np.array_equal(task.scaler.transform(raw), task.test.x)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"n_val": 200}, "data.n_val is 200, but there are 200 training images; set it lower"),
+            ({"n_val": 200}, "data.n_val is 200, but there are 200 training images; lower it"),
             ({}, "data.n_val is 5000, but there are 200"),
             ({"n_val": 0}, "data.n_val is 0"),
             ({"n_val": 40, "n_train": 0}, "n_train is 0"),
@@ -258,15 +257,11 @@ class TestTask:
             mnist(folder, n_val=40)
 
     def test_the_other_set_is_recognised(self, folder):
-        labels = np.resize(images._FIRST_LABELS["fashion-mnist"], 200)
+        labels = np.resize(images.FASHION_MNIST.first_labels, 200)
         (folder / FILES[1]).write_bytes(idx_bytes(labels))
         with pytest.raises(DataError, match="holds fashion-mnist, not mnist; set data"):
             mnist(folder, n_val=40)
         assert fashion_mnist(folder, n_val=40).name == "fashion-mnist"
-
-    def test_a_path_for_a_task_without_files(self, folder):
-        with pytest.raises(DataError, match=r"'digits' reads no files.*--data-dir.*tasks that do: .*mnist"):
-            load_task("digits", path=str(folder))
 
 
 @needs("mnist")
@@ -281,3 +276,43 @@ def test_the_published_set():
     assert task.train.x.std() == pytest.approx(0.3081, abs=5e-4)
     with pytest.raises(DataError, match="holds mnist, not fashion-mnist"):
         fashion_mnist(DATA / "mnist")
+
+
+KEPT = [7, 2, 3]
+
+
+@pytest.fixture(params=["digits", "mnist", "fashion-mnist"])
+def load(request, tmp_path):
+    """A loader of a set, tiny ones of the published."""
+    if request.param == "digits":
+        return lambda **settings: handwritten_digits(**settings)
+    arrays = write_set(tmp_path / "set", n_train=200, n_test=50)
+    assert set(arrays["t10k-labels-idx1-ubyte"]) == set(range(10))
+    make = mnist if request.param == "mnist" else fashion_mnist
+    return lambda **settings: make(path=tmp_path / "set", n_val=40, **settings)
+
+
+def test_each_part_is_that_of_the_whole_set_without_the_others(load):
+    whole, some = load(), load(classes=KEPT)
+    assert some.classes == ("2", "3", "7")
+    assert some.n_classes == 3
+    for part in ("train", "val", "test"):
+        ours, theirs = getattr(some, part), getattr(whole, part)
+        stay = np.isin(theirs.y, KEPT)
+        assert 0 < len(ours) == stay.sum() < len(theirs)
+        np.testing.assert_array_equal(ours.x, theirs.x[stay])
+        np.testing.assert_array_equal(some.labels.decode(ours.y), theirs.y[stay])
+
+
+def test_fewer_training_images_are_of_these_classes_in_proportion(load):
+    few = load(classes=KEPT, n_train=9)
+    np.testing.assert_array_equal(np.bincount(few.train.y), [3, 3, 3])
+    np.testing.assert_array_equal(few.test.x, load(classes=KEPT).test.x)
+
+
+@pytest.mark.parametrize(
+    "classes", [[3], [], [3, 3], [3, 10], [-1, 3], [0.5, 3], "37", 5, 3.5, {3: 7}, [True, 3]]
+)
+def test_what_is_no_choice_of_classes_is_refused(load, classes):
+    with pytest.raises(DataError, match=r"data\.classes"):
+        load(classes=classes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import io, sparse
 
-from bisnn_pyro.data import Standardiser, load_mat, load_task
+from bisnn_pyro.data import Standardiser, load_mat
 from bisnn_pyro.errors import DataError
 from tests.real_data import DATA, needs
 
@@ -149,12 +149,12 @@ class TestPlaces:
         ):
             assert task.name == "words"
         save("texts/more.mat")
-        assert load_task("mat", path=str(texts), file="more").name == "more"
-        with pytest.raises(DataError, match=r"holds more\.mat, words\.mat; say which with data\.file"):
+        assert load_mat(path=str(texts), file="more").name == "more"
+        with pytest.raises(DataError, match=r"holds more\.mat, words\.mat; name one with data\.file"):
             load_mat(texts)
         with pytest.raises(DataError, match=r"no word\.mat; they hold more\.mat, words\.mat"):
             load_mat(texts, "word")
-        with pytest.raises(DataError, match="leave one of them out"):
+        with pytest.raises(DataError, match="give only one"):
             load_mat(path, "more")
 
     def test_nowhere(self, tmp_path, monkeypatch):

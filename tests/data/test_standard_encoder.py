@@ -12,9 +12,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import correlate
 
 from bisnn_pyro import load_preset
-from bisnn_pyro.data import Split, StandardEncoder, Standardiser, Task, make_encoder
-from bisnn_pyro.data.filters import filter_images
-from bisnn_pyro.data.standardising import FLOOR
+from bisnn_pyro.data import Split, StandardEncoder, Standardiser, Task
+from bisnn_pyro.data.standard_encoder import FLOOR, filter_images
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.build import build_encoder
 from bisnn_pyro.testing.encoders import EncoderContract
@@ -171,7 +170,7 @@ def test_with_filters_pixels_and_edges_are_each_of_unit_power():
     ("make", "message"),
     [
         (lambda: StandardEncoder(n_steps=0), "n_steps is 0"),
-        (lambda: make_encoder("standard", scale="al"), "did you mean 'all'"),
+        (lambda: StandardEncoder(scale="al"), "did you mean 'all'"),
         (lambda: StandardEncoder()(torch.zeros(2, 3)), "not fitted"),
         (lambda: fitted(np.eye(3))(torch.zeros(2, 4)), r"shape \(2, 4\); expected 3 features"),
         (lambda: StandardEncoder(filters=True).n_inputs(4), "not fitted"),

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest, norm
 from sklearn.datasets import load_digits, make_moons
 
-from bisnn_pyro.data import curve, curve_grid, curve_truth, handwritten_digits, load_task, two_moons
+from bisnn_pyro.data import curve, curve_truth, handwritten_digits, two_moons
 from bisnn_pyro.errors import DataError
 
 PARTS = ("train", "val", "test")
@@ -103,20 +103,25 @@ class TestCurve:
 
     def test_grid(self):
         task = curve()
-        grid = curve_grid(task)
+        grid = task.line(600)
+        x = grid.axes[0]
         assert grid.x.shape == (600, 1)
-        assert grid.x.min() == 0
-        assert grid.x.max() < 1
-        assert (~grid.gap).sum() == 300
-        at = int(np.argmin(np.abs(grid.x_original - 1.0)))
+        assert grid.shape == (600,)
+        assert np.array_equal(grid.x[:, 0], x)
+        assert (x.min(), (~grid.gap).sum()) == (0, 300)
+        assert x.max() < 1
+        at = int(np.argmin(np.abs(6 * x - 1 - 1.0)))
         assert grid.gap[at]
         assert task.target_scaler.inverse(grid.truth[at]) == pytest.approx(0.9, abs=1e-5)
         nearest = np.abs(grid.x - task.train.x.T).argmin(0)
         assert not grid.gap[nearest].any()
+        assert len(task.grid(resolution=7).x) == 200
 
-    def test_grid_of_another_task(self):
-        with pytest.raises(DataError, match="not the curve"):
-            curve_grid(two_moons())
+    def test_grids_of_other_tasks(self):
+        plane = two_moons().grid(3)
+        assert plane.x.tolist() == [[x1, x2] for x2 in (0, 0.5, 1) for x1 in (0, 0.5, 1)]
+        assert (plane.shape, plane.truth, plane.gap) == ((3, 3), None, None)
+        assert handwritten_digits(n_train=50).grid() is None
 
     def test_n_train_is_a_maximum(self):
         assert len(curve(n_train=1000).train) == 60
@@ -164,18 +169,18 @@ def test_global_generators_are_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "message"),
+    ("make", "settings", "message"),
     [
-        ("two-moons", {"n_train": 1}, "n_train is 1; expected a whole number of at least 2"),
-        ("two-moons", {"noise": -0.1}, "noise is -0.1; expected a number of at least 0"),
-        ("two-moons", {"noise": math.inf}, "noise is inf"),
-        ("two-moons", {"seed": -1}, "seed is -1"),
-        ("two-moons", {"seed": "a"}, "seed is 'a'"),
-        ("curve", {"points_per_unit": 0}, "points_per_unit is 0"),
-        ("curve", {"n_train": 0}, "n_train is 0"),
-        ("digits", {"n_train": 1.5}, "n_train is 1.5"),
+        (two_moons, {"n_train": 1}, "n_train is 1; expected a whole number of at least 2"),
+        (two_moons, {"noise": -0.1}, "noise is -0.1; expected a number of at least 0"),
+        (two_moons, {"noise": math.inf}, "noise is inf"),
+        (two_moons, {"seed": -1}, "seed is -1"),
+        (two_moons, {"seed": "a"}, "seed is 'a'"),
+        (curve, {"points_per_unit": 0}, "points_per_unit is 0"),
+        (curve, {"n_train": 0}, "n_train is 0"),
+        (handwritten_digits, {"n_train": 1.5}, "n_train is 1.5"),
     ],
 )
-def test_wrong_settings_are_named(name, settings, message):
+def test_wrong_settings_are_named(make, settings, message):
     with pytest.raises(DataError, match=message):
-        load_task(name, **settings)
+        make(**settings)

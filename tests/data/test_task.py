@@ -1,4 +1,4 @@
-"""Tasks, scalers, label maps, splits, noise and the registry."""
+"""Tasks, scalers, label maps, splits and noise."""
 
 import subprocess
 import sys
@@ -16,11 +16,8 @@ from bisnn_pyro.data import (
     Split,
     TargetScaler,
     Task,
-    encoder_settings,
     gaussian_noise,
-    load_task,
-    make_encoder,
-    task_settings,
+    handwritten_digits,
 )
 from bisnn_pyro.data.splitting import choose
 from bisnn_pyro.errors import DataError
@@ -219,40 +216,11 @@ class TestNoise:
             gaussian_noise(np.zeros((1, 1)), std, 0)
 
 
-class TestRegistry:
-    @pytest.mark.parametrize("name", ["two-moons", "curve", "digits"])
-    def test_every_task_loads_by_name_with_its_defaults(self, name):
-        defaults = task_settings(name)
-        assert {"seed", "n_train"} <= set(defaults)
-        assert load_task(name, **defaults).name == name
-
-    @pytest.mark.parametrize("name", ["population", "rate", "latency", "direct", "spikes"])
-    def test_every_encoder_is_made_by_name(self, name):
-        assert "n_steps" in encoder_settings(name)
-        assert make_encoder(name, n_steps=7).n_steps == 7
-
-    @pytest.mark.parametrize(
-        ("call", "message"),
-        [
-            (lambda: load_task("two_moons"), "data.name is 'two_moons'; did you mean 'two-moons'"),
-            (lambda: load_task("two-moons", nois=1), "did you mean 'noise'"),
-            (lambda: load_task("digits", noise=1), "expected one of 'n_train', 'seed'"),
-            (lambda: load_task("npz"), "path is missing"),
-            (lambda: make_encoder("poplation"), "did you mean 'population'"),
-            (lambda: make_encoder("population", widht=4), "did you mean 'width'"),
-            (lambda: make_encoder("spikes"), "n_steps is missing"),
-        ],
-    )
-    def test_wrong_names_answer_with_the_nearest(self, call, message):
-        with pytest.raises(DataError, match=message):
-            call()
-
-
 def test_exports_are_the_things_and_not_their_modules():
     assert sorted(data.__all__) == sorted(data._HOME)
-    load_task("digits")
+    handwritten_digits()
     for name in data.__all__:
-        assert callable(getattr(data, name)), name
+        assert callable(getattr(data, name)) or name.isupper(), name
     with pytest.raises(AttributeError, match="no attribute 'moons'"):
         _ = data.moons
 

@@ -8,13 +8,11 @@ import torch
 
 import bisnn_pyro
 from bisnn_pyro.analysis import fit_temperature, negative_log_likelihood, scale_temperature
-from bisnn_pyro.data import load_task
 from bisnn_pyro.experiments import costs
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.predictions import read_predictions, write_predictions
+from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.run import evaluate_folder, run
-from bisnn_pyro.inference import Prediction, encode_all
+from bisnn_pyro.inference import encode_all
 
 QUIET = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=1"]
 SYNAPSES = 8 * 8 + 8 * 8  # 2 features in 4 neurons each, two hidden layers of 8
@@ -71,7 +69,7 @@ def test_spikes_per_inference(source, tmp_path, overrides):
     result = run_tiny(source, tmp_path, "bayes", *overrides)
     found = result.metrics["spikes_per_inference"]
     fitted = bisnn_pyro.load_run(result.path)
-    x = load_task("two-moons", **fitted.config.data.settings).test.x  # 30 points: all of them count
+    x = build_task(fitted.config).test.x  # 30 points: all of them count
     assert found["mode"] == pytest.approx(count_spikes(fitted, x, fitted.guide.mode()))
     assert found["mean"] == pytest.approx(count_spikes(fitted, x, fitted.guide.mean()))
     members = fitted.guide.sample_posterior(4, seed=fitted.config.predict.seed)
@@ -83,7 +81,7 @@ def test_spikes_per_inference(source, tmp_path, overrides):
 def test_spikes_of_few_points_and_members_stand_for_all(source, tmp_path, monkeypatch):
     result = run_tiny(source, tmp_path, "bayes")
     fitted = bisnn_pyro.load_run(result.path)
-    x = load_task("two-moons", **fitted.config.data.settings).test.x
+    x = build_task(fitted.config).test.x
     monkeypatch.setattr(costs, "MAX_POINTS", 7)
     monkeypatch.setattr(costs, "MAX_MEMBERS", 2)
     monkeypatch.setattr(costs, "_CHUNK", 3)
@@ -117,7 +115,8 @@ def test_temperatures_come_from_validation_points_alone(source, tmp_path):
     assert list(metrics["predictors"]) == list(metrics["noise"]["0.1"]) == names
     assert list(metrics["weight_bits"]) == list(metrics["spikes_per_inference"]) == names
     fitted = bisnn_pyro.load_run(result.path)
-    task = load_task("two-moons", **fitted.config.data.settings)
+    task = build_task(fitted.config)
+    assert list(fitted.predictors) == names
     for name, t in metrics["temperatures"].items():
         val = fitted.predict_scaled(task.val.x, predictor=name).mean
         assert t == pytest.approx(fit_temperature(val, task.val.y))
@@ -133,29 +132,3 @@ def test_no_temperatures_unless_asked_for(source, tmp_path):
     metrics = run_tiny(source, tmp_path, "straight-through").metrics
     assert "temperatures" not in metrics
     assert list(metrics["predictors"]) == ["mode"]
-
-
-def test_predictions_of_every_predictor_are_stored(source, tmp_path):
-    result = run_tiny(source, tmp_path, "bayes", "analysis.temperature_scaling=true")
-    stored = read_predictions(RunFolder(result.path))
-    assert list(stored.votes) == list(result.metrics["predictors"])
-    assert stored.noise_scale is None
-    for name, scores in result.metrics["predictors"].items():
-        assert (stored.votes[name].shape, stored.votes[name].dtype) == ((30, 2), np.float32)
-        points = stored.point_scores(name)
-        for metric, values in points.items():
-            assert values.mean() == pytest.approx(scores[metric], rel=1e-6)
-
-
-def test_near_ties_keep_their_winner_in_single_precision(tmp_path):
-    tie = 0.4
-    vote = np.array(
-        [[tie, tie + 1e-13, 0.2 - 1e-13], [tie, tie, 0.2], [0.0, 1.0, 0.0], [1e-60, 1 - 1e-13, 1e-13]]
-    )
-    y = np.array([1, 0, 1, 0])
-    write_predictions(RunFolder(tmp_path), y, {"mode": Prediction(vote[None])})
-    stored = read_predictions(RunFolder(tmp_path))
-    assert np.exp(stored.votes["mode"].astype(float)).argmax(-1).tolist() == vote.argmax(-1).tolist()
-    points = stored.point_scores("mode")
-    assert points["accuracy"].tolist() == [1, 1, 1, 0]
-    assert points["nll"] == pytest.approx(-np.log(vote[np.arange(4), y]), rel=1e-6)

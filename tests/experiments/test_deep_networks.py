@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from bisnn_pyro.experiments.build_network import build_model
 
 import bisnn_pyro
 from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import ConfigError, InputError, ModelError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_encoder, build_task
-from bisnn_pyro.experiments.build_network import build_model
 from bisnn_pyro.experiments.run import run
 
 CONV = '{kind = "conv", channels = 4, kernel = 3, padding = 1, pool = 2}'

@@ -6,9 +6,9 @@ import pytest
 import bisnn_pyro
 from bisnn_pyro.analysis import classification_metrics, fit_temperature, scale_temperature
 from bisnn_pyro.errors import ConfigError, DataError, ModelError
-from bisnn_pyro.experiments import early
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.evaluate import early_steps, step_ms
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.experiments.numbers import by_predictor
 from tests.experiments.spikes import N_STEPS, spikes_configs
@@ -34,7 +34,7 @@ def test_off_by_default(tmp_path):
 def test_steps(tmp_path, wanted, burn_in, n_steps, steps):
     overrides = [f"analysis.early_decisions={wanted}", f"network.burn_in={burn_in}"]
     (config,) = spikes_configs(tmp_path, overrides=overrides)
-    assert early.early_steps(config, n_steps) == steps
+    assert early_steps(config, n_steps) == steps
 
 
 @pytest.fixture(scope="module")
@@ -120,17 +120,15 @@ def test_one_simulation_serves_all(tmp_path, monkeypatch):
     path = run(config, tmp_path / "out").path
     monkeypatch.setattr(committee, "_parts", spy)
     evaluate_folder(path)
-    assert len(calls) == 3  # committee, mode and mean, as many as without
+    assert len(calls) == 4  # three predictors, as without, and the committee on training points
     assert plain.analysis.early_decisions == 0
 
 
 def test_milliseconds_where_the_data_have_a_time_step(tmp_path):
     (config,) = spikes_configs(tmp_path)
-    assert early.step_ms(config) is None
-    data = config.data.model_copy(update={"name": "nmnist"})
-    assert early.step_ms(config.model_copy(update={"data": data})) == 10.0
-    data = data.model_copy(update={"time_step": 5.0})
-    assert early.step_ms(config.model_copy(update={"data": data})) == 5.0
+    assert step_ms(config) is None
+    assert step_ms(config.replace("data.time_step", 5.0)) == 5.0
+    assert step_ms(plan("nmnist", ["bayes"])[0]) == 15.0
 
 
 def test_python_callers_are_told_what_is_wrong(tmp_path):
@@ -173,7 +171,7 @@ def test_wrong_values(tmp_path, value):
 
 def test_a_regression_has_no_decisions(tmp_path):
     (config,) = plan("curve", ["gaussian"], overrides=[FIVE, "data.n_train=20"])
-    with pytest.raises(ConfigError, match="for classifications"):
+    with pytest.raises(ConfigError, match="for classification,"):
         run(config, tmp_path / "out")
 
 

@@ -26,9 +26,10 @@ n_val = 3
 shift = 1
 [network]
 hidden = [{kind = "conv", channels = 2, kernel = 3, pool = 2}, {kind = "dense", units = 6, recurrent = true}]
+burn_in = 2
+[network.neuron]
 tau_membrane = 2.0
 tau_synapse = 1.0
-burn_in = 2
 [train]
 epochs = 1
 batch_size = 8
@@ -134,7 +135,7 @@ class TestFolds:
         tested = []
         for made in result.runs:
             with xr.open_datatree(made.path / "inference_data.nc") as tree:
-                tested.append(np.bincount(tree["observed_data"]["y"].values).tolist())
+                tested.append(np.bincount(tree["predictions_constant_data"]["y"].values).tolist())
         assert tested == [[6, 6]] * 2
         assert [path.suffix for path in user_cache.iterdir()] == [".spikes"]
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from bisnn_pyro.experiments.summary import summarise_runs
 from scipy import io
 
 from bisnn_pyro.analysis import mean_interval
@@ -12,7 +13,6 @@ from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.batch import comparable_runs, plan, run_experiment
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.run import evaluate_folder, run
-from bisnn_pyro.experiments.summary import summarise_runs
 from bisnn_pyro.experiments.tune import tune
 from tests.experiments.numbers import read_rows
 from tests.experiments.pictures import ask_for_figures

@@ -5,17 +5,19 @@ import math
 
 import pytest
 import torch
+from bisnn_pyro.experiments.build_network import build_neuron
+from bisnn_pyro.experiments.build_rule import build_optimisers
 
 from bisnn_pyro.errors import ConfigError
-from bisnn_pyro.experiments.build import build_learner
-from bisnn_pyro.experiments.run import run
+from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.run import new_fit, run
 from bisnn_pyro.inference import BiMU
 from bisnn_pyro.models import Boxcar, SingleStep, SingleStepNeuron, ThresholdNeuron, Triangle
-from tests.experiments.changing import built, change_config
 
 ALL = ["bayes", "straight-through", "gaussian", "full-precision"]
 SINGLE_STEP = [
-    "network.neuron.name=single-step",
+    "network.neuron=single-step",
     "network.credit=end-to-end",
     "network.burn_in=0",
     "network.normalise=true",
@@ -25,61 +27,69 @@ SINGLE_STEP = [
 ]
 
 
-def neuron(source, *overrides):
-    return built(change_config(source, *overrides))[2].neuron
+def one(source, *overrides, method="bayes"):
+    return plan(source, [method], overrides=["analysis.figures=false", *overrides])[0]
 
 
 def test_a_neuron_chooses_its_surrogate(source):
-    assert neuron(source, "network.surrogate.width=0.3") == ThresholdNeuron(surrogate=Boxcar(0.3))
-    single = neuron(source, "network.neuron={name='single-step', threshold=0.4}")
+    threshold = build_neuron(one(source, "network.surrogate_width=0.3"))
+    assert threshold == ThresholdNeuron(surrogate=Boxcar(0.3))
+    single = build_neuron(one(source, "network.neuron=single-step", "network.threshold=0.4"))
     assert single == SingleStepNeuron(0.4, SingleStep())
-    steep = neuron(source, "network.surrogate={name='single-step', alpha=8}")
-    assert steep.surrogate == SingleStep(alpha=8.0)
-    other = neuron(source, "network.neuron.name=single-step", "network.surrogate.name=triangle")
-    assert other == SingleStepNeuron(surrogate=Triangle())
+    steep = one(source, "network.surrogate=single-step", "network.surrogate_alpha=8")
+    assert build_neuron(steep).surrogate == SingleStep(alpha=8.0)
+    other = one(source, "network.neuron=single-step", "network.surrogate=triangle")
+    assert build_neuron(other) == SingleStepNeuron(surrogate=Triangle())
 
 
 @pytest.mark.parametrize("method", ALL)
 def test_single_step_networks_run_with_every_guide(source, method, tmp_path):
-    result = run(change_config(source, *SINGLE_STEP, method=method), tmp_path)
+    result = run(plan(source, [method], overrides=SINGLE_STEP)[0], tmp_path)
     for scores in result.metrics["predictors"].values():
         assert 0 <= scores["accuracy"] <= 1
         assert math.isfinite(scores["nll"])
 
 
-def rule_of(config):
-    task, encoder, model, guide = built(config)
+def rule_of(config, dataset_size=24):
+    task = build_task(config)
+    fitted = new_fit(config, task)
     x, y = (torch.as_tensor(values[:1]) for values in (task.train.x, task.train.y))
-    guide.initialize(encoder(x, torch.Generator().manual_seed(0)), y)
-    model.dataset_size = 24
-    learner = build_learner(config, model, guide, encoder)
-    learner.updater.begin(model, guide, learner.settings)
-    return learner.updater.optimisers[0]
+    fitted.guide.initialize(fitted.encoder(x, torch.Generator().manual_seed(0)), y)
+    fitted.model.dataset_size = dataset_size
+    return build_optimisers(config, fitted.model, fitted.guide)[0]
 
 
 def test_bimu_gets_its_settings_and_the_mini_batchs_share(source):
     # 24 examples in batches of 8: the paper's loss is a third of this package's.
-    bimu = ["rule.name=bimu", "train.kl_weight=0"]
-    rule = rule_of(change_config(source, *bimu, "rule.likelihood_multiplier=6"))
+    rule = rule_of(one(source, "rule.name=bimu", "train.kl_weight=0", "rule.likelihood_multiplier=6"))
     assert isinstance(rule, BiMU)
     expected = {"lr": 0.05, "likelihood_multiplier": 2.0, "kl_multiplier": 1.0, "lr_max": 1.0, "prior": 0.0}
     assert rule.defaults == {**expected, "memory": 24}
-    named = rule_of(change_config(source, *bimu, "rule.memory=300", "prior.p=0.7"))
-    assert named.defaults["memory"] == 300
-    assert named.defaults["prior"] == pytest.approx(0.5 * math.log(0.7 / 0.3))
+    named = one(source, "rule.name=bimu", "train.kl_weight=0", "rule.memory=300", "prior.p=0.7")
+    assert rule_of(named).defaults["memory"] == 300
+    assert rule_of(named).defaults["prior"] == pytest.approx(0.5 * math.log(0.7 / 0.3))
 
 
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
         (["rule.name=bimu"], "set train.kl_weight = 0"),
-        (["rule.name=bimu", "train.kl_weight={start=0, end=1, shape='linear'}"], "set train.kl_weight = 0"),
-        (["rule.name=bimu", "train.kl_weight=0", "rule.betas=1"], "unknown key 'betas'.*'adam'"),
+        (
+            ["rule.name=bimu", "train.kl_weight=0", "train.kl_weight_end=1", "train.kl_weight_shape=linear"],
+            "kl_weight_end out",
+        ),
+        (["rule.name=bimu", "train.kl_weight=0", "rule.settings.betas=1"], "takes none"),
     ],
 )
-def test_bimu_refuses(source, overrides, words):
+def test_bimu_refuses(source, overrides, words, tmp_path):
     with pytest.raises(ConfigError, match=words):
-        change_config(source, *overrides)
+        run(one(source, *overrides), tmp_path)
+
+
+def test_bimu_needs_natural_parameters(source, tmp_path):
+    config = one(source, "rule.name=bimu", "train.kl_weight=0", method="straight-through")
+    with pytest.raises(ConfigError, match="'bimu' moves natural parameters; the guide 'straight-through'"):
+        run(config, tmp_path)
 
 
 def test_bimu_learns_on_the_command_line(source, bisnn, tmp_path):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import DataError, InputError
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.new_data import evaluate_data
+from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.evaluate import evaluate_data
 from bisnn_pyro.experiments.run import run
 from tests.experiments.spikes import spikes_configs
 
@@ -25,7 +25,7 @@ def contents(folder):
 def test_on_its_own_test_points_a_run_scores_as_it_did(source, tmp_path):
     (config,) = plan(source, ["bayes"], overrides=[*QUIET, "analysis.temperature_scaling=true"])
     result = run(config, tmp_path / "runs")
-    task = load_task("two-moons", **config.data.settings)
+    task = build_task(config)
     np.savez(tmp_path / "test.npz", x=raw(task, task.test), y=task.test.y)
     before = contents(result.path)
     table = evaluate_data(result.path, tmp_path / "test.npz", tmp_path / "out" / "scores.csv")
@@ -44,7 +44,7 @@ def test_a_regression_in_its_own_units(tmp_path):
     small = ["network.hidden=[8]", "encoder.n_steps=20", "train.epochs=1", "predict.draws=3"]
     (config,) = plan("curve", ["bayes"], overrides=["analysis.figures=false", *small])
     result = run(config, tmp_path)
-    task = load_task("curve", **config.data.settings)
+    task = build_task(config)
     y = task.target_scaler.inverse(task.test.y)
     np.savez(tmp_path / "test.npz", x=raw(task, task.test), y=y)
     table = evaluate_data(result.path, tmp_path / "test.npz")
@@ -54,7 +54,7 @@ def test_a_regression_in_its_own_units(tmp_path):
             assert row[metric] == pytest.approx(expected, abs=1e-4)
     assert "rescaled" in table.plain()
     np.savez(tmp_path / "words.npz", x=raw(task, task.test), y=y.astype(str))
-    with pytest.raises(DataError, match=r"words\.npz is not for the run .*regression"):
+    with pytest.raises(DataError, match=r"words\.npz does not suit the run .*regression"):
         evaluate_data(result.path, tmp_path / "words.npz")
 
 

@@ -23,8 +23,8 @@ def on_demand(monkeypatch):
     """Let every task hold its splits on demand; return them by name."""
     splits = {}
 
-    def build(config):
-        task = build_task(config)
+    def build(config, trust=False):
+        task = build_task(config, trust=trust)
         for name in ("train", "val", "test"):
             splits[name] = OnDemand(getattr(task, name).x)
         monkeypatch.setattr(task_module.Task, "__post_init__", lambda self: None)

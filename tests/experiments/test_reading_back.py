@@ -7,20 +7,20 @@ import pytest
 import xarray as xr
 
 import bisnn_pyro
-from bisnn_pyro.data import load_task
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.run import evaluate_folder, run
 
 
 def test_load_run_predicts_raw_inputs_as_the_run_did(config, tiny_run):
     posterior = bisnn_pyro.load_run(tiny_run.path)
-    task = load_task("two-moons", **config.data.settings)
+    task = build_task(config)
     low, high = posterior.preprocessing.scaler.low, posterior.preprocessing.scaler.high
     raw = task.test.x * (high - low) + low
     prediction = posterior.predict(raw)
     assert prediction.draws.shape == (4, 30, 2)
-    stored = xr.open_datatree(tiny_run.path / "inference_data.nc")["posterior_predictive"]["y_prob"].values[0]
+    stored = xr.open_datatree(tiny_run.path / "inference_data.nc")["predictions"]["y_prob"].values[0]
     # Scaling there and back may move a rate by a rounding, and a spike with it.
     assert np.median(np.abs(stored - prediction.draws)) < 1e-6
     assert np.array_equal(posterior.predict(raw, draws=2).draws, prediction.draws[:2])
@@ -85,7 +85,7 @@ def test_normalised_network_is_saved_with_its_reference(source, tmp_path):
     result = run(config, tmp_path)
     fitted = bisnn_pyro.load_run(result.path)
     assert fitted.model.reference is not None
-    task = load_task("two-moons", **config.data.settings)
+    task = build_task(config)
     draws = fitted.predict_scaled(task.test.x).draws
-    stored = xr.open_datatree(result.path / "inference_data.nc")["posterior_predictive"]["y_prob"].values[0]
+    stored = xr.open_datatree(result.path / "inference_data.nc")["predictions"]["y_prob"].values[0]
     assert np.array_equal(draws, stored)

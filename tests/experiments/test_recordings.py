@@ -5,13 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+from bisnn_pyro.data.events.bin_file import read_bin
+from bisnn_pyro.experiments.compare import compare
 
 import bisnn_pyro
-from bisnn_pyro.data.events.bin_file import read_bin
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.compare import compare
 from bisnn_pyro.experiments.run import evaluate_folder, fit, run
 from bisnn_pyro.inference import FitResult
 from tests.data.events.writers import write_class_folders

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.config import Table
 from bisnn_pyro.experiments.fitted import _units, load_run
-from bisnn_pyro.experiments.network_config import ConvLayer, DenseLayer
 from bisnn_pyro.experiments.run import RunResult, run
 from bisnn_pyro.inference import Prediction
 
@@ -57,5 +57,5 @@ def test_prediction_shows_sizes_and_first_votes():
 
 def test_layers_in_a_word():
     assert _units(64) == "64"
-    assert _units(DenseLayer(kind="dense", units=8, recurrent=True)) == "8 recurrent"
-    assert _units(ConvLayer(kind="conv", channels=16, kernel=5)) == "16 maps (5 x 5)"
+    assert _units(Table({"kind": "dense", "units": 8, "recurrent": True})) == "8 recurrent"
+    assert _units(Table({"kind": "conv", "channels": 16, "kernel": 5})) == "16 maps (5 x 5)"

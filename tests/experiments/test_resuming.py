@@ -62,14 +62,14 @@ def test_interrupt_in_the_first_epoch_can_be_resumed(config, tiny_run, tmp_path,
 
     from bisnn_pyro.inference import updates
 
-    original = updates.Updates.__call__
+    original = updates.GradientSteps.__call__
 
     def interrupted(self, *arguments):
         signal.raise_signal(signal.SIGINT)
         return original(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(updates.Updates, "__call__", interrupted)
+        patch.setattr(updates.GradientSteps, "__call__", interrupted)
         assert run(config, tmp_path / "cut").interrupted
     resumed = run(config, tmp_path / "cut", resume=True)
     paths = [r.path / "posterior.safetensors" for r in (tiny_run, resumed)]
@@ -78,12 +78,7 @@ def test_interrupt_in_the_first_epoch_can_be_resumed(config, tiny_run, tmp_path,
 
 def test_overwriting_keeps_the_old_run_until_the_new_one_is_done(config, spoilt):
     before = (spoilt / "posterior.safetensors").read_bytes()
-    bad = config.model_copy(
-        update={
-            "guide": config.guide.model_copy(update={"name": "straight-through"}),
-            "rule": config.rule.model_copy(update={"name": "sgd", "lr": 1e38}),
-        }
-    )
+    bad = config.replace("guide", {"name": "straight-through"}).replace("rule", {"name": "sgd", "lr": 1e38})
     with pytest.raises(DivergenceError):
         run(bad, spoilt.parent, overwrite=True)
     assert (spoilt / "posterior.safetensors").read_bytes() == before
@@ -95,7 +90,7 @@ def test_resume_refuses_another_config(config, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_after(patch, 1)
         run(config, tmp_path)
-    other = config.model_copy(update={"rule": config.rule.model_copy(update={"lr": 1.0})})
+    other = config.replace("rule.lr", 1.0)
     with pytest.raises(RunFolderError, match=r"another config \(different: rule\.lr\)"):
         run(other, tmp_path, resume=True)
     assert RunFolder(tmp_path / "bayes-seed0").resumable

@@ -21,12 +21,13 @@ FILES = {
     "posterior.safetensors",
     "preprocessing.json",
     "inference_data.nc",
-    "predictions.npz",
 }
 
 
 def with_train(config, **changes):
-    return config.model_copy(update={"train": config.train.model_copy(update=changes)})
+    for key, value in changes.items():
+        config = config.replace(f"train.{key}", value)
+    return config
 
 
 def test_the_folder_holds_what_was_promised(tiny_run):
@@ -60,14 +61,15 @@ def test_point_guides_vote_by_their_mode_alone(source, tmp_path):
 def test_inference_data_reads_back(tiny_run):
     path = tiny_run.path / "inference_data.nc"
     tree = xr.open_datatree(path)
-    prob = tree["posterior_predictive"]["y_prob"]
-    assert prob.dims == ("chain", "draw", "point", "class")
+    prob = tree["predictions"]["y_prob"]
+    assert prob.dims == ("chain", "draw", "pred_point", "class")
     assert prob.shape == (1, 4, 30, 2)
-    assert tree["log_likelihood"]["y"].shape == (1, 4, 30)
+    assert tree["predictions_log_likelihood"]["y"].shape == (1, 4, 30)
+    assert tree["log_likelihood"]["y"].shape == (1, 4, 24)  # of the training points
     assert set(tree["sample_stats"].data_vars) >= {"kl", "loss", "temperature"}
     assert tree.attrs["method"] == "bayes"
     # The stored draws are those behind the stored metrics.
-    y = tree["observed_data"]["y"].values
+    y = tree["predictions_constant_data"]["y"].values
     vote = prob.mean(("chain", "draw")).values
     metrics = json.loads((path.parent / "metrics.json").read_text())
     assert np.isclose((vote.argmax(-1) == y).mean(), metrics["predictors"]["committee"]["accuracy"])
@@ -79,7 +81,7 @@ def test_the_same_seed_gives_the_same_folder(config, tiny_run, tmp_path):
     same = a.path / "posterior.safetensors", b.path / "posterior.safetensors"
     assert same[0].read_bytes() == same[1].read_bytes()
     assert a.metrics["predictors"] == b.metrics["predictors"]
-    other = run(config.model_copy(update={"seed": 1}), tmp_path)
+    other = run(config.replace("seed", 1), tmp_path)
     assert other.path.name == "bayes-seed1"
     assert other.metrics["predictors"] != a.metrics["predictors"]
 
@@ -122,11 +124,20 @@ def test_a_failed_run_leaves_nothing_behind(source, tmp_path):
     [
         ["likelihood.name=rate", "network.credit=end-to-end", "network.readout=trained"],
         ["likelihood.name=spike-train", "network.readout=trained"],
-        ["likelihood.name=categorical-steps", "network.neuron=escape", "train.particles=2"],
+        ["likelihood.name=categorical-steps", "network.neuron.name=escape", "train.particles=2"],
         ["train.window=5", "encoder.name=rate"],
-        ["guide.hard=true", "train.kl_warmup=0.5", "train.patience=1", "encoder.name=latency"],
-        ["rule.name=adam", "guide.temperature_end=0.5", "guide.temperature_shape=exponential"],
-        ["encoder.name=direct", "network.bias=true", "rule.lr_shape=cosine", "rule.lr_end_factor=0.0"],
+        [
+            "guide.hard=true",
+            "train.kl_weight={start = 1.0, warmup = 0.5}",
+            "train.patience=1",
+            "encoder.name=latency",
+        ],
+        ["rule.name=adam", "guide.temperature={start = 1.0, end = 0.5, shape = 'exponential'}"],
+        [
+            "encoder.name=direct",
+            "network.bias=true",
+            "train.lr_schedule={start = 1.0, end = 0.0, shape = 'cosine'}",
+        ],
     ],
 )
 def test_every_setting_runs(source, tmp_path, overrides):

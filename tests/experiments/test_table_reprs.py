@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+from bisnn_pyro.experiments.compare import Comparison
+from bisnn_pyro.experiments.study import Study
 
 from bisnn_pyro.analysis import PrintedTable
-from bisnn_pyro.experiments.compare import Comparison
 from bisnn_pyro.experiments.export.network import ExportedNetwork
-from bisnn_pyro.experiments.study import Study
 
 TABLE = PrintedTable(["method", "nll"], [["bayes", "0.3"]], [False, True], ["a note"], [{"nll": 0.3}])
 PLAIN = ["method  nll", "------  ---", "bayes   0.3", "a note"]

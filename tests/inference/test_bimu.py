@@ -178,7 +178,7 @@ def test_small_gradients_make_it_the_bayesian_learning_rule():
     errors = []
     for size in (1e-3, 1e-4, 1e-5):
         ours, theirs = lam.clone().requires_grad_(), lam.clone().requires_grad_()
-        # beta shrinks with the gradient, so that neither term of the step is lost beside the other.
+        # beta shrinks with the gradient, so that neither term of the step vanishes next to the other.
         multipliers = {"likelihood_multiplier": c_lik, "kl_multiplier": c_kl}
         rule = bimu([ours], lr, memory=memory / size, lr_max=1 / size, **multipliers)
         beta = c_kl / (lr * c_lik * memory / size)

@@ -174,7 +174,7 @@ class TestTraining:
             return (torch.rand(14, *x.shape, generator=generator) < x).to(x.dtype)
 
         rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.05)])
-        settings = TrainSettings(epochs=20, batch_size=20, kl_weight=0.01, **options)
+        settings = TrainSettings(epochs=12, batch_size=20, kl_weight=0.01, **options)
         learner = Learner(net, AutoRelaxedSign(net), encode, rule, settings)
         result = learner.fit(rates, y)
         nll = [row["nll"] for row in result.history.rows]

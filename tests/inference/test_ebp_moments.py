@@ -98,7 +98,7 @@ def test_hidden_layer_against_sampled_weights_and_units(binary):
 
 @KINDS
 def test_wide_network_against_sampled_networks(binary):
-    """Here the Gaussian approximation itself is on trial, hence a tolerance beside the sampling error."""
+    """Here the Gaussian approximation itself is on trial, hence a tolerance on top of the sampling error."""
     layers, x = make_layers((40, 50, 60, 3), binary=binary, spread=0.3, seed=4), inputs(4, 40)
     expected = 2 * reference.normal_cdf(forward(layers, x).potentials[-1].z) - 1
     source, n = torch.Generator().manual_seed(5), 4_000

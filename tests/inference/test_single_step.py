@@ -51,7 +51,7 @@ def fit(name, normalise, credit="end-to-end"):
         rule = BayesianLearningRule if name == "bayes" else torch.optim.Adam
         return [rule(guide.parameters(), lr=0.05)]
 
-    train = TrainSettings(epochs=30, batch_size=20, validate_every=5, kl_weight=0.01)
+    train = TrainSettings(epochs=15, batch_size=20, validate_every=5, kl_weight=0.01)
     learner = Learner(model, guide, encode, GradientSteps(optimisers), train)
     x, y = make_points(120)
     x_val, y_val = make_points(40, seed=1)

@@ -5,7 +5,7 @@ import torch
 
 from bisnn_pyro.models import CategoricalSteps, EscapeNeuron, SimulationPlan, SpikingGLM, ThresholdNeuron
 from bisnn_pyro.models import simulation as simulation_module
-from bisnn_pyro.models.layers import beside, filters_after, is_constant, matmul_over_time
+from bisnn_pyro.models.layers import filters_after, is_constant, joined, matmul_over_time
 
 F64 = torch.float64
 T, B = 9, 4
@@ -94,11 +94,11 @@ def test_reference_of_constant_currents_stays_constant_through_a_file():
     x = constant()
     model.set_reference(x.clone())  # contiguous, as a file gives it back
     assert is_constant(model.reference)
-    assert is_constant(beside(model.reference, x))
+    assert is_constant(joined(model.reference, x))
     moving = torch.rand(T, B, 5, dtype=F64)
     model.set_reference(moving)
     assert not is_constant(model.reference)
-    assert torch.equal(beside(moving, x), torch.cat((moving, x), dim=1))
+    assert torch.equal(joined(moving, x), torch.cat((moving, x), dim=1))
 
 
 # -- filtering after the product ------------------------------------------------------------------

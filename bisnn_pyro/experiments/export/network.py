@@ -161,8 +161,8 @@ def read_export(path: str | os.PathLike[str]) -> ExportedNetwork:
         path: the file.
 
     Raises:
-        DataError: if the file is missing, is not an exported network, is damaged or of another version, or lacks
-            something that the header promises.
+        DataError: if the file is missing, is not an exported network, is damaged, has another version, or
+            lacks something that the header promises.
     """
     header, arrays = read_file(path)
     weights = {name: a for name, a in arrays.items() if a.dtype == np.int8}

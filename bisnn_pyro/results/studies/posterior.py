@@ -111,7 +111,8 @@ def spike_checks(
     try:
         with torch.no_grad(), seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
             for weights in _networks(fitted, members):
-                run = fitted.model.simulate(weights, inputs.to(next(iter(weights.values()))), plan=SimulationPlan(record=False))
+                like = next(iter(weights.values()))
+                run = fitted.model.simulate(weights, inputs.to(like), plan=SimulationPlan(record=False))
                 for k, spikes in enumerate(run.spikes):
                     statistics = train_statistics(spikes[0].cpu().numpy(), window)
                     hidden.setdefault(f"layers.{k}", []).append(statistics)

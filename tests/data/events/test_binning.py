@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisnn_pyro.data.events.binning import Binning
-from bisnn_pyro.data.events.record import Events
+from bisnn_pyro.data.events.formats import Events
 from bisnn_pyro.errors import DataError
 from tests.data.events.writers import make_events
 

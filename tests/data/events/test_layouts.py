@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bisnn_pyro.data.events import archives
-from bisnn_pyro.data.events.folders import find_classes, find_flat
-from bisnn_pyro.data.events.gestures import find_gestures
-from bisnn_pyro.data.events.layout import Recording
-from bisnn_pyro.data.events.mnist_dvs import find_mnist_dvs
-from bisnn_pyro.data.events.place import EventSet, locate_recordings
-from bisnn_pyro.data.events.published import DVS_GESTURE, MNIST_DVS, NMNIST, POKER_DVS, SHD
-from bisnn_pyro.data.events.reader import Reader
-from bisnn_pyro.data.events.shd import find_shd
-from bisnn_pyro.data.events.survey import find_layout
+from bisnn_pyro.data import EventSet, dvs_gesture, location, mnist_dvs, nmnist, poker_dvs, shd
+from bisnn_pyro.data.events.layouts import (
+    Reader,
+    Recording,
+    find_classes,
+    find_flat,
+    find_gestures,
+    find_layout,
+    find_mnist_dvs,
+    find_shd,
+)
 from bisnn_pyro.errors import DataError
 from tests.data.events.writers import (
     aedat2_bytes,
@@ -74,11 +75,11 @@ class TestFolders:
         layout = find_classes(tmp_path)
         assert {r.part for r in layout.recordings} == {"train", "test"}
         (note,) = layout.notes
-        assert "passed over: val/; only train and test are read (data.n_val" in note
+        assert "not read: val/; only train and test are read (data.n_val" in note
         write_class_folders(tmp_path / "plain", parts=(".", "deep"), n=1)
         write_bin(tmp_path / "plain" / "stray.bin", make_events(3))
         (note,) = find_classes(tmp_path / "plain").notes
-        assert "passed over: stray.bin, deep/; they lie in no folder of a class" in note
+        assert "not read: stray.bin, deep/; they are not in the folder of a class" in note
 
     def test_a_name_that_is_no_text(self, tmp_path):
         try:
@@ -197,12 +198,12 @@ class TestShd:
             assert set(events.y.tolist()) == {0}
 
     @pytest.mark.parametrize(
-        ("content", "message"), [(b"", "no whole HDF5 file"), (b"\x89HDF\r\n\x1a\n", "no whole HDF5 file")]
+        ("content", "message"), [(b"", "not complete"), (b"\x89HDF\r\n\x1a\n", "not complete")]
     )
     def test_damaged_files(self, tmp_path, content, message):
         pytest.importorskip("h5py")
         (tmp_path / "shd_test.h5").write_bytes(content)
-        with pytest.raises(DataError, match=rf"shd_test.h5: it is {message}"):
+        with pytest.raises(DataError, match=rf"shd_test.h5: the HDF5 file is {message}"):
             find_shd(tmp_path)
 
     def test_times_that_are_no_numbers(self, tmp_path):
@@ -239,36 +240,36 @@ class TestPlace:
         (root / "another").mkdir()
         if way == "variable":
             monkeypatch.setenv("BISNN_DATA", str(root))
-        layout = locate_recordings(NMNIST, root if way == "path" else None)
+        layout = nmnist.locate(root if way == "path" else None)
         assert layout.root == root / below
         assert layout.sensor == (34, 34)
 
     def test_nothing_there(self, tmp_path, monkeypatch):
         with pytest.raises(DataError, match=r"data.path = .*gone does not exist.*--data-dir"):
-            locate_recordings(NMNIST, tmp_path / "gone")
+            nmnist.locate(tmp_path / "gone")
         (tmp_path / "file").write_text("")
         with pytest.raises(DataError, match=r"file is a file; expected a folder"):
-            locate_recordings(NMNIST, tmp_path / "file")
-        with pytest.raises(DataError, match=r"looked for Train/<digit>.*it holds file\. .*garrickorchard"):
-            locate_recordings(NMNIST, tmp_path)
+            nmnist.locate(tmp_path / "file")
+        with pytest.raises(DataError, match=r"for Train/<digit>.*it holds file\. .*garrickorchard"):
+            nmnist.locate(tmp_path)
         monkeypatch.setenv("BISNN_DATA", str(tmp_path / "gone"))
-        with pytest.raises(DataError, match=r"BISNN_DATA is .*no folder"):
-            locate_recordings(NMNIST)
+        with pytest.raises(DataError, match=r"BISNN_DATA is .*not a folder"):
+            nmnist.locate()
 
-    @pytest.mark.parametrize("wanted", [MNIST_DVS, DVS_GESTURE])
+    @pytest.mark.parametrize("wanted", [mnist_dvs, dvs_gesture])
     def test_sets_without_a_download_say_where_to_get_them(self, wanted):
         with pytest.raises(DataError, match=rf"no recordings of {wanted.name}: .* no download.*https?://"):
-            locate_recordings(wanted)
+            wanted.locate()
 
-    @pytest.mark.parametrize("wanted", [NMNIST, POKER_DVS, SHD])
+    @pytest.mark.parametrize("wanted", [nmnist, poker_dvs, shd])
     def test_a_download_that_fails_says_so(self, wanted, monkeypatch):
         def refuse(name, url, md5):
             assert all(len(checksum) == 32 for checksum in md5.values())
             raise OSError("no connection to the publisher")
 
-        monkeypatch.setattr(archives, "download", refuse)
+        monkeypatch.setattr(location, "download", refuse)
         with pytest.raises(DataError, match=rf"download of https://.*no connection.*{wanted.name}"):
-            locate_recordings(wanted)
+            wanted.locate()
 
     def test_archives_are_fetched_once_and_unpacked_whole(self, tmp_path, monkeypatch, user_cache):
         published = write_class_folders(tmp_path / "published")
@@ -283,11 +284,12 @@ class TestPlace:
                     archive.write(entry, entry.relative_to(published))
             return [tmp_path / file]
 
-        monkeypatch.setattr(archives, "download", download)
+        monkeypatch.setattr(location, "download", download)
         md5 = {"Train.zip": "0" * 32, "Test.zip": "1" * 32}
-        wanted = EventSet("tiny", find_classes, "recordings", "Nowhere.", ("tiny",), "https://x/", md5)
+        where = ("Nowhere.", ("tiny",), "https://x/", md5)
+        wanted = EventSet("tiny", "A set.", find_classes, "recordings", *where)
         for _ in range(2):
-            layout = locate_recordings(wanted)
+            layout = wanted.locate()
             assert layout.root == user_cache / "tiny" / "unpacked"
             assert len(layout.recordings) == 12
         assert fetched == ["Train.zip", "Test.zip"]
@@ -296,19 +298,19 @@ class TestPlace:
 
     def test_a_damaged_archive(self, tmp_path, monkeypatch):
         (tmp_path / "a.tar.gz").write_bytes(b"no archive")
-        monkeypatch.setattr(archives, "download", lambda *_: [tmp_path / "a.tar.gz"])
+        monkeypatch.setattr(location, "download", lambda *_: [tmp_path / "a.tar.gz"])
         with pytest.raises(DataError, match="cannot be unpacked"):
-            locate_recordings(POKER_DVS)
+            poker_dvs.locate()
 
     @needs("poker_dvs")
     def test_the_published_archives_of_poker_dvs(self, monkeypatch):
         import hashlib
 
         folder = DATA / "poker_dvs" / "POKERDVS"
-        for file, checksum in POKER_DVS.md5.items():
+        for file, checksum in poker_dvs.md5.items():
             assert hashlib.md5((folder / file).read_bytes()).hexdigest() == checksum
-        monkeypatch.setattr(archives, "download", lambda name, url, md5: [folder / next(iter(md5))])
-        parts = [r.part for r in locate_recordings(POKER_DVS).recordings]
+        monkeypatch.setattr(location, "download", lambda name, url, md5: [folder / next(iter(md5))])
+        parts = [r.part for r in poker_dvs.locate().recordings]
         assert (parts.count("train"), parts.count("test")) == (48, 20)
 
 
@@ -316,7 +318,7 @@ class TestSurvey:
     @pytest.mark.parametrize(
         ("write", "kind"),
         [
-            (write_class_folders, "Train and Test, one folder a class"),
+            (write_class_folders, "Train and Test, one folder per class"),
             (write_gestures, "DVS128 Gesture"),
             (write_mnist_dvs, "MNIST-DVS"),
             (lambda root: write_bin(root / "a.bin", make_events(3)), "a flat folder, no classes"),
@@ -327,7 +329,7 @@ class TestSurvey:
         write(tmp_path / "set" / below)
         layout = find_layout(tmp_path / "set")
         if kind.startswith("a flat") and below:
-            assert layout.kind == "one folder a class"  # one class, by the name of its folder
+            assert layout.kind == "one folder per class"  # one class, by the name of its folder
         else:
             assert layout.kind == kind
 
@@ -335,7 +337,7 @@ class TestSurvey:
         pytest.importorskip("h5py")
         write_shd(tmp_path / "shd_train.h5", [0, 1])
         assert find_layout(tmp_path).kind == "Spiking Heidelberg Digits"
-        with pytest.raises(DataError, match="give the folder that holds"):
+        with pytest.raises(DataError, match="give the folder that contains"):
             find_layout(tmp_path / "shd_train.h5")
 
     def test_one_file(self, tmp_path):
@@ -345,7 +347,7 @@ class TestSurvey:
     def test_several_sets(self, tmp_path):
         write_class_folders(tmp_path / "one" / "x")
         write_class_folders(tmp_path / "one" / "y")
-        with pytest.raises(DataError, match="holds several sets of recordings: x, y; give one"):
+        with pytest.raises(DataError, match="holds several sets of recordings: x, y; name one"):
             find_layout(tmp_path / "one")
 
     def test_a_published_set_beside_others_hides_none(self, tmp_path):
@@ -353,11 +355,11 @@ class TestSurvey:
         assert find_layout(tmp_path).kind == "MNIST-DVS"
         write_class_folders(tmp_path / "nmnist", n=1)
         write_class_folders(tmp_path / "poker" / "inner", n=1)
-        with pytest.raises(DataError, match="several sets of recordings: mnist-dvs, nmnist, poker; give one"):
+        with pytest.raises(DataError, match="several sets of recordings: mnist-dvs, nmnist, poker; name one"):
             find_layout(tmp_path)
         write_gestures(tmp_path / "two" / "gestures")
         write_class_folders(tmp_path / "two" / "nmnist", n=1)
-        with pytest.raises(DataError, match="several sets of recordings: gestures, nmnist; give one"):
+        with pytest.raises(DataError, match="several sets of recordings: gestures, nmnist; name one"):
             find_layout(tmp_path / "two")
 
     @pytest.mark.parametrize("name", ["gone", "text.txt", "empty"])

@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -12,14 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisnn_pyro.data.events import cache as cache_module
-from bisnn_pyro.data.events.bin_file import read_bin
-from bisnn_pyro.data.events.binning import Binning
-from bisnn_pyro.data.events.cache import bin_recordings, cache_key
-from bisnn_pyro.data.events.folders import find_classes
-from bisnn_pyro.data.events.reader import READERS, Reader
-from bisnn_pyro.data.events.recordings import Recordings
-from bisnn_pyro.data.events.spike_file import SpikeFile, write_spikes
+from bisnn_pyro.cli import app
+from bisnn_pyro.data.events import binning
+from bisnn_pyro.data.events.binning import Binning, bin_recordings, cache_key, clear_cache
+from bisnn_pyro.data.events.formats import READERS, read_bin
+from bisnn_pyro.data.events.layouts import Reader, find_classes
+from bisnn_pyro.data.events.spikes import Recordings, SpikeFile, write_spikes
 from bisnn_pyro.errors import DataError
 from tests.data.events.writers import make_events, write_bin, write_class_folders
 
@@ -103,7 +102,7 @@ class TestSpikeFile:
         content = save(tmp_path / "a", dense).read_bytes()
         for size in range(len(content)):
             (tmp_path / "b").write_bytes(content[:size])
-            with pytest.raises(DataError, match="no whole file of spikes"):
+            with pytest.raises(DataError, match="not a complete file of spikes"):
                 SpikeFile((tmp_path / "b").open("rb"), "b")
 
     @pytest.mark.parametrize("part", ["header", "offsets"])
@@ -115,7 +114,7 @@ class TestSpikeFile:
             damaged = bytearray(content)
             damaged[at] ^= 0x01
             (tmp_path / "b").write_bytes(damaged)
-            with pytest.raises(DataError, match="no whole file of spikes"):
+            with pytest.raises(DataError, match="not a complete file of spikes"):
                 SpikeFile((tmp_path / "b").open("rb"), "b")
 
     def test_copies_and_pickles_read_the_same_file(self, dense, tmp_path):
@@ -316,6 +315,52 @@ class TestRefused:
 
 
 def test_the_bar_is_silent_without_a_terminal(layout, capfd, monkeypatch):
-    monkeypatch.setattr(cache_module, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(binning, "_QUIET_SECONDS", 0.0)
     bin_recordings("set", layout, BINNING)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def binned(tmp_path, user_cache):
+    layout = find_classes(write_class_folders(tmp_path / "set", n=1), sensor=(34, 34))
+
+    def make(n_steps):
+        bin_recordings("set", layout, Binning(10.0, n_steps))
+        return user_cache / "set" / "binned"
+
+    return make
+
+
+def test_leftovers_go_after_a_day(binned):
+    folder = binned(30)
+    for name, age in ((".writing-old", 25), (".writing-new", 23), ("other", 99)):
+        (folder / name).mkdir()
+        (folder / name / "half.spikes").write_bytes(bytes(9))
+        then = time.time() - age * 3600
+        os.utime(folder / name, (then, then))
+    binned(20)
+    assert {entry.name for entry in folder.iterdir() if entry.is_dir()} == {".writing-new", "other"}
+    assert len(list(folder.glob("*.spikes"))) == 2
+
+
+def test_clear_cache(binned, user_cache, capsys):
+    folder = binned(30)
+    (user_cache / "set" / "download.zip").write_bytes(b"keep")
+    size = next(folder.iterdir()).stat().st_size
+    found = clear_cache(dry_run=True)
+    assert (found.folders, found.n_files, found.size) == ((folder,), 1, size)
+    with pytest.raises(SystemExit):
+        app(["data", "clear-cache", "--dry-run"])
+    assert folder.is_dir()
+    with pytest.raises(SystemExit):
+        app(["data", "clear-cache"])
+    assert not folder.exists()
+    assert (user_cache / "set" / "download.zip").exists()
+    printed = capsys.readouterr().out.split("\n")
+    assert printed[:4] == [
+        str(folder),
+        "0.0 MB in 1 files would be freed",
+        str(folder),
+        "0.0 MB in 1 files freed",
+    ]
+    assert clear_cache().n_files == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bisnn_pyro.data.events.formats import Events
+from bisnn_pyro.data import Events, dvs_gesture, event_folder, mnist_dvs, nmnist, poker_dvs, shd
 
 AEDAT2 = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n# Timestamps tick is 1 us\r\n"
 AEDAT3 = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#Start-Time: 2016-01-01\r\n#!END-HEADER\r\n"
@@ -152,7 +152,7 @@ def write_shd(path: Path, labels, seed=0) -> list[tuple[np.ndarray, np.ndarray]]
     return rows_
 
 
-EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs", "dvs-gesture", "shd", "events")
+EVENT_SETS = {own.name: own for own in (nmnist, poker_dvs, mnist_dvs, dvs_gesture, shd, event_folder)}
 
 
 def write_set(name: str, root: Path, scale=4) -> Path:

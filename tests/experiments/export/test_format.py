@@ -90,7 +90,7 @@ def signed(header, payload=b""):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"PK\3\4 and so on, longer than the fixed part of an exported network", "no exported network"),
+        (b"PK\3\4 and so on, longer than the fixed part of an exported network", "not an exported network"),
         (struct.pack("<8sII32s", b"BISNNBIT", 2, 0, b""), "version 2"),
         (signed(b"{"), "not as the format says"),
         (signed({"n": 1}), "arrays"),

@@ -40,8 +40,8 @@ draws = 5
 SPIKING = [
     "network.burn_in=2",
     "network.gain=4.0",
-    "network.tau_membrane=3.0",
-    "network.tau_synapse=2.0",
+    "network.neuron.tau_membrane=3.0",
+    "network.neuron.tau_synapse=2.0",
 ]
 DIGITS = ["data.name=digits"]
 
@@ -64,8 +64,8 @@ VARIANTS = {
     ],
     "single-step": [
         "network.burn_in=2",
-        "network.neuron=single-step",
-        "network.threshold=0.2",
+        "network.neuron.name=single-step",
+        "network.neuron.threshold=0.2",
         "network.normalise=true",
     ],
     "recurrent": [
@@ -157,7 +157,7 @@ def test_a_member_is_that_of_the_committee(tmp_path):
 
 
 def test_escape_noise_has_the_right_size(tmp_path):
-    path, fitted, x = untrained(tmp_path, "bayes", [*SPIKING, "network.neuron=escape"])
+    path, fitted, x = untrained(tmp_path, "bayes", [*SPIKING, "network.neuron.name=escape"])
     found = bisnn_pyro.read_export(export(path))
     inputs = fitted.encode(x)[0]
     assert not np.array_equal(found.readout(inputs.numpy(), seed=0), found.readout(inputs.numpy(), seed=1))
@@ -200,7 +200,7 @@ def test_what_cannot_be_exported(tmp_path):
     for member in (-1, 5):
         with pytest.raises(RunFolderError, match="--member 0 to 4"):
             export(path, member=member)
-    own = "network.neuron=tests.experiments.export.test_network:OwnNeuron"
+    own = "network.neuron.name=tests.experiments.export.test_network:OwnNeuron"
     path, *_ = untrained(tmp_path / "own", "bayes", [*SPIKING, own])
     with pytest.raises(RunFolderError, match="OwnNeuron"):
         export(path)

@@ -38,7 +38,7 @@ class TestLearning:
     )
     def test_each_guide(self, kind, optimisers, prior, credit):
         net = SpikingGLM(4, (24,), BernoulliRate(), prior=prior, credit=credit, gain=2.0, readout_gain=4.0)
-        learner = make_learner(net, kind, optimisers=optimisers, epochs=30, batch_size=20)
+        learner = make_learner(net, kind, optimisers=optimisers, epochs=20, batch_size=20)
         history = learner.fit(X, Y, X_VAL, Y_VAL).history
         best = min(history, key=lambda row: row["val_nll"])
         assert best["val_accuracy"] >= 0.9
@@ -59,7 +59,8 @@ class TestLearning:
         credit = "end-to-end" if kind is AutoFullPrecision else "local"
         options = {"gain": 2.0, "readout": "trained", "readout_gain": 4.0, "burn_in": 2}
         net = SpikingGLM(4, (24,), SpikeTrainBernoulli(2, period=1), prior=prior, credit=credit, **options)
-        learner = make_learner(net, kind, epochs=60, optimisers=optimisers, batch_size=20)
+        epochs = 60 if kind is AutoFullPrecision else 30
+        learner = make_learner(net, kind, epochs=epochs, optimisers=optimisers, batch_size=20)
         history = learner.fit(X, Y, X_VAL, Y_VAL).history
         assert history.column("nll")[-1] < 0.9 * history.column("nll")[0]
         if kind is AutoFullPrecision:
@@ -76,6 +77,6 @@ class TestLearning:
         assert float(net.likelihood.noise_scale.detach()) < 0.6
 
     def test_normalised(self):
-        learner = make_learner(normalised_net(), epochs=60, optimisers=adam(0.1), batch_size=20)
+        learner = make_learner(normalised_net(), epochs=30, optimisers=adam(0.1), batch_size=20)
         assert max(learner.fit(X, Y, X_VAL, Y_VAL).history.column("val_accuracy")) >= 0.9
         assert learner.model.reference.shape == (12, 40, 4)

@@ -54,9 +54,9 @@ class TestSeeds:
         lonely = make_learner()
         lonely.fit(X, Y)
         pyro.param("AutoRelaxedSign.natural.layers__0__weight", torch.full((6, 4), 9.0))
-        beside = make_learner()
-        beside.fit(X, Y)
-        assert_same(lonely, beside)
+        after = make_learner()
+        after.fit(X, Y)
+        assert_same(lonely, after)
 
     def test_two_guides_of_one_class(self):
         one, two = make_learner(seed=1), make_learner(seed=2)

@@ -6,11 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-
-from bisnn_pyro.errors import DataError
 from bisnn_pyro.experiments.inspect import inspect_recordings
+
+from bisnn_pyro.data import inspect_recordings, published_size
+from bisnn_pyro.errors import DataError
 from tests.data.events.writers import make_events, write_bin, write_class_folders, write_gestures, write_shd
-from tests.experiments.numbers import read_rows
+from tests.data.idx_files import write_set
 from tests.real_data import DATA, needs
 
 
@@ -24,7 +25,7 @@ def folder(tmp_path):
 def test_summary_counts_every_recording(folder):
     found = inspect_recordings(folder)
     text = found.summary()
-    assert text.startswith(f"{folder}: Train and Test, one folder a class\n")
+    assert text.startswith(f"{folder}: Train and Test, one folder per class\n")
     assert "recordings: 11 (11 .bin), refused: 1" in text
     assert "events lie within 34 x 6 pixels" in text
     table = {line.split()[0]: line.split() for line in text.splitlines() if line[:3] in ("a  ", "b  ", "all")}
@@ -32,7 +33,7 @@ def test_summary_counts_every_recording(folder):
     assert table["b"][1:4] == ["6", "3", "3"]
     assert table["all"][1:4] == ["11", "5", "6"]
     assert "refused (1):" in text
-    assert "00001.bin: 3 bytes are no whole number of 5-byte events" in text
+    assert "00001.bin: 3 bytes are not a whole number of 5-byte events" in text
 
 
 def test_numbers_of_one_recording(tmp_path):
@@ -50,23 +51,23 @@ def test_the_heading_names_the_file_and_what_was_passed_over(folder, tmp_path):
     assert inspect_recordings(file).summary().startswith(f"{file}: one recording\n")
     write_class_folders(folder, classes=("a",), parts=("val",), n=1)
     assert "\nnote: recordings in" in inspect_recordings(folder).summary()
-    assert "passed over: val/;" in inspect_recordings(folder).summary()
+    assert "not read: val/;" in inspect_recordings(folder).summary()
 
 
-def test_written_files(folder, tmp_path):
+def test_the_frame_and_the_pictures(folder):
     found = inspect_recordings(folder)
-    files = found.write(tmp_path / "out")
-    assert sorted(p.name for p in files) == ["pictures.csv", "pictures.pdf", "pictures.png", "recordings.csv"]
-    listed = read_rows(tmp_path / "out" / "recordings.csv")
-    assert len(listed) == 11
-    assert {row["part"] for row in listed} == {"train", "test"}
-    cells = read_rows(tmp_path / "out" / "pictures.csv")
-    for label, (fact, events) in found.examples.items():
-        counts = np.zeros((34, 34), int)
-        np.add.at(counts, (events.y, events.x), 1)
-        own = [row for row in cells if row["title"] == f"class {label}"]
-        assert sum(int(row["events"]) for row in own) == fact.n_events
-        assert all(counts[int(row["row"]), int(row["column"])] == int(row["events"]) for row in own)
+    frame = found.frame()
+    assert (len(frame), set(frame["part"]), frame["events"].sum()) == (11, {"train", "test"}, 11 * 120)
+    pictures = found.pictures()
+    assert pictures.extent is None
+    for (label, (fact, events)), (title, caption, counts) in zip(
+        found.examples.items(), pictures.panels, strict=True
+    ):
+        expected = np.zeros(found.sensor, int)
+        np.add.at(expected, (events.y, events.x), 1)
+        assert np.array_equal(counts, expected)
+        assert title == f"class {label}"
+        assert caption.startswith(f"{fact.n_events} events")
 
 
 def test_gestures_and_single_rows_of_units(tmp_path):
@@ -77,13 +78,13 @@ def test_gestures_and_single_rows_of_units(tmp_path):
     pytest.importorskip("h5py")
     write_shd(tmp_path / "shd" / "shd_test.h5", [0, 3, 3])
     spoken = inspect_recordings(tmp_path / "shd")
-    spoken.write(tmp_path / "out")
-    cells = read_rows(tmp_path / "out" / "pictures.csv")
+    pictures = spoken.pictures()
+    assert pictures.axis_names == ("time (ms)", "unit")
     # Label k has the units 30 k to 30 k + 29 of 700, which are drawn as 100 rows.
-    for label in (0, 3):
-        drawn = [int(row["row"]) for row in cells if row["title"] == f"class {label}"]
-        assert min(drawn) >= 30 * label // 7
-        assert max(drawn) <= (30 * label + 29) // 7
+    for label, (_, _, counts) in zip((0, 3), pictures.panels, strict=True):
+        drawn = np.flatnonzero(counts.sum(1))
+        assert drawn.min() >= 30 * label // 7
+        assert drawn.max() <= (30 * label + 29) // 7
 
 
 def test_nothing_readable(tmp_path):
@@ -101,6 +102,13 @@ def test_the_command(folder, bisnn, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "pictures.png" in done.stdout
     assert (tmp_path / "out" / "pictures.png").read_bytes().startswith(b"\x89PNG")
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {
+        *(f"pictures.{suffix}" for suffix in ("csv", "pdf", "png")),
+        "recordings.csv",
+    }
+    listed = (tmp_path / "out" / "recordings.csv").read_text().splitlines()
+    assert listed[0].startswith("recording,class,part,events,duration_us")
+    assert len(listed) == 1 + 11
 
 
 @pytest.mark.parametrize("name", ["gone", "empty", "text.txt", "broken.bin"])
@@ -133,3 +141,17 @@ def test_published_recordings():
     assert (len(found.facts), found.refused) == (1100, [])
     assert sum(fact.n_events for fact in found.facts) == 4518827
     assert found.sensor == (34, 34)
+
+
+def test_the_size_of_a_published_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("BISNN_DATA", raising=False)
+    assert published_size("nmnist") == 0
+    write_class_folders(tmp_path / "data" / "nmnist", n=2)
+    write_class_folders(tmp_path / "single" / "nmnist", classes=("3",), n=2)
+    assert published_size("nmnist", tmp_path / "data") == 8
+    assert published_size("nmnist", tmp_path / "single") == published_size("mnist", tmp_path / "data") == 0
+    monkeypatch.setenv("BISNN_DATA", str(tmp_path / "data"))
+    assert published_size("nmnist") == 8
+    write_set(tmp_path / "data" / "mnist")
+    assert published_size("mnist") == 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bisnn_pyro.data.user_folders import FOLDER_VARIABLE, shared_folder, user_folder
+from bisnn_pyro.data.location import FOLDER_VARIABLE, shared_folder, user_folder
 from bisnn_pyro.errors import DataError
 
 
@@ -37,5 +37,5 @@ def test_shared_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     assert shared_folder("mnist") == tmp_path
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "none"))
-    with pytest.raises(DataError, match=r"BISNN_DATA is .*none., which is no folder; .*none/mnist"):
+    with pytest.raises(DataError, match=r"BISNN_DATA is .*none., which is not a folder; .*none/mnist"):
         shared_folder("mnist")

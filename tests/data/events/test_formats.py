@@ -7,12 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisnn_pyro.data.events.aedat import read_aedat
-from bisnn_pyro.data.events.array_file import read_array
-from bisnn_pyro.data.events.bin_file import read_bin
-from bisnn_pyro.data.events.layout import Recording
-from bisnn_pyro.data.events.reader import Reader
-from bisnn_pyro.data.events.record import Events
+from bisnn_pyro.data.events.formats import Events, read_aedat, read_array, read_bin
+from bisnn_pyro.data.events.layouts import Reader, Recording
 from bisnn_pyro.errors import DataError
 from tests.data.events.writers import AEDAT2, AEDAT3, aedat2_bytes, aedat3_bytes, bin_bytes, make_events
 from tests.real_data import DATA, needs
@@ -185,7 +181,7 @@ class TestArrays:
             ({"a": np.array([[0, -1, 0, 1]])}, "x from -1 to -1"),
             (
                 {"a": np.array([[0.0, 0, 0, 1], [0.73, 0, 0, 1]])},
-                "t holds 0.73; .* times are in microseconds",
+                "t holds 0.73; .* times in microseconds",
             ),
             ({"a": np.array([[0, 0.9, 0, 1]])}, "x holds 0.9; expected whole numbers"),
             ({"a": np.array([[0, 0, 0, 0.6]])}, "p holds 0.6; expected whole numbers"),
@@ -204,22 +200,22 @@ class TestBadFiles:
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("a.bin", bin_bytes(make_events(4))[:-1], "19 bytes are no whole number of 5-byte events"),
+            ("a.bin", bin_bytes(make_events(4))[:-1], "19 bytes are not a whole number of 5-byte events"),
             ("a.bin", b"", "it holds no event"),
             ("a.bin", bytes([34, 0, 0, 0, 0]), "x from 34 to 34 .* outside the sensor of 34 x 34"),
-            ("a.aedat", aedat2_bytes(make_events(4))[:-3], "no whole number of 8-byte events"),
+            ("a.aedat", aedat2_bytes(make_events(4))[:-3], "not a whole number of 8-byte events"),
             ("a.aedat", AEDAT2, "it holds no event"),
             ("a.aedat", b"", "does not begin with '#!AER-DAT'"),
             ("a.aedat", b"#!AER-DAT2.0", "the header does not end"),
-            ("a.aedat", b"#!AER-DAT4.0\r\n", "AEDAT 4.0 is not read here"),
+            ("a.aedat", b"#!AER-DAT4.0\r\n", "AEDAT 4.0 is not supported"),
             ("a.aedat", AEDAT2 + struct.pack(">II", 1 << 20, 0), "0x100000, beyond the 16 bits of a DVS128"),
             ("a.aedat", AEDAT2 + b"# AEChip: a.b.DAVIS240C\r\n", "the camera is a.b.DAVIS240C"),
             ("a.aedat", aedat3_bytes(make_events(4))[:-1], "at byte .* the file is cut short"),
-            ("a.aedat", AEDAT3 + bytes(12), "no whole header"),
+            ("a.aedat", AEDAT3 + bytes(12), "incomplete header"),
             ("a.aedat", AEDAT3 + struct.pack("<hhiiiiii", 1, 1, 16, 4, 0, 1, 1, 1), "the file is damaged"),
             ("a.npy", b"\x93NUMPY\x01\x00", "it cannot be read"),
             ("a.npz", b"PK", "it cannot be read"),
-            ("a.txt", b"1 2 3 4", "the suffix '.txt' is not read here"),
+            ("a.txt", b"1 2 3 4", "the suffix '.txt' is not supported"),
         ],
     )
     def test_are_named_and_refused(self, name, content, message, tmp_path):
@@ -239,7 +235,7 @@ class TestBadFiles:
     def test_columns_in_another_order_are_no_giant_sensor(self, tmp_path):
         np.save(tmp_path / "a.npy", np.array([[3, 4, 100_000, 1], [5, 6, 100_010, 0]]))
         with pytest.raises(
-            DataError, match=r"a.npy: .* y = 100010, .* t, x, y, p in this order; data.sensor"
+            DataError, match=r"a.npy: .* y = 100010, .* t, x, y, p in this order .data.sensor"
         ):
             Reader()(Recording(tmp_path / "a.npy"))
         with pytest.raises(DataError, match="outside the sensor of 34 x 34"):

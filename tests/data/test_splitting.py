@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisnn_pyro.data import has_folds
 from bisnn_pyro.data.splitting import contiguous_folds, held_out, stratified_folds
 from bisnn_pyro.errors import DataError
 
@@ -47,10 +46,3 @@ def test_a_wrong_number_of_folds(n_folds):
         contiguous_folds(10, n_folds)
     with pytest.raises(DataError, match="n_folds"):
         stratified_folds(n_folds, 0, np.zeros(10))
-
-
-def test_which_tasks_have_folds():
-    assert has_folds("mat")
-    assert not has_folds("digits")
-    with pytest.raises(DataError, match="did you mean 'mat'"):
-        has_folds("matt")
