@@ -122,7 +122,7 @@ def conformal_scores(
     """
     scores: dict[str, float] = {}
     for method in METHODS:
-        threshold = conformal_threshold(*val, level, method, seed=seed)  # type: ignore[arg-type]
+        threshold = conformal_threshold(*val, level, method, seed=seed)  # type: ignore[call-overload]
         sets = conformal_sets(test[0], threshold, method, seed=seed)  # type: ignore[arg-type]
         found = set_coverage(sets, test[1])
         scores |= {f"{method}_coverage": found.coverage, f"{method}_size": found.mean_size}
