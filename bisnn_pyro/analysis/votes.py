@@ -3,8 +3,8 @@
 A figure of votes accepts any of these forms:
 
 * a mapping from a label to ``(probabilities [N, C], labels [N])``, or to one such pair per training seed,
-* a mapping from a label to a labelled dataset, as :meth:`Voting.votes` returns it,
-* an object with :meth:`Voting.votes`, such as ``bisnn_pyro.Runs("runs/digits")``.
+* a mapping from a label to a labelled dataset, as ``votes`` returns it,
+* an object with ``votes``, such as ``bisnn_pyro.Runs("runs/digits")``.
 
 A measure of arrays, such as :func:`~bisnn_pyro.analysis.expected_calibration_error`, accepts these forms too
 and then returns, for every label, its value for each training seed.

@@ -88,7 +88,7 @@ class Standardiser:
         mean: Mean of each feature, ``[F]``, float64.
         deviation: Its standard deviation (divided by N), ``[F]``, float64.
         image_shape: ``(C, H, W)`` if the features are images followed by their edge maps
-            (:func:`filter_images`); None if they are used as they are.
+            (``filter_images``); None if they are used as they are.
     """
 
     mean: np.ndarray
@@ -185,7 +185,7 @@ class StandardEncoder(Encoder):
         n_steps: T, the number of time steps.
         scale: ``"feature"``, each feature by its own deviation: rare pixels weigh as much as common ones;
             or ``"all"``, all by one deviation of all centred features: an image stays an image.
-        filters: Whether edge maps are appended to images (:func:`filter_images`), which doubles the
+        filters: Whether edge maps are appended to images (``filter_images``), which doubles the
             number of inputs.
         standardiser: The statistics; None until fitted.
 

@@ -157,7 +157,7 @@ class Task:
     def grid(self, resolution: int = 60) -> Grid | None:
         """Lay the grid on which a figure shows the predictions everywhere; None if the task has none.
 
-        A task with two features and two classes has the unit square; a task that gives :attr:`line`, such as
+        A task with two features and two classes has the unit square; a task that gives ``line``, such as
         :func:`~bisnn_pyro.data.curve`, has a line of 200 points with the truth and the gaps.
 
         Args:

@@ -48,7 +48,7 @@ def times_sech2(y: Tensor, x: Tensor) -> Tensor:
 
 
 def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return ``tanh(x)`` without a gradient, in ``out`` if given; :func:`sign_mean` has a gradient."""
+    """Return ``tanh(x)`` without a gradient, in ``out`` if given; ``sign_mean`` has a gradient."""
     if runs_compiled(x):
         from bisnn_pyro.distributions import float32
 

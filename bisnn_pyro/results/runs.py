@@ -144,12 +144,13 @@ class Runs:
 
     Raises:
         RunFolderError: if a folder is missing, holds no run or an unfinished one, or the runs do not belong
-            in one table (see :func:`~bisnn_pyro.results.finished.check_together`).
+            in one table (see ``check_together`` in ``bisnn_pyro.results.finished``).
 
-    Example:
-        >>> runs = Runs("runs/digits")  # doctest: +SKIP
-        >>> runs.scores().groupby(["method", "predictor"])["nll"].mean()  # doctest: +SKIP
-        >>> plot_reliability(runs)  # doctest: +SKIP
+    Example::
+
+        runs = Runs("runs/digits")
+        runs.scores().groupby(["method", "predictor"])["nll"].mean()
+        plot_reliability(runs)
     """
 
     def __init__(self, paths: Paths, *, trust: bool = False, varying: str | None = None) -> None:
@@ -310,7 +311,7 @@ class Runs:
             predictor: its name, such as ``"mode"``; each line's first by default.
 
         Returns:
-            See :meth:`Line.dataset`; lines without the predictor are left out.
+            See :meth:`~bisnn_pyro.results.Line.dataset`; lines without the predictor are left out.
 
         Raises:
             ConfigError: if no run has the predictor.
@@ -323,7 +324,7 @@ class Runs:
         return found
 
     def members(self) -> dict[str, xr.Dataset]:
-        """Return how each member of the committees votes, by label; see :meth:`Line.dataset`."""
+        """Return how each member of the committees votes, by label; see :meth:`~bisnn_pyro.results.Line.dataset`."""
         lines = [line for line in self.lines if line.has_committee]
         return {line.label(line.predictors[0]): line.dataset() for line in lines}
 

@@ -76,7 +76,7 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     """Write ``<out>/summary``: tables, figures and InferenceData of all runs that belong with these.
 
     Earlier runs of other methods, seeds or folds are taken in; those that do not belong in one table with the
-    runs of ``configs`` (see :func:`bisnn_pyro.results.runs.check_together`) are left out.
+    runs of ``configs`` (see ``check_together`` in ``bisnn_pyro.results.finished``) are left out.
 
     Args:
         out: the folder of the runs.

@@ -10,6 +10,7 @@ import inspect
 import re
 from importlib import import_module
 from pathlib import Path
+from types import GenericAlias
 from typing import Any
 
 PACKAGES = {
@@ -144,7 +145,7 @@ def _entry(path: str, value: Any) -> list[str]:
     if inspect.isclass(value):
         inherited = ["   :inherited-members:"] if path in INHERITING else []
         return [f".. autoclass:: {path}", "   :members:", *inherited, ""]
-    if callable(value):
+    if callable(value) and not isinstance(value, GenericAlias):
         examples = [f".. minigallery:: {path}", ""] if path.rpartition(".")[2].startswith("plot_") else []
         return [f".. autofunction:: {path}", "", *examples]
     text = f"Keys: {', '.join(map(repr, value))}." if isinstance(value, dict) else repr(value)

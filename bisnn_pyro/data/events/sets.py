@@ -312,7 +312,7 @@ class EventSet(PublishedSet[Layout]):
         return f"<{type(self).__name__} {self.name}>"
 
     def layout(self, settings: EventSettings) -> Layout:
-        """Find the recordings; see :meth:`locate`."""
+        """Find the recordings; see ``locate``."""
         return self.locate(settings.path)
 
     def task_name(self, layout: Layout) -> str:

@@ -53,8 +53,9 @@ def report(
     Raises:
         InputError: if a run cannot be read, the runs cannot be compared, or `out` is not an ``.html`` file.
 
-    Example:
-        >>> report("runs/digits", "digits.html")  # doctest: +SKIP
+    Example::
+
+        report("runs/digits", "digits.html")
     """
     target = check_page(out)
     runs = as_runs(paths, trust=trust)

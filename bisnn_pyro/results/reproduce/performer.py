@@ -132,8 +132,9 @@ def reproduce(
     Raises:
         InputError: before anything is written, see :func:`planned`.
 
-    Example:
-        >>> reproduce("bisnn-2021", Settings(quick=True), "runs/bisnn-2021-quick")  # doctest: +SKIP
+    Example::
+
+        reproduce("bisnn-2021", Settings(quick=True), "runs/bisnn-2021-quick")
     """
     folder, interrupted = Path(out), False
     failures: list[tuple[Stage, BisnnError]] = []

@@ -73,7 +73,7 @@ def out_of_distribution_study(
 
     Args:
         runs: the runs, or their folders.
-        against: the out-of-distribution inputs, see :func:`source_of`.
+        against: the out-of-distribution inputs, see ``source_of``.
         out: folder for ``out-of-distribution-<name>.csv``, the table, ``...-runs.csv`` with the bootstrap
             interval of every run, and the ROC curves of each method's first run.
         seed: of inputs that are drawn at random, and of the bootstrap.

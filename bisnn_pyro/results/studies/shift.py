@@ -79,7 +79,7 @@ def shift_study(
     * ``drop``: each input spike is missing with this probability.
     * ``jitter``: each input spike is moved in time by up to this many steps.
     * ``flipped``: the sign of this share of each layer's synapses is flipped, see
-      :func:`with_flipped_synapses`.
+      ``with_flipped_synapses``.
 
     ``drop`` and ``jitter`` are for inputs that reach the network as spikes, ready or encoded.
 
@@ -100,8 +100,9 @@ def shift_study(
     Raises:
         InputError: if the runs cannot be read or compared, or the shift does not suit their inputs.
 
-    Example:
-        >>> shift_study("runs/digits", "rotation", out="runs/digits/shift")  # doctest: +SKIP
+    Example::
+
+        shift_study("runs/digits", "rotation", out="runs/digits/shift")
     """
     levels, folder = check_severities(kind, severities), check_out(out)
     found = study_runs(runs, seed=seed, trust=trust, classification=False)
