@@ -1,8 +1,8 @@
 # The public names at the root: __init__.py reads this file.
 from bisnn_pyro.experiments.api import load_preset as load_preset
-from bisnn_pyro.experiments.export import export as export, read_export as read_export
 from bisnn_pyro.experiments.fitted import load_run as load_run
 from bisnn_pyro.experiments.run import run as run
+from bisnn_pyro.exports import export as export, read_export as read_export
 from bisnn_pyro.inference import (
     AutoExpectationNormal as AutoExpectationNormal,
     AutoExpectationSign as AutoExpectationSign,

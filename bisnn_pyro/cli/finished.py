@@ -90,7 +90,7 @@ def export(
 
     The file is for bisnn_pyro.read_export or for a chip.
     """
-    from bisnn_pyro.experiments.export import export as export_run
+    from bisnn_pyro.exports import export as export_run
 
     if mode and member is not None:
         raise ConfigError("give --mode or --member, not both")

@@ -1,6 +1,7 @@
 """The store of a run, ``inference_data.nc``: what every predictor said, labelled.
 
-To the groups that ArviZ users know (see :func:`bisnn_pyro.analysis.run_inference_data`) a run adds, in ``predictions``:
+To the groups that ArviZ users know, see :func:`bisnn_pyro.analysis.run_inference_data`, a run adds, in
+``predictions``:
 
 =========  ===========================================  ==========================
 variable   dimensions                                   holds

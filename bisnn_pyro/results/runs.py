@@ -324,7 +324,7 @@ class Runs:
         return found
 
     def members(self) -> dict[str, xr.Dataset]:
-        """Return how each member of the committees votes, by label; see :meth:`~bisnn_pyro.results.Line.dataset`."""
+        """Return how each member of the committees votes, by label; see ``Line.dataset``."""
         lines = [line for line in self.lines if line.has_committee]
         return {line.label(line.predictors[0]): line.dataset() for line in lines}
 

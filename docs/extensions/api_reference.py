@@ -52,7 +52,7 @@ FINISHED = (
     "bisnn_pyro.report",
     "bisnn_pyro.export",
     "bisnn_pyro.read_export",
-    "bisnn_pyro.experiments.export.ExportedNetwork",
+    "bisnn_pyro.exports.ExportedNetwork",
 )
 LISTS = {
     "bisnn_pyro.experiments": ("Presets, runs and run folders", RUNNING),

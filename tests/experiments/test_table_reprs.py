@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bisnn_pyro.experiments.export import ExportedNetwork
+from bisnn_pyro.exports import ExportedNetwork
 
 
 def test_exported_network_shows_sizes_and_no_weights():

@@ -13,10 +13,10 @@ import bisnn_pyro
 from bisnn_pyro.errors import ConfigError, DataError, RunFolderError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.export.format import read_file, write_file
-from bisnn_pyro.experiments.export.writing import export
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.run import new_fit
+from bisnn_pyro.exports.format import read_file, write_file
+from bisnn_pyro.exports.writing import export
 from bisnn_pyro.inference import encode_all, point_draws, predict
 from bisnn_pyro.models import ThresholdNeuron
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_exported(tmp_path):
     for member in (-1, 5):
         with pytest.raises(RunFolderError, match="--member 0 to 4"):
             export(path, member=member)
-    own = "network.neuron.name=tests.experiments.export.test_network:OwnNeuron"
+    own = "network.neuron.name=tests.exports.test_network:OwnNeuron"
     path, *_ = untrained(tmp_path / "own", "bayes", [*SPIKING, own])
     with pytest.raises(ConfigError, match="trust"):
         export(path)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bisnn_pyro.experiments.export.network import ExportedNetwork, read_export
+from bisnn_pyro.exports.network import ExportedNetwork, read_export
 
 __all__ = ["ExportedNetwork", "export", "read_export"]
 
@@ -11,6 +11,6 @@ def __getattr__(name: str) -> Any:
     """Import what writes a run, and torch with it, when it is first used."""
     if name != "export":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bisnn_pyro.experiments.export.writing import export
+    from bisnn_pyro.exports.writing import export
 
     return export

@@ -13,8 +13,8 @@ from torch import Tensor
 
 import bisnn_pyro
 from bisnn_pyro.errors import ConfigError, RunFolderError
-from bisnn_pyro.experiments.export.format import write_file
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.exports.format import write_file
 from bisnn_pyro.inference import Purpose, posterior_draws, seeded
 from bisnn_pyro.models import (
     BernoulliRate,

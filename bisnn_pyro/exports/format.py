@@ -21,7 +21,7 @@ All numbers are little-endian.  The header's ``arrays`` list the payload in its 
 ``float32``
     IEEE 754 single precision, in C order, 4 bytes each.
 
-See :mod:`bisnn_pyro.experiments.export.network` for the rest of the header.
+See :mod:`bisnn_pyro.exports.network` for the rest of the header.
 """
 
 from __future__ import annotations

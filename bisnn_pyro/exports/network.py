@@ -1,7 +1,7 @@
 r"""A network from a file, run by numpy alone: the meaning of an exported file, written as a program.
 
 Besides the network's origin (``made_by``, ``experiment``, ``method``, ``seed``, ``network``), the header of
-the file (:mod:`bisnn_pyro.experiments.export.format`) holds:
+the file (:mod:`bisnn_pyro.exports.format`) holds:
 
 ``n_inputs``, ``n_steps``, ``burn_in``
     Inputs are spikes or currents `[T, B, I]`; the first ``burn_in`` steps have no vote.
@@ -52,7 +52,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bisnn_pyro.errors import DataError
-from bisnn_pyro.experiments.export.format import read_file
+from bisnn_pyro.exports.format import read_file
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bisnn_pyro.errors import ConfigError, DataError
-from bisnn_pyro.experiments.export.format import read_file, write_file
-from bisnn_pyro.experiments.export.writing import export
+from bisnn_pyro.exports.format import read_file, write_file
+from bisnn_pyro.exports.writing import export
 
 signs = hnp.arrays(
     np.int8, st.tuples(st.integers(0, 5), st.integers(1, 19)), elements=st.sampled_from([-1, 1])
