@@ -183,7 +183,7 @@ def inspect_recordings(path: str | os.PathLike[str], *, progress: bool = False) 
         progress: Whether to show a progress bar.
 
     Raises:
-        DataError: If there are none, or none can be read.
+        DataError: If it has no recordings, or none can be read.
     """
     layout = find_layout(path)
     read = Reader(layout.sensor)

@@ -1,4 +1,4 @@
-"""`--folds K`: a run a fold, resumable, and tables whose intervals are over folds."""
+"""`--folds K`: one run per fold, resumable, and tables whose intervals are over folds."""
 
 import numpy as np
 import pytest

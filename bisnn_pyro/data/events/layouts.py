@@ -144,7 +144,7 @@ def find_classes(
         sensor: ``(H, W)`` of all recordings, if known.
 
     Returns:
-        The recordings; None if there are none.
+        The recordings; None if it has no recordings.
     """
     named = [(match[1].lower(), f) for f in folders_in(root) if (match := _PART.fullmatch(f.name))]
     parts = [(part, f, found) for part, f in named if (found := list(_below(f, part, suffixes)))]
@@ -162,7 +162,7 @@ def find_classes(
 
 
 def find_flat(root: Path, suffixes: Collection[str] = tuple(READERS)) -> Layout | None:
-    """Find recordings in the folder itself, without classes; None if there are none."""
+    """Find recordings in the folder itself, without classes; None if it has no recordings."""
     found = tuple(Recording(file) for file in files_in(root, suffixes))
     return Layout("a flat folder, no classes", root, found) if found else None
 
@@ -269,7 +269,7 @@ def find_mnist_dvs(root: Path, scale: int | None = None) -> Layout | None:
         scale: 4, 8 or 16; None for all.
 
     Returns:
-        The recordings; None if there are none.
+        The recordings; None if it has no recordings.
     """
     files = {f for pattern in ("*.aedat", "*/*.aedat", "*/*/*.aedat") for f in root.glob(pattern)}
     named = ((file, match) for file in files if (match := _MNIST_DVS.fullmatch(file.name)) is not None)
@@ -317,7 +317,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
         MNIST-DVS, one folder per class, a flat folder.
 
     Raises:
-        DataError: If there are none, or several folders inside hold some.
+        DataError: If it has no recordings, or several folders inside hold some.
     """
     root = Path(path).expanduser().absolute()
     if root.is_file():
@@ -342,7 +342,7 @@ def _published(root: Path) -> Layout | None:
 
 
 def _only(root: Path) -> Layout | None:
-    """The set in the only folder that holds one, or holds a folder that does; None if there is none."""
+    """The set in the only folder that holds one, or holds a folder that does; else None."""
     inside = {}
     for folder in folders_in(root):
         places = (folder, *folders_in(folder))

@@ -247,7 +247,7 @@ class EventSet(PublishedSet[Layout]):
     Args:
         name: ``data.name``.
         about: What the set is, its docstring: a summary line, then its source and the protocol.
-        finder: Finds its recordings in a folder; None if there are none.
+        finder: Finds its recordings in a folder; None if it has no recordings.
         holds: What such a folder contains, in words.
         source: Where to get it, one sentence.
         folders: What its folder's name may begin with, in lower case without punctuation.

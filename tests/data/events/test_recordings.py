@@ -1,4 +1,4 @@
-"""Recordings on disk: what is written is read, half a file is none, and memory stays bounded."""
+"""Recordings on disk: what is written is read, half a file is refused, and memory stays bounded."""
 
 import copy
 import os
