@@ -38,7 +38,7 @@ def encode(x, generator=None):
 
 
 def make_classes(n=150, n_classes=3, n_inputs=10, seed=0, noise=0.5):
-    """Points around a centre a class."""
+    """Points around one centre per class."""
     source = torch.Generator().manual_seed(seed)
     centres = torch.randn(n_classes, n_inputs, generator=torch.Generator().manual_seed(99))
     y = torch.arange(n) % n_classes
