@@ -22,7 +22,7 @@ Maps = tuple[int, int, int]
 
 
 class _SitePrior:
-    """The prior of one of a layer's sites; an object, because Pyro would rename a function."""
+    """The prior of one sample site in a layer; an object, because Pyro would rename a function."""
 
     def __init__(self, site: str) -> None:
         self.site = site
