@@ -5,7 +5,6 @@ import textwrap
 import pytest
 
 import bisnn_pyro.analysis as analysis
-from bisnn_pyro.analysis import _HOME
 
 
 def run_python(code):
@@ -66,7 +65,8 @@ def test_everything_works_without_torch_and_sets_nothing_global():
 def test_public_names_exist(name):
     value = getattr(analysis, name)
     if hasattr(value, "__name__"):
-        assert (value.__name__, value.__module__) == (name, _HOME[name])
+        assert value.__name__ == name
+        assert value.__module__.startswith("bisnn_pyro.analysis.")
         assert value.__doc__
 
 
