@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pyro
 import pytest
 
 import bisnn_pyro as bp
@@ -48,6 +49,13 @@ def workplace(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def own_parameters():
+    """A parameter store of its own: Pyro's global one keeps what models of other tests left there."""
+    with pyro.get_param_store().scope():
+        yield
+
+
 def blocks(page):
     """Each block of Python with the first line that the page says it prints, without its numbers."""
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -73,7 +81,7 @@ def _words(line):
         ("tutorial.md", 1),
     ],
 )
-def test_code_prints_what_the_page_says(workplace, page, n_blocks, monkeypatch, capsys):
+def test_code_prints_what_the_page_says(workplace, page, n_blocks, monkeypatch, capsys, own_parameters):
     monkeypatch.chdir(workplace)
     names = {"bp": bp}
     found = blocks(page)
