@@ -27,7 +27,7 @@ def load_mat(
     x: str | None = None,
     y: str | None = None,
     n_folds: int = 8,
-    fold: int = 0,
+    fold: int | None = None,
     shuffle: bool = False,
     n_val: int = 0,
     n_train: int | None = None,
@@ -51,7 +51,7 @@ def load_mat(
         x: Name of the features ``[N, F]``, dense or sparse; None for the file's only matrix.
         y: Name of the labels ``[N, 1]``, whole numbers; None for the only vector of N numbers.
         n_folds: K, the number of folds.
-        fold: Which of them, 0..K-1, is the test set.
+        fold: Which of them, 0..K-1, is the test set; None outside a cross-validation takes the first.
         shuffle: Assign rows to folds at random, classes in proportion, instead of contiguous blocks.
         n_val: Training rows used for validation instead, classes in proportion; with 0 nothing stops
             training early, and there is nothing to tune on.
@@ -70,7 +70,7 @@ def load_mat(
     labels = _label_map(found, raw)
     target = labels.encode(raw)
     folds = stratified_folds(n_folds, seed, target) if shuffle else contiguous_folds(len(target), n_folds)
-    test = held_out(folds, fold, n_folds)
+    test = held_out(folds, fold or 0, n_folds)
     train, val = _train_and_val(np.flatnonzero(~test), target, n_val, n_train, seed)
     missing = np.setdiff1d(target, target[train])
     if len(missing):

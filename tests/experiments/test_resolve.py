@@ -35,6 +35,7 @@ def test_every_preset_resolves_for_each_method_and_builds(name, tmp_path):
         io.savemat(tmp_path / "20News_comp.mat", {"data": rows, "labels": np.tile([[1.0], [-1.0]], (20, 1))})
         overrides = [f"data.path={tmp_path}"]
     for config in plan(name, overrides=overrides):
+        assert config.fold is None, "one run of a preset is not a fold of a cross-validation"
         task, encoder, model, guide = built(config)
         build_learner(config, model, guide, encoder)
         assert model.synapses[0].n_inputs == encoder.n_inputs(task.n_features)
