@@ -12,7 +12,7 @@ from bisnn_pyro.experiments.run import run
 
 
 def load_preset(
-    name: str,
+    name: str | os.PathLike[str],
     method: str | None = None,
     *,
     seed: int | None = None,
@@ -39,7 +39,7 @@ def load_preset(
         >>> config.train.epochs, config.seed
         (5, 3)
     """
-    tables = load_source(name)
+    tables = load_source(os.fspath(name))
     if data_dir is not None:
         overrides = {**overrides, "data": {**overrides.get("data", {}), "path": os.fspath(data_dir)}}
     return resolve(tables, method or methods_of(tables)[0], overrides=overrides, seed=seed, trust=trust)

@@ -50,7 +50,7 @@ def source(tmp_path):
 @pytest.fixture
 def config(source, tmp_path):
     write_set(tmp_path / "mnist", compressed=True)
-    return bisnn_pyro.load_preset(str(source), data_dir=tmp_path / "mnist")
+    return bisnn_pyro.load_preset(source, data_dir=tmp_path / "mnist")
 
 
 def test_run_and_evaluate_find_the_data_again(source, bisnn, tmp_path):
