@@ -29,7 +29,7 @@ from bisnn_pyro.inference.rules import BayesianLearningRule, BiMU, NaturalRule
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
-from bisnn_pyro.inference.updates import GradientSteps, TrainSettings, Updater
+from bisnn_pyro.inference.updates import GradientSteps, TrainSettings, Updater, WarmStart
 
 __all__ = [
     "AutoExpectationNormal",
@@ -62,6 +62,7 @@ __all__ = [
     "SynapticGuide",
     "TrainSettings",
     "Updater",
+    "WarmStart",
     "as_inputs",
     "bytes_per_example",
     "chosen_rows",

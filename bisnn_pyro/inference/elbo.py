@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -57,6 +58,12 @@ class MeanFieldELBO(ELBO):
         num_particles: draws per loss.
         vectorize_particles: draw them in one vectorised call.
         max_plate_nesting: as in Pyro; only needed with vectorised particles, and guessed if not given.
+        committee_weight: a of the PAC^m loss (Morningstar et al., arXiv 2010.09629): of an example's nll the
+            share a is that of the particles' average probability, :math:`-\log\frac1K\sum_k p_k`, and the
+            rest the particles' average nll.  0 is the free energy; more is no bound on the evidence.  It acts
+            on the likelihood of the target alone, not on local losses.
+        groups: of the vectorised particles, each ``num_particles / groups`` see the same examples; only
+            needed with ``committee_weight``.
 
     Example:
         >>> from bisnn_pyro.inference import AutoRelaxedSign
@@ -77,13 +84,15 @@ class MeanFieldELBO(ELBO):
         num_particles: int = 1,
         vectorize_particles: bool = False,
         max_plate_nesting: float = float("inf"),
+        committee_weight: float = 0.0,
+        groups: int = 1,
     ) -> None:
         super().__init__(
             num_particles=num_particles,
             vectorize_particles=vectorize_particles,
             max_plate_nesting=max_plate_nesting,
         )
-        self.kl_weight = kl_weight
+        self.kl_weight, self.committee_weight, self.groups = kl_weight, committee_weight, groups
 
     def _get_trace(self, model: Callee, guide: Callee, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
         guide_trace = prune_subsample_sites(poutine.trace(guide).get_trace(*args, **kwargs))
@@ -121,7 +130,7 @@ class MeanFieldELBO(ELBO):
             if site["type"] != "sample":
                 continue
             if site["is_observed"]:
-                log_prob = site["fn"].log_prob(site["value"])
+                log_prob = self._voted(site, site["fn"].log_prob(site["value"]))
                 log_prob = scale_and_mask(log_prob, site["scale"], site["mask"])
                 if is_validation_enabled():
                     check_site_shape({**site, "log_prob": log_prob}, self.max_plate_nesting)
@@ -133,6 +142,15 @@ class MeanFieldELBO(ELBO):
             else:
                 guide_site: Any = guide_trace.nodes[name]
                 yield name, True, _kl(name, guide_site, site["fn"])
+
+    def _voted(self, site: Any, log_prob: Tensor) -> Tensor:
+        """Return log-probabilities ``[S, B]`` of which a share is that of the particles' vote."""
+        weight, share = site["infer"].get("weight"), self.committee_weight
+        if not share or weight is None:
+            return log_prob
+        each = (log_prob * weight).unflatten(0, (-1, self.groups))
+        vote = each.logsumexp(0, keepdim=True) - math.log(len(each))
+        return log_prob * (1 - share) + (vote.expand_as(each) * (share / weight)).flatten(0, 1)
 
     def differentiable_loss(self, model: Callee, guide: Callee, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss as a tensor to differentiate; ``ELBOModule`` calls this."""

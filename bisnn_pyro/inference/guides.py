@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyro.distributions as dist
 import torch
@@ -12,35 +12,62 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from bisnn_pyro.distributions import HardRelaxedSignBernoulli, RelaxedSignBernoulli, SignBernoulli
+from bisnn_pyro.distributions import (
+    FirstOrderSign,
+    HardRelaxedSignBernoulli,
+    LocalSign,
+    RelaxedSignBernoulli,
+    SecondOrderSign,
+    SignBernoulli,
+)
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 
 
+Estimator = Literal["second-order", "first-order", "local", "relaxed", "hard"]
+
+ESTIMATORS: dict[str, type[SignBernoulli] | type[RelaxedSignBernoulli]] = {
+    "relaxed": RelaxedSignBernoulli,
+    "hard": HardRelaxedSignBernoulli,
+    "second-order": SecondOrderSign,
+    "first-order": FirstOrderSign,
+    "local": LocalSign,
+}
+"""What a training draw is and how its gradient is estimated; ``bisnn_pyro.testing.EstimatorContract``."""
+
+
 class AutoRelaxedSign(SynapticGuide):
     r"""Mean-field Bernoulli posterior with natural parameters as its own (BiSNN, arXiv 2012.08300).
 
-    In ``train()`` a draw is :math:`\tanh((\lambda+\delta)/\tau)`, or its sign with the same derivative
-    if ``hard``; in ``eval()`` a draw is +-1.
+    In ``eval()`` a draw is +-1.  In ``train()`` it is that of the estimator:
+
+    - ``second-order``, the default: +-1, see :class:`~bisnn_pyro.distributions.SecondOrderSign`;
+    - ``first-order``: +-1, see :class:`~bisnn_pyro.distributions.FirstOrderSign`;
+    - ``local``: noise of each example's own, see :class:`~bisnn_pyro.distributions.LocalSign`;
+    - ``relaxed``: :math:`\tanh((\lambda+\delta)/\tau)`, the paper's;
+    - ``hard``: its sign, with the same derivative.
 
     .. warning::
-        Assumes that the likelihood at relaxed weights approximates that at binary ones.  It is biased for
-        every :math:`\tau>0`; a small :math:`\tau` is less biased and noisier (the gradient's scale grows
-        as :math:`1/\tau`).  One notices bias as a validation loss of hard draws well above the training
-        loss, and noise as a loss that does not settle.
+        The last two assume that the likelihood at relaxed weights approximates that at binary ones, and are
+        biased for every :math:`\tau>0`: a relaxed network is less noisy than the networks that vote.  A small
+        :math:`\tau` is less biased and noisier (the gradient's scale grows as :math:`1/\tau`).  One notices
+        bias as a validation loss of hard draws well above the training loss, and noise as a loss that
+        does not settle.
 
     Args:
         model: a Pyro model whose latent sites are all :class:`SignBernoulli`.
-        temperature: :math:`\tau > 0`, a number or a schedule over training; :meth:`anneal` sets it.
-        hard: draw +-1 in training too, with the relaxed derivative.
+        estimator: ``second-order``, ``first-order``, ``local``, ``relaxed`` or ``hard``.
+        temperature: :math:`\tau > 0` of ``relaxed`` and ``hard``, a number (default 1) or a schedule over
+            training; :meth:`anneal` sets it.
         init_scale: initial :math:`\lambda` is uniform in ``(-init_scale, init_scale)``.  Never start far
             out: at the released code's +-10 a float32 gradient is already lost.
 
     Example:
         >>> from bisnn_pyro.models import BernoulliRate, SpikingGLM
-        >>> guide = AutoRelaxedSign(SpikingGLM(2, [3], BernoulliRate()), temperature=0.5)
+        >>> model = SpikingGLM(2, [3], BernoulliRate())
+        >>> guide = AutoRelaxedSign(model, estimator="relaxed", temperature=0.5)
         >>> guide.initialize(torch.zeros(5, 1, 2), torch.zeros(1))  # spikes [T, B, I] and targets [B]
         >>> bool((guide()["layers.0.weight"].abs() < 1).all())  # a training draw is relaxed
         True
@@ -51,26 +78,58 @@ class AutoRelaxedSign(SynapticGuide):
     default_rule = "bayesian"
     roles = ("natural",)
     temperature: Tensor
+    warm_scale: Tensor
 
     def __init__(
         self,
         model: Callable[..., Any],
         *,
-        temperature: float | Schedule = 1.0,
-        hard: bool = False,
+        estimator: Estimator = "second-order",
+        temperature: float | Schedule | None = None,
         init_scale: float = 0.1,
     ) -> None:
         super().__init__(model, init_scale=init_scale)
+        if estimator not in ESTIMATORS:
+            raise ModelError(f"guide estimator {estimator!r} is not one of {', '.join(ESTIMATORS)}")
+        self.estimator, self.tempered = estimator, estimator in ("relaxed", "hard")
+        if temperature is not None and not self.tempered:
+            raise ModelError(
+                f"guide temperature is for the estimators relaxed and hard, and this is {estimator!r}: "
+                "leave it out"
+            )
+        temperature = 1.0 if temperature is None else temperature
         self.schedule = temperature if isinstance(temperature, Schedule) else Schedule(float(temperature))
         if self.schedule.warmup or not all(self.schedule(progress) > 0 for progress in (0.0, 1.0)):
             raise ModelError(f"guide temperature must be positive throughout training, not {temperature}")
         self.register_buffer("temperature", torch.tensor(self.schedule(0.0)))
-        self.hard = hard
+        self.register_buffer("warm_scale", torch.tensor(0.0))
 
     def anneal(self, progress: float) -> Row:
         """Set the temperature to its schedule's value, and return it."""
         self.temperature.fill_(self.schedule(progress))
-        return {"temperature": float(self.temperature)}
+        return {"temperature": float(self.temperature)} if self.tempered else {}
+
+    @property
+    def warming(self) -> bool:
+        """Whether a warm start is under way."""
+        return bool(self.warm_scale > 0)
+
+    def begin_warm_start(self, scale: float) -> None:
+        """Take the parameters as latents of a straight-through network until :meth:`end_warm_start`."""
+        self.warm_scale.fill_(scale)
+
+    def end_warm_start(self) -> None:
+        """Make natural parameters of the latents: ``scale`` times the latent over a site's deviation."""
+        with torch.no_grad():
+            for name in self._known_sites():
+                self.parameter("natural", name).copy_(self._natural(name))
+        self.warm_scale.fill_(0.0)
+
+    def _natural(self, name: str) -> Tensor:
+        natural = self.parameter("natural", name)
+        if not self.warming:
+            return natural
+        return natural * (self.warm_scale / natural.square().mean().sqrt().clamp_min(1e-30))
 
     def _covers(self, prior: TorchDistribution) -> bool:
         return isinstance(prior, SignBernoulli)
@@ -81,20 +140,23 @@ class AutoRelaxedSign(SynapticGuide):
         return {"natural": self.init_scale * noise}
 
     def _training_distribution(self, name: str) -> TorchDistribution:
-        relaxed = HardRelaxedSignBernoulli if self.hard else RelaxedSignBernoulli
-        return relaxed(self.temperature, self.parameter("natural", name))
+        natural = self.parameter("natural", name)
+        if self.warming:
+            return dist.Delta(SignStraightThrough.apply(natural, None))
+        estimator: Any = ESTIMATORS[self.estimator]
+        return estimator(self.temperature, natural) if self.tempered else estimator(natural)
 
     def _posterior(self, name: str) -> TorchDistribution:
-        return SignBernoulli(self.parameter("natural", name))
+        return SignBernoulli(self._natural(name))
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
-        p = torch.sigmoid(2 * self.parameter("natural", name).detach())
+        p = torch.sigmoid(2 * self._natural(name).detach())
         u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
         return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return lambda for each site."""
-        return {name: self.parameter("natural", name).detach() for name in self._known_sites()}
+        return {name: self._natural(name).detach() for name in self._known_sites()}
 
 
 class AutoMeanFieldGaussian(SynapticGuide):
@@ -281,7 +343,7 @@ def _checked(dropout: float | None) -> float | None:
 class AutoExpectationSign(AutoRelaxedSign):
     r"""Mean-field Bernoulli posterior of binary synapses, fitted by expectation backpropagation.
 
-    The family is that of :class:`AutoRelaxedSign`, and gradient steps use its relaxed draw.  Natural
+    The family is that of :class:`AutoRelaxedSign`, and gradient steps use its default estimator.  Natural
     parameters start at the prior's, plus uniform noise of variance ``1 / I`` that breaks the symmetry
     between the units of a layer: in expectation backpropagation the start *is* the prior.
 

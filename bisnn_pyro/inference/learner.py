@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,6 +165,7 @@ class _TrainingRun:
         self.history, self.epoch = History(), 0
         self.best_nll, self.best_epoch, self.stale = math.inf, 0, 0
         self.best: dict[str, Any] | None = None
+        self.final: dict[str, Any] | None = None
         self.last_checkpoint: Checkpoint = {}
         self.seconds_before, self.started = 0.0, time.perf_counter()
 
@@ -206,8 +208,11 @@ class _TrainingRun:
                     break
                 self.epoch += 1
                 last = self.epoch == total
-                if self.validation and (last or self.epoch % self.settings.validate_every == 0):
-                    self._validate(row)
+                with self._averaged():
+                    if self.validation and (last or self.epoch % self.settings.validate_every == 0):
+                        self._validate(row)
+                    if last or self._exhausted():
+                        self.final = self._parameters()
                 self.history.append(row)
                 self.last_checkpoint = self.checkpoint()
                 bar.update()
@@ -217,10 +222,17 @@ class _TrainingRun:
         if self.best is not None and self.settings.restore_best:
             self._restore(self.best)
         else:
+            self._restore(self.final or self.last_checkpoint)
             self.best_epoch = self.epoch
         self.model.eval()
         self.guide.eval()
         return stop.requested
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.updater.average is None else self.updater.average.applied()
+
+    def _parameters(self) -> Checkpoint:
+        return copy.deepcopy({"guide": self.guide.state_dict(), "model": self.model.state_dict()})
 
     def _restore(self, state: Checkpoint) -> None:
         self.guide.load_state_dict(state["guide"])
@@ -257,7 +269,10 @@ class _TrainingRun:
         row = {"epoch": float(self.epoch + 1)}
         for name, total in sums.items():
             row[name] = total / len(batches) / n if name in ("loss", "nll") else total / count
-        return row | scheduled | {"seconds": time.perf_counter() - started}
+        row |= scheduled | self.updater.summary(count)
+        if "kl_time" in row and len(self.history):
+            row["kl_time"] += self.history.rows[-1].get("kl_time", 0.0)
+        return row | {"seconds": time.perf_counter() - started}
 
     def _features(self, index: Tensor) -> Tensor:
         x, std = rows(self.x, index), self.settings.input_noise
@@ -276,10 +291,7 @@ class _TrainingRun:
         row.update(self.updater.validate(blocks, y, self.learner.seed))
         if row["val_nll"] < self.best_nll:
             self.best_nll, self.best_epoch, self.stale = row["val_nll"], self.epoch, 0
-            self.best = {
-                "guide": copy.deepcopy(self.guide.state_dict()),
-                "model": copy.deepcopy(self.model.state_dict()),
-            }
+            self.best = self._parameters()
         else:
             self.stale += 1
 
@@ -290,6 +302,7 @@ class _TrainingRun:
                 "guide": self.guide.state_dict(),
                 "model": self.model.state_dict(),
                 "optimisers": [optimiser.state_dict() for optimiser in self.updater.optimisers],
+                "average": self.updater.average and self.updater.average.state_dict(),
                 "random": {
                     "global": torch.get_rng_state(),
                     "order": self.order.get_state(),
@@ -310,6 +323,8 @@ class _TrainingRun:
         self._restore(checkpoint)
         for optimiser, state in zip(self.updater.optimisers, checkpoint["optimisers"], strict=True):
             optimiser.load_state_dict(state)
+        if self.updater.average is not None:
+            self.updater.average.load_state_dict(checkpoint["average"])
         torch.set_rng_state(checkpoint["random"]["global"])
         self.order.set_state(checkpoint["random"]["order"])
         self.spikes.set_state(checkpoint["random"]["spikes"])

@@ -84,6 +84,22 @@ class SynapticGuide(AutoGuide):
         """
         return {}
 
+    @property
+    def warming(self) -> bool:
+        """Whether a warm start is under way, see :class:`~bisnn_pyro.inference.WarmStart`."""
+        return False
+
+    def begin_warm_start(self, scale: float) -> None:
+        """Train as a straight-through network for a while; see :class:`~bisnn_pyro.inference.WarmStart`.
+
+        Raises:
+            ModelError: if the guide has no such start.
+        """
+        raise ModelError(f"{type(self).__name__} has no warm start: leave train.warm_start out")
+
+    def end_warm_start(self) -> None:
+        """Go on as the posterior."""
+
     # -- the AutoGuide ----------------------------------------------------------------------------
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:

@@ -13,18 +13,42 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import DivergenceError, ModelError
+from bisnn_pyro.inference.average import ParameterAverage
 from bisnn_pyro.inference.committee import Prediction, posterior_draws, predict
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
 from bisnn_pyro.inference.history import Row
+from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
-from bisnn_pyro.models import NetworkState, SimulationPlan, SpikingGLM, Window, per_draw
+from bisnn_pyro.models import NetworkState, SimulationPlan, SpikingGLM, Window, per_draw, split_examples
 
 FLOOR = math.log(1e-12)
 """Log-probability at which a validation NLL is cut off, so that one confident mistake cannot hide others."""
 
 _CONSTANT = Schedule(1.0)
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    r"""A straight-through phase at the start of a training, whose latents become natural parameters.
+
+    Hard draws of nearly fair coins carry little signal, and a network that is trained first decides what
+    it can: then :math:`\lambda=a\,w_r/\operatorname{sd}(w_r)`, sd over a site.  The time counts as training.
+
+    Args:
+        share: of the training, in (0, 1).
+        lr: Adam's learning rate of the latents.
+        scale: a, the size of a typical natural parameter after it.
+    """
+
+    share: float = 0.25
+    lr: float = 0.002
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1 or not self.lr > 0 or not self.scale > 0:
+            raise ModelError(f"train.warm_start needs 0 < share < 1, lr > 0 and scale > 0, not {self}")
 
 
 @dataclass(frozen=True)
@@ -34,13 +58,20 @@ class TrainSettings:
     Args:
         epochs: passes over the training set.
         batch_size: examples in a mini-batch.
-        particles: weight draws per step, vectorised.
+        particles: weight draws per step, vectorised, which see the same examples.
+        groups: parts of a mini-batch with a weight draw, and a normalisation, of their own: the gradient is
+            less noisy at nearly the same cost.  A batch that it does not divide takes the next lower divisor.
+        committee_weight: a of the PAC^m loss: the share of an example's nll that is the particles' vote's, in
+            [0, 1]; needs ``particles`` of 2 or more.
         window: steps per update; ``None`` makes one update from the whole sequence.
         window_kl_scale: KL weight of one window's update, relative to beta; ``None`` is the window's
             share w / T' of the counted steps (1 with ``window = 1`` is the released online rule).
         kl_weight: beta, the weight of the KL in the loss, a number or a schedule over training; 1 is Bayes,
             less is a cold posterior.
         lr_schedule: factor on every learning rate over training.
+        warm_start: train as a straight-through network first.
+        average: share that each update keeps of an exponential average of all parameters, for example 0.999;
+            the average is validated and predicts.  ``None`` for none.
         other_lr: learning rate of Adam for parameters of the model that are not synapses.
         validate_every: epochs between validations.
         validation_draws: hard draws in the validation committee.
@@ -59,10 +90,14 @@ class TrainSettings:
     epochs: int = 100
     batch_size: int = 40
     particles: int = 1
+    groups: int = 1
+    committee_weight: float = 0.0
     window: int | None = None
     window_kl_scale: float | None = None
     kl_weight: float | Schedule = 1.0
     lr_schedule: Schedule = _CONSTANT
+    warm_start: WarmStart | None = None
+    average: float | None = None
     other_lr: float = 0.01
     validate_every: int = 1
     validation_draws: int = 10
@@ -74,14 +109,21 @@ class TrainSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        counts = ("epochs", "batch_size", "particles", "validate_every", "validation_draws", "reference_size")
+        counts = ("epochs", "batch_size", "particles", "groups", "validate_every", "validation_draws")
         optional = ("window", "patience", "threads")
-        for name in (*counts, "checkpoint_every", *optional):
+        for name in (*counts, "reference_size", "checkpoint_every", *optional):
             value = getattr(self, name)
             if not (value is None and name in optional) and value < 1:
                 raise ModelError(f"train.{name} must be at least 1, not {value}")
         if not self.other_lr > 0:
             raise ModelError(f"train.other_lr must be positive, not {self.other_lr}")
+        if not 0 <= self.committee_weight <= (self.particles > 1):
+            raise ModelError(
+                f"train.committee_weight = {self.committee_weight} with particles = {self.particles}: it is a "
+                "share in [0, 1] of the vote of 2 or more particles"
+            )
+        if self.average is not None and not 0 < self.average < 1:
+            raise ModelError(f"train.average must lie in (0, 1), not {self.average}")
         beta = self.kl_schedule
         rates = {"kl_weight": min(beta.start, beta.start if beta.end is None else beta.end)}
         rates["input_noise"] = self.input_noise
@@ -104,6 +146,8 @@ class Updater(ABC):
 
     optimisers: Sequence[torch.optim.Optimizer] = ()
     """Those whose state a checkpoint must keep."""
+    average: ParameterAverage | None = None
+    """What predicts in place of the parameters, if anything."""
 
     @abstractmethod
     def begin(self, model: SpikingGLM, guide: SynapticGuide, settings: TrainSettings) -> None:
@@ -128,6 +172,10 @@ class Updater(ABC):
             DivergenceError: if a loss or a parameter is not finite; the message names it.
         """
 
+    def summary(self, n_updates: int) -> Row:
+        """Return what the history says of the posterior after an epoch of so many updates."""
+        return {}
+
     @abstractmethod
     def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
         """Return ``val_nll``, and the accuracy or RMSE, on encoded inputs and targets ``[N]``."""
@@ -142,7 +190,8 @@ class GradientSteps(Updater):
 
     Any torch optimiser works; the natural parameters' is usually :class:`BayesianLearningRule`.  Parameters
     of the model that none of the optimisers holds (biases, noise scales) are moved by Adam with the learning
-    rate ``settings.other_lr``.
+    rate ``settings.other_lr``.  Optimisers see the loss *per example*, the free energy divided by the data
+    set's size N, as in the paper: a learning rate stays right where N changes.
 
     Args:
         make_optimisers: called with model and guide once their parameters exist; returns the optimisers.
@@ -154,25 +203,40 @@ class GradientSteps(Updater):
     def begin(self, model: SpikingGLM, guide: SynapticGuide, settings: TrainSettings) -> None:
         """Make the optimisers."""
         self.model, self.guide, self.settings = model, guide, settings
-        optimisers = list(self.make_optimisers(model, guide))
-        held = {id(p) for opt in optimisers for group in opt.param_groups for p in group["params"]}
-        others = [p for p in model.parameters() if id(p) not in held]
-        if others:
-            optimisers.append(torch.optim.Adam(others, settings.other_lr))
-        self.optimisers = optimisers
-        self.rates = [[group["lr"] for group in opt.param_groups] for opt in optimisers]
+        self.rule = list(self.make_optimisers(model, guide))
+        held = {id(p) for opt in self.rule for group in opt.param_groups for p in group["params"]}
+        free = [p for p in model.parameters() if id(p) not in held]
+        self.others = [torch.optim.Adam(free, settings.other_lr)] if free else []
+        self.warm: list[torch.optim.Optimizer] = []
+        if settings.warm_start is not None:
+            guide.begin_warm_start(settings.warm_start.scale)
+            self.warm = [torch.optim.Adam(guide.parameters(), settings.warm_start.lr)]
+        self.optimisers = [*self.rule, *self.others, *self.warm]
+        self.rates = [[group["lr"] for group in opt.param_groups] for opt in self.optimisers]
         self.beta = settings.kl_schedule(0.0)
-        self.elbo = MeanFieldELBO(
-            num_particles=settings.particles, vectorize_particles=True, max_plate_nesting=1
-        )
+        self.average = settings.average and ParameterAverage([model, guide], settings.average)
 
     def schedule(self, progress: float) -> Row:
-        """Set beta, the temperature and the learning rates."""
+        """Set beta, the temperature and the learning rates, and end a warm start at its time."""
+        warm = self.settings.warm_start
+        if warm is not None and self.guide.warming and progress >= warm.share:
+            self.guide.end_warm_start()
+            if self.average is not None:
+                self.average.restart()
         self.beta, scale = self.settings.kl_schedule(progress), self.settings.lr_schedule(progress)
         for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * scale
         return {"kl_weight": self.beta} | self.guide.anneal(progress) | {"lr_scale": scale}
+
+    def summary(self, n_updates: int) -> Row:
+        """Return the posterior's entropy, and how far the KL has acted in these updates."""
+        bits = None if self.guide.point else entropy_bits(self.guide)
+        if bits is None or self.guide.warming:
+            return {}
+        shares = [forgetting(optimiser, self.beta / self._n_examples(1)) for optimiser in self.rule]
+        acted = {} if None in shares else {"kl_time": n_updates * sum(s for s in shares if s is not None)}
+        return {"entropy_bits": bits} | acted
 
     def validate(self, blocks: Sequence[Tensor], y: Tensor, seed: int) -> Row:
         """Score a committee of hard draws, see :func:`validate`."""
@@ -191,26 +255,47 @@ class GradientSteps(Updater):
     def free_energies(self, spikes: Tensor, y: Tensor) -> Iterator[FreeEnergy]:
         """Update in the same way, and yield the whole free energy with the model's return value."""
         burn_in, width, kl_scale = self.model.burn_in, self.settings.window, self.settings.window_kl_scale
+        spikes, y = self._per_draw(spikes, y)
         if width is None:
             yield self._update(spikes, y, self.beta, None, Window(burn_in=burn_in))
             return
-        counted = spikes.shape[0] - burn_in
-        state = self._warm_up(spikes[:burn_in]) if burn_in else None
-        for start in range(burn_in, spikes.shape[0], width):
-            part = spikes[start : start + width]
-            fraction = part.shape[0] / counted
+        n_steps = spikes.shape[-3]
+        counted = n_steps - burn_in
+        state = self._settled(spikes.narrow(-3, 0, burn_in)) if burn_in else None
+        for start in range(burn_in, n_steps, width):
+            part = spikes.narrow(-3, start, min(width, n_steps - start))
+            fraction = part.shape[-3] / counted
             weight = self.beta * (fraction if kl_scale is None else kl_scale)
             energy = self._update(part, y, weight, state, Window(start=start, fraction=fraction))
             carried = energy.output.state  # None after a window that is the whole sequence
             state = None if carried is None else carried.detach()
             yield energy
 
+    def _per_draw(self, spikes: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Split a batch ``[T, B, I]`` into groups ``[S, T, B / G, I]``, repeated for each particle."""
+        particles = self.settings.particles
+        groups = next(g for g in range(self.settings.groups, 0, -1) if len(y) % g == 0)
+        self.elbo = MeanFieldELBO(
+            num_particles=particles * groups,
+            vectorize_particles=True,
+            max_plate_nesting=1,
+            committee_weight=self.settings.committee_weight,
+            groups=groups,
+        )
+        if groups == 1:
+            return spikes, y
+        return split_examples(spikes, groups, particles), y.unflatten(0, (groups, -1)).repeat(particles, 1)
+
+    def _n_examples(self, n_seen: int) -> int:
+        """Return the number of examples that the loss is a sum over."""
+        return self.model.dataset_size or n_seen
+
     @torch.no_grad()
-    def _warm_up(self, spikes: Tensor) -> NetworkState:
+    def _settled(self, spikes: Tensor) -> NetworkState:
         """Run the burn-in, which carries no loss, with a draw of its own."""
         guide: Callable[..., Any] = self.guide
-        if self.settings.particles > 1:
-            guide = pyro.plate("num_particles_vectorized", self.settings.particles, dim=-2)(self.guide)
+        if self.elbo.num_particles > 1:
+            guide = pyro.plate("num_particles_vectorized", self.elbo.num_particles, dim=-2)(self.guide)
         trace = pyro.poutine.trace(guide).get_trace(spikes)
         drawn: dict[str, Any] = {name: trace.nodes[name]["value"] for name in self.guide.sites}
         weights = {name: per_draw(w) for name, w in drawn.items()}
@@ -233,10 +318,12 @@ class GradientSteps(Updater):
                 self._check_finite(self.elbo.free_energy(*arguments, state=state, window=window))
             raise
         self._check_finite(energy)
-        energy.loss.backward()
-        for optimiser in self.optimisers:
+        (energy.loss / self._n_examples(spikes.shape[-2])).backward()
+        for optimiser in (*(self.warm if self.guide.warming else self.rule), *self.others):
             optimiser.step()
         self._check_parameters()
+        if self.average is not None:
+            self.average.update()
         return energy
 
     def _check_finite(self, energy: FreeEnergy) -> None:

@@ -18,6 +18,7 @@ from bisnn_pyro.models.layers import (
     Synapses,
     is_constant,
     per_draw,
+    split_examples,
 )
 from bisnn_pyro.models.likelihoods import (
     BernoulliRate,
@@ -109,6 +110,7 @@ __all__ = [
     "alpha_filter",
     "is_constant",
     "per_draw",
+    "split_examples",
     "rate",
     "recurrent_scan",
     "refractory_trace",

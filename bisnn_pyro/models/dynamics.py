@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bisnn_pyro.distributions import Perturbed, random_signs
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.kernels import kernels_for
 
@@ -231,13 +232,19 @@ def threshold_scan(
 
 
 class _RecurrentScan(torch.autograd.Function):
-    """On flat tensors: currents ``[S, T, B, O]``, weights ``[S, O, O]``, states ``[S, B, O]``."""
+    """On flat tensors: currents ``[S, T, B, O]``, weights ``[S, O, O]``, states ``[S, B, O]``.
+
+    ``own`` holds weights ``[S, O, O]`` that differ by signs ``into`` and ``out`` ``[B, O]`` from example to
+    example.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         current: Tensor,
         weight: Tensor,
+        own: Tensor | None,
+        signs: tuple[Tensor, Tensor] | None,
         noise: Tensor | None,
         state: tuple[Tensor, ...],
         constants: TimeConstants,
@@ -253,10 +260,13 @@ class _RecurrentScan(torch.autograd.Function):
             r = c * r + s
             torch.mul(p, unit, out=trace[:, t])
             u = torch.baddbmm(current[:, t], trace[:, t], weight.mT).sub_(r, alpha=reset)
+            if own is not None and signs is not None:
+                u += signs[1] * torch.matmul(trace[:, t] * signs[0], own.mT)
             s = ((u if noise is None else u + noise[:, t]) >= 0).to(current.dtype)
             q = b * q + s
             potential[:, t], spikes[:, t] = u, s
-        ctx.save_for_backward(surrogate.remember(potential).reshape(current.shape), trace, weight)
+        ctx.save_for_backward(surrogate.remember(potential).reshape(current.shape), trace, weight, own)
+        ctx.signs = signs
         ctx.surrogate, ctx.through_time, ctx.constants = surrogate, through_time, constants
         ctx.mark_non_differentiable(potential, r, s, p, q)
         ctx.set_materialize_grads(False)
@@ -266,18 +276,29 @@ class _RecurrentScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad is None:
-            return (None,) * 8
-        remembered, trace, weight = ctx.saved_tensors
+            return (None,) * 10
+        remembered, trace, weight, own = ctx.saved_tensors
         if ctx.through_time:
             slope = ctx.surrogate.backward(torch.ones_like(grad), remembered)
-            drive = _through_time(grad, slope, weight, ctx.constants)
+            drive = _through_time(grad, slope, weight, own, ctx.signs, ctx.constants)
         else:
             drive = ctx.surrogate.backward(grad, remembered)
         lateral = torch.matmul(drive.flatten(1, 2).mT, trace.flatten(1, 2))
-        return drive, lateral, None, None, None, None, None, None
+        of_own = None
+        if own is not None:
+            into, out = ctx.signs
+            of_own = torch.matmul((drive * out).flatten(1, 2).mT, (trace * into).flatten(1, 2))
+        return drive, lateral, of_own, None, None, None, None, None, None, None
 
 
-def _through_time(grad: Tensor, slope: Tensor, weight: Tensor, constants: TimeConstants) -> Tensor:
+def _through_time(
+    grad: Tensor,
+    slope: Tensor,
+    weight: Tensor,
+    own: Tensor | None,
+    signs: tuple[Tensor, Tensor] | None,
+    constants: TimeConstants,
+) -> Tensor:
     """Return the gradient in the potentials, given that in the spikes and the surrogate's slopes."""
     (a, b, _), unit = constants.decays, 1 / constants.dc_gain
     drive = torch.empty_like(grad)
@@ -285,13 +306,15 @@ def _through_time(grad: Tensor, slope: Tensor, weight: Tensor, constants: TimeCo
     for t in reversed(range(grad.shape[1])):
         torch.mul(grad[:, t] + q, slope[:, t], out=drive[:, t])
         p = torch.baddbmm(a * p, drive[:, t], weight, alpha=unit)
+        if own is not None and signs is not None:
+            p += unit * signs[0] * torch.matmul(drive[:, t] * signs[1], own)
         q = b * q + p
     return drive
 
 
 def recurrent_scan(
     current: Tensor,
-    weight: Tensor,
+    weight: Tensor | Perturbed,
     constants: TimeConstants,
     surrogate: Surrogate,
     *,
@@ -305,7 +328,8 @@ def recurrent_scan(
 
     Args:
         current: feed-forward currents ``[*S, T, B, O]``.
-        weight: lateral weights ``[*S, O, O]``, from the column's unit to the row's; already scaled.
+        weight: lateral weights ``[*S, O, O]``, from the column's unit to the row's; already scaled.  The
+            noise of perturbed weights is each example's own, constant over time.
         constants: all three time constants.
         surrogate: gives ``ds/du`` in the backward pass, at the noise-free potential.
         reset: weight of the refractory trace.
@@ -322,9 +346,19 @@ def recurrent_scan(
     flat = (-1, *shape)
     zero = current.new_zeros((*draws, *shape))
     state, heard = state or ResetState(zero, zero), heard or FilterState(zero, zero)
+    own = signs = None
+    if isinstance(weight, Perturbed):
+        weight, own = weight.mean, weight.noise
+        signs = random_signs(zero, *shape), random_signs(zero, *shape)
+
+    def per_draw(w: Tensor) -> Tensor:
+        return w.expand(*draws, *w.shape[-2:]).reshape(-1, *w.shape[-2:])
+
     spikes, potential, *end = _RecurrentScan.apply(
         current.reshape(-1, n_steps, *shape),
-        weight.expand(*draws, *weight.shape[-2:]).reshape(-1, *weight.shape[-2:]),
+        per_draw(weight),
+        None if own is None else per_draw(own),
+        signs,
         None if noise is None else noise.reshape(-1, n_steps, *shape),
         tuple(x.reshape(flat) for x in (*state, *heard)),
         constants,

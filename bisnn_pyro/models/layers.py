@@ -13,9 +13,13 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
 from torch.nn.functional import conv2d
 
+from bisnn_pyro.distributions import Perturbed, random_signs
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Normalisation, Reference
 from bisnn_pyro.models.priors import Prior
+
+Weight = Tensor | Perturbed
+"""Weights ``[*S, O, I]``: a network's, or a mean with noise that differs from example to example."""
 
 Maps = tuple[int, int, int]
 """Shape ``(C, H, W)`` of images or of a layer's maps."""
@@ -92,26 +96,39 @@ class Synapses(PyroModule):
         """
         raise NotImplementedError
 
-    def current(self, trace: Tensor, weight: Tensor) -> Tensor:
+    def sums(self, x: Tensor, weight: Weight, uncounted: int = 0) -> Tensor:
+        """Return :meth:`product`, for perturbed weights with noise of every example's own (Flipout)."""
+        if isinstance(weight, Tensor):
+            return self.product(x, weight, uncounted)
+        into, out = self.example_signs(x)
+        # A drawn network's normalisation removes the mean of its noise over the batch.
+        varying = x if self.normalisation is None else x - x.mean((-3, -2), keepdim=True)
+        return self.product(x, weight.mean) + out * self.product(varying * into, weight.noise)
+
+    def example_signs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return random signs ``[B, n_inputs]`` and ``[B, n_units]`` for each example of ``x``."""
+        return random_signs(x, x.shape[-2], self.n_inputs), random_signs(x, x.shape[-2], self.n_units)
+
+    def current(self, trace: Tensor, weight: Weight) -> Tensor:
         """Return currents ``[*S, T, B, n_units]`` for traces of the inputs.
 
         One product per weight draw serves all steps and examples; traces without the sample dimensions
         are shared by all draws.
         """
-        return self.finished(self.product(trace, weight * self.scale))
+        return self.finished(self.sums(trace, weight * self.scale))
 
-    def constant_product(self, x: Tensor, response: Tensor, weight: Tensor) -> Tensor:
+    def constant_product(self, x: Tensor, response: Tensor, weight: Weight) -> Tensor:
         """Return the sums ``[*S, T, B, n_units]`` of traces of an input that does not change over time.
 
         The filter commutes with the product, so that the product is formed once for all steps; it equals
         :meth:`product` up to rounding.
 
         Args:
-            x: the constant input ``[B, n_inputs]``.
+            x: the constant input ``[*S, B, n_inputs]`` or ``[B, n_inputs]``.
             response: trace ``[T]`` of a constant input of one.
             weight: ``[*S, O, I]``.
         """
-        product = self.product(x.unsqueeze(0), weight)
+        product = self.sums(x.unsqueeze(-3), weight)
         # As a product of matrices its gradient is one pass over time, too.
         rows = product.reshape(*product.shape[:-3], 1, -1)
         sums = torch.matmul(response.unsqueeze(-1), rows)
@@ -273,6 +290,13 @@ class ConvSynapses(Synapses):
         kernels = kernels.contiguous(memory_format=torch.channels_last)
         return conv2d(images, kernels, stride=self.stride, padding=self.padding).permute(0, 2, 3, 1)
 
+    def example_signs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return random signs of each example's channels: the positions of a map share their weights."""
+        channels, places = self.image_shape[0], math.prod(self.image_shape[1:])
+        into, out = (random_signs(x, x.shape[-2], n) for n in (channels, self.fan_out))
+        into = into.repeat(1, places) if self.channels_last else into.repeat_interleave(places, 1)
+        return into, out.repeat(1, self.n_units // self.fan_out)
+
     def biased(self, current: Tensor, bias: Tensor) -> Tensor:
         """Return currents ``[*S, T, B, H' W' O]`` with the bias of each channel."""
         return (current.unflatten(-1, (-1, self.fan_out)) + bias).flatten(-2)
@@ -294,12 +318,14 @@ def maps_of(image_shape: Maps, channels: int, kernel: int, stride: int, padding:
     return channels, below + 1, right + 1
 
 
-def per_draw(weight: Tensor) -> Tensor:
+def per_draw(weight: Weight) -> Weight:
     """Return drawn weights as ``[*S, O, I]``.
 
     Under a particle plate a site has the shape ``[S, 1, O, I]``, with a dimension of size one for the data
     plate; weights do not depend on the example, and the kernels expect draws in front of the matrix.
     """
+    if isinstance(weight, Perturbed):
+        return Perturbed(*(w if w.dim() == 2 else w.squeeze(-3) for w in (weight.mean, weight.noise)))
     return weight if weight.dim() == 2 else weight.squeeze(-3)
 
 
@@ -343,11 +369,18 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def is_constant(x: Tensor) -> bool:
-    """Return whether an input ``[T, B, I]`` is one step repeated T times (an expanded view)."""
-    return x.shape[0] > 1 and x.stride(0) == 0
+    """Return whether an input ``[*S, T, B, I]`` is one step repeated T times (an expanded view)."""
+    return x.shape[-3] > 1 and x.stride(-3) == 0
 
 
-def filters_after(x: Tensor, weight: Tensor, n_units: int | None = None) -> bool:
+def split_examples(x: Tensor, n: int, copies: int = 1) -> Tensor:
+    """Return a batch ``[T, B, I]`` in n equal parts, ``[copies n, T, B / n, I]``, constant if it was."""
+    kept = x[:1] if is_constant(x) else x
+    parts = kept.unflatten(1, (n, -1)).movedim(1, 0).repeat(copies, 1, 1, 1)
+    return parts.expand(-1, x.shape[0], -1, -1)
+
+
+def filters_after(x: Tensor, weight: Weight, n_units: int | None = None) -> bool:
     """Whether filtering the sums ``[*S, T, B, n_units]`` costs fewer passes than filtering the inputs.
 
     Filtered inputs serve the weights' gradient as they are; filtered sums need the adjoint filter, a second

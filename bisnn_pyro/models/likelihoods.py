@@ -79,9 +79,10 @@ class Likelihood(PyroModule):
         window = window or Window()
         n_steps = readout.shape[-2]
         obs = None if y is None else self._scored(y, readout, window)
-        with poutine.scale(scale=self.weight(n_steps, window)):
+        weight = self.weight(n_steps, window)
+        with poutine.scale(scale=weight):
             site = self.distribution(readout, y, window)
-            mark: Any = {"is_likelihood": True}
+            mark: Any = {"is_likelihood": True, "weight": weight}
             return pyro.sample(name, site, obs=obs, infer=mark)
 
     def _scored(self, y: Tensor, readout: Tensor, window: Window) -> Tensor:

@@ -22,6 +22,7 @@ from bisnn_pyro.models.layers import (
     DenseSynapses,
     RecurrentSynapses,
     Synapses,
+    Weight,
     joined,
     matmul_over_time,
     per_draw,
@@ -198,7 +199,7 @@ class SpikingGLM(PyroModule):
         """Set the reference batch ``[T, R, I]`` whose statistics normalise predictions."""
         self.reference = None if spikes is None else compact(spikes)
 
-    def _with_weights(self, weights: Mapping[str, Tensor]) -> list[LayerRun]:
+    def _with_weights(self, weights: Mapping[str, Weight]) -> list[LayerRun]:
         return [
             LayerRun(self.neuron, synapses, pool, weights, k)
             for k, (synapses, pool) in enumerate(zip(self.synapses, self.pools, strict=True))
@@ -206,7 +207,7 @@ class SpikingGLM(PyroModule):
 
     def simulate(
         self,
-        weights: Mapping[str, Tensor],
+        weights: Mapping[str, Weight],
         spikes: Tensor,
         state: NetworkState | None = None,
         plan: SimulationPlan = _PLAN,
@@ -215,7 +216,7 @@ class SpikingGLM(PyroModule):
 
         Args:
             weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
-            spikes: inputs ``[T, B, I]``, shared by all draws.
+            spikes: inputs ``[T, B, I]``, shared by all draws, or ``[*S, T, B, I]`` in training.
             state: state to continue from; ``None`` means at rest.
             plan: what to compute and keep.
 
@@ -279,20 +280,20 @@ class SpikingGLM(PyroModule):
         """Refuse inputs that the network cannot run on.
 
         Raises:
-            ModelError: if ``spikes`` are not ``[T, B, I]``, or a normalised network in evaluation has no
+            ModelError: if ``spikes`` are not ``[*S, T, B, I]``, or a normalised network in evaluation has no
                 reference batch of T steps.
         """
         n_inputs = self.synapses[0].n_inputs
-        if spikes.dim() != 3 or spikes.shape[-1] != n_inputs:
+        if spikes.dim() < 3 or spikes.shape[-1] != n_inputs:
             raise ModelError(
                 f"input spikes have shape {tuple(spikes.shape)}; expected [T, B, I] with I = {n_inputs}"
             )
         if self.normalise and not self.training:
-            check_reference(self.reference, spikes.shape[0])
+            check_reference(self.reference, spikes.shape[-3])
 
     # -- the Pyro model ---------------------------------------------------------------------------
 
-    def draw_weights(self) -> dict[str, Tensor]:
+    def draw_weights(self) -> dict[str, Weight]:
         """Sample all synapses, ``[*S, O, I]``; call it inside the model."""
         modules: list[Synapses] = [*self.synapses, *([] if self.readout is None else [self.readout])]
         drawn = [getattr(module, site) for module in modules for site in module.shapes]
@@ -309,15 +310,15 @@ class SpikingGLM(PyroModule):
         """Sample the synapses, run the network, and score or draw the target.
 
         Args:
-            spikes: inputs ``[T, B, I]``.
-            y: targets of the B examples; ``None`` draws them.
+            spikes: inputs ``[T, B, I]``, or ``[S, T, B, I]`` where each draw sees examples of its own.
+            y: targets ``[B]`` or ``[S, B]`` of the examples; ``None`` draws them.
             state: state to continue from.
             window: which steps these are; by default the whole sequence after ``burn_in``.
         """
         window = window or Window(burn_in=self.burn_in)
-        if spikes.shape[0] <= window.burn_in:
+        if spikes.shape[-3] <= window.burn_in:
             raise ModelError(
-                f"{spikes.shape[0]} steps leave nothing to score after burn_in = {window.burn_in}"
+                f"{spikes.shape[-3]} steps leave nothing to score after burn_in = {window.burn_in}"
             )
         whole = state is None and window.fraction == 1
         plan = SimulationPlan(uncounted=window.burn_in, record=False, carry=not whole)
@@ -408,8 +409,8 @@ class SignNetwork(SpikingGLM):
             ModelError: as for any network, and if there is more than one step.
         """
         super().check_inputs(spikes)
-        if spikes.shape[0] != 1:
+        if spikes.shape[-3] != 1:
             raise ModelError(
-                f"a network of sign units runs one step, and the input has {spikes.shape[0]} steps; "
+                f"a network of sign units runs one step, and the input has {spikes.shape[-3]} steps; "
                 "set encoder.n_steps = 1"
             )

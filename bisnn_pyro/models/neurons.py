@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bisnn_pyro.distributions import Perturbed
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.dynamics import (
     FilterState,
@@ -87,7 +88,7 @@ class Neuron(ABC):
     def fire_recurrent(
         self,
         current: Tensor,
-        weight: Tensor,
+        weight: Tensor | Perturbed,
         state: ResetState | None,
         heard: FilterState | None,
         *,
@@ -163,7 +164,7 @@ class SpikeResponseNeuron(Neuron):
     def fire_recurrent(
         self,
         current: Tensor,
-        weight: Tensor,
+        weight: Tensor | Perturbed,
         state: ResetState | None,
         heard: FilterState | None,
         *,

@@ -12,7 +12,7 @@ from torch import Tensor
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.architecture import SpikePool
 from bisnn_pyro.models.dynamics import FilterState, ResetState
-from bisnn_pyro.models.layers import RecurrentSynapses, Synapses, filters_after, is_constant
+from bisnn_pyro.models.layers import RecurrentSynapses, Synapses, Weight, filters_after, is_constant
 from bisnn_pyro.models.neurons import Neuron, NeuronState
 from bisnn_pyro.models.normalisation import Moments
 
@@ -80,10 +80,10 @@ class LayerRun(NamedTuple):
     neuron: Neuron
     synapses: Synapses
     pool: SpikePool | None
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, Weight]
     depth: int
 
-    def weight(self, site: str) -> Tensor:
+    def weight(self, site: str) -> Weight:
         """Return the layer's weights ``[*S, O, I]`` at a site."""
         return self.weights[f"layers.{self.depth}.{site}"]
 
@@ -97,14 +97,15 @@ class LayerRun(NamedTuple):
         layer, linear = self.synapses, self.neuron.linear
         weight = self.weight("weight") * layer.scale
         if self.depth == 0 and state is None and linear and is_constant(x):
-            response, end = self.neuron.step_response(x.shape[0], x)
-            sums = layer.constant_product(x[0], response, weight)
-            return sums, FilterState(*(x[0] * end_of_one for end_of_one in end))
+            response, end = self.neuron.step_response(x.shape[-3], x)
+            constant = x.select(-3, 0)
+            sums = layer.constant_product(constant, response, weight)
+            return sums, FilterState(*(constant * end_of_one for end_of_one in end))
         if not carry and linear and filters_after(x, weight, layer.n_units):
-            sums, _ = self.neuron.trace(layer.product(x, weight), None)
+            sums, _ = self.neuron.trace(layer.sums(x, weight), None)
             return sums, None
         trace, end = self.neuron.trace(x, state)
-        return layer.product(trace, weight, uncounted), end
+        return layer.sums(trace, weight, uncounted), end
 
     def fire(
         self, current: Tensor, before: NeuronState | None, *, through_time: bool, record: bool

@@ -1,0 +1,71 @@
+r"""How far the KL has acted: the training time K in units of its own relaxation time.
+
+The KL pulls natural parameters to the prior's at the rate :math:`a_i\beta\operatorname{sech}^2\lambda_i` a step,
+with :math:`a_i` the step per unit of gradient.  Summed over steps and averaged over synapses this is K: a
+training of K well above 1 has forgotten its start and may rest where the free energy is least; one of K well
+below 1 is an early-stopped sum of gradients, whatever its KL weight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bisnn_pyro.distributions import sech2
+from bisnn_pyro.distributions.hyperbolic import sign_entropy
+from bisnn_pyro.inference.rules import BayesianLearningRule
+from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+
+Optimiser = torch.optim.Optimizer
+
+
+def forgetting(optimiser: Optimiser, kl_weight: float) -> float | None:
+    r"""Return the share of its start that a posterior forgets in one step, averaged over synapses.
+
+    Args:
+        optimiser: of the natural parameters: the Bayesian learning rule, Adam or SGD, after a step.
+        kl_weight: :math:`\beta` of the loss that is differentiated (per example: beta / N).
+
+    Returns:
+        The mean of :math:`a_i\beta\operatorname{sech}^2\lambda_i`; ``None`` for another optimiser, or before
+        a first step.
+
+    Example:
+        >>> natural = torch.zeros(3, requires_grad=True)
+        >>> rule = BayesianLearningRule([natural], lr=0.5)
+        >>> forgetting(rule, 0.1)
+        0.05
+    """
+    total, count = 0.0, 0
+    for group in optimiser.param_groups:
+        for natural in group["params"]:
+            rate = _rate(optimiser, group, natural.detach())
+            if rate is None:
+                return None
+            total, count = total + float(rate.sum(dtype=torch.float64)), count + rate.numel()
+    return kl_weight * total / count
+
+
+def _rate(optimiser: Optimiser, group: dict, natural: Tensor) -> Tensor | None:
+    """Return the step per unit of gradient times the Fisher information, elementwise."""
+    if isinstance(optimiser, BayesianLearningRule):
+        return torch.full((natural.numel(),), group["lr"], dtype=torch.float64)
+    if isinstance(optimiser, torch.optim.SGD):
+        return group["lr"] * sech2(natural)
+    state = {p.data_ptr(): s for p, s in optimiser.state.items()}.get(natural.data_ptr())
+    if isinstance(optimiser, torch.optim.Adam) and state:
+        second = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+        return group["lr"] * sech2(natural) / (second.sqrt() + group["eps"])
+    return None
+
+
+def entropy_bits(guide: SynapticGuide) -> float | None:
+    """Return the entropy per binary synapse in bits, from 0 (decided) to 1 (a fair coin); ``None`` if real."""
+    if not guide.binary:
+        return None
+    if guide.point:
+        return 0.0
+    each = [sign_entropy(natural.double()).flatten() for natural in guide.natural_parameters().values()]
+    return float(torch.cat(each).mean()) / math.log(2)
