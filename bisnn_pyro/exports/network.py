@@ -20,7 +20,7 @@ the file (:mod:`bisnn_pyro.exports.format`) holds:
     Whether it is ``filtered``: acts on traces of the spikes instead of the spikes.
 ``likelihood``
     From the read-outs over the counted steps, without the burn-in, to class probabilities or means; all but
-    the last act on the mean over these steps.  Its ``kind`` is one of
+    the last act on the mean over these steps, times the ``gain`` if there is one.  Its ``kind`` is one of
 
     ``softmax``
         The soft-max.
@@ -241,7 +241,7 @@ def _vote(likelihood: Mapping[str, Any], readout: Doubles, burn_in: int) -> Doub
     """
     from scipy.special import expit, log_ndtr, softmax
 
-    kind, mean = likelihood["kind"], readout.mean(1)
+    kind, mean = likelihood["kind"], readout.mean(1) * likelihood.get("gain", 1.0)
     if kind == "softmax":
         return softmax(mean, axis=-1)
     if kind == "sigmoid":

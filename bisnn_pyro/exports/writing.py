@@ -246,4 +246,5 @@ def _describe_likelihood(likelihood: Likelihood) -> dict[str, Any]:
     if isinstance(likelihood, SpikeTrainBernoulli):
         own = {key: getattr(likelihood, key) for key in ("delta", "reset", "period")}
         return {"kind": "spike-train", **own, "decay": likelihood.constants.decays[2]}
-    return {"kind": _VOTES[type(likelihood)]}
+    gain = {"gain": float(likelihood.gain.detach())} if getattr(likelihood, "learn_gain", False) else {}
+    return {"kind": _VOTES[type(likelihood)], **gain}

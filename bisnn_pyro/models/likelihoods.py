@@ -134,15 +134,31 @@ def check_two(n_classes: int) -> int:
     return n_classes
 
 
-class _Categorical(Classification):
+class _Gained(Classification):
+    """Read-outs are logits, up to a gain that may be learned."""
+
+    gain: Tensor
+
+    def __init__(self, learn_gain: bool) -> None:
+        super().__init__()
+        self.learn_gain = learn_gain
+        if learn_gain:
+            self.gain = PyroParam(torch.tensor(1.0), constraints.positive)  # type: ignore[assignment]
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """Return the read-outs times the gain."""
+        return readout * self.gain if self.learn_gain else readout
+
+
+class _Categorical(_Gained):
     """A read-out unit per class, and a softmax over their logits."""
 
-    def __init__(self, n_classes: int) -> None:
-        super().__init__()
+    def __init__(self, n_classes: int, learn_gain: bool = False) -> None:
+        super().__init__(learn_gain)
         self.n_classes = self.n_outputs = check_classes(n_classes)
 
     def _logits(self, readout: Tensor) -> Tensor:
-        return readout.mean(-2)
+        return self.logits(readout.mean(-2))
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the label's distribution, batch shape ``[*S, B]``."""
@@ -153,16 +169,16 @@ class _Categorical(Classification):
         return torch.softmax(self._logits(readout), dim=-1)
 
 
-class _Bernoulli(Classification):
+class _Bernoulli(_Gained):
     """One read-out unit, the logit of class 1."""
 
-    def __init__(self, n_classes: int = 2) -> None:
-        super().__init__()
+    def __init__(self, n_classes: int = 2, learn_gain: bool = False) -> None:
+        super().__init__(learn_gain)
         self.n_classes, self.n_outputs = check_two(n_classes), 1
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the label's distribution, batch shape ``[*S, B]``."""
-        return dist.Bernoulli(logits=readout.mean(-2).squeeze(-1))
+        return dist.Bernoulli(logits=self.logits(readout.mean(-2).squeeze(-1)))
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
         """Return the labels as floats."""
@@ -170,7 +186,7 @@ class _Bernoulli(Classification):
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
         """Return class probabilities ``[*S, B, 2]``, from the time-averaged read-out."""
-        return two_classes(readout.mean(-2).squeeze(-1))
+        return two_classes(self.logits(readout.mean(-2).squeeze(-1)))
 
 
 class _Steps(Classification):
@@ -195,6 +211,8 @@ class CategoricalRate(_Categorical):
 
     Args:
         n_classes: number of classes C, at least 2; the read-out has C units.
+        learn_gain: learn the scale of the logits with the posterior, as a model's other parameters; it starts
+            at 1.  A fixed one makes every network of a posterior too sure where it is too large.
 
     Example:
         >>> likelihood = CategoricalRate(3)
@@ -211,6 +229,8 @@ class BernoulliRate(_Bernoulli):
 
     Args:
         n_classes: 2.
+        learn_gain: learn the scale of the logits with the posterior, as a model's other parameters; it starts
+            at 1.
     """
 
 
@@ -219,11 +239,13 @@ class CategoricalSteps(_Steps, _Categorical):
 
     Args:
         n_classes: number of classes C, at least 2; the read-out has C units.
+        learn_gain: learn the scale of the logits with the posterior, as a model's other parameters; it starts
+            at 1.
     """
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the label at each step, event shape ``[T]``."""
-        return dist.Categorical(logits=readout).to_event(1)
+        return dist.Categorical(logits=self.logits(readout)).to_event(1)
 
 
 class BernoulliSteps(_Steps, _Bernoulli):
@@ -231,33 +253,41 @@ class BernoulliSteps(_Steps, _Bernoulli):
 
     Args:
         n_classes: 2.
+        learn_gain: learn the scale of the logits with the posterior, as a model's other parameters; it starts
+            at 1.
     """
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the label at each step, event shape ``[T]``."""
-        return dist.Bernoulli(logits=readout.squeeze(-1)).to_event(1)
+        return dist.Bernoulli(logits=self.logits(readout.squeeze(-1))).to_event(1)
 
 
-def rate(n_classes: int) -> Classification:
+def rate(n_classes: int, learn_gain: bool = False) -> Classification:
     """Return the likelihood of a label on the time-averaged read-out, Bernoulli for two classes.
 
     Args:
         n_classes: number of classes C, at least 2.
+        learn_gain: learn the scale of the logits with the posterior; starts at 1.
 
     Example:
         >>> type(rate(2)).__name__, type(rate(10)).__name__
         ('BernoulliRate', 'CategoricalRate')
     """
-    return BernoulliRate() if n_classes == 2 else CategoricalRate(n_classes)
+    if n_classes == 2:
+        return BernoulliRate(learn_gain=learn_gain)
+    return CategoricalRate(n_classes, learn_gain)
 
 
-def steps(n_classes: int) -> Classification:
+def steps(n_classes: int, learn_gain: bool = False) -> Classification:
     """Return the likelihood of a label at every counted step, Bernoulli for two classes.
 
     Args:
         n_classes: number of classes C, at least 2.
+        learn_gain: learn the scale of the logits with the posterior; starts at 1.
     """
-    return BernoulliSteps() if n_classes == 2 else CategoricalSteps(n_classes)
+    if n_classes == 2:
+        return BernoulliSteps(learn_gain=learn_gain)
+    return CategoricalSteps(n_classes, learn_gain)
 
 
 class CategoricalProbit(_Categorical):
@@ -273,10 +303,12 @@ class CategoricalProbit(_Categorical):
 
     Args:
         n_classes: number of classes C, at least 2; the read-out has C units.
+        learn_gain: learn the scale of the logits with the posterior, as a model's other parameters; it starts
+            at 1.
     """
 
     def _logits(self, readout: Tensor) -> Tensor:
-        return log_odds(readout.mean(-2))
+        return log_odds(super()._logits(readout))
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
         """Return class probabilities ``[*S, B, C]``, bounded below by the type's smallest normal number.

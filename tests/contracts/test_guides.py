@@ -27,8 +27,10 @@ from bisnn_pyro.models import (
 from bisnn_pyro.testing import GuideContract
 
 GUIDES = {
-    "relaxed": partial(AutoRelaxedSign, init_scale=0.5),
-    "hard": partial(AutoRelaxedSign, temperature=0.5, hard=True),
+    "second-order": partial(AutoRelaxedSign, init_scale=0.5),
+    "relaxed": partial(AutoRelaxedSign, estimator="relaxed", init_scale=0.5),
+    "hard": partial(AutoRelaxedSign, estimator="hard", temperature=0.5),
+    "local": partial(AutoRelaxedSign, estimator="local"),
     "straight-through": AutoStraightThrough,
     "clipped": partial(AutoStraightThrough, clip=1.0, init_scale=1.0),
     "gaussian": AutoMeanFieldGaussian,
@@ -56,7 +58,7 @@ NETWORKS = {
         3, [Dense(4, recurrent=True), 3], CategoricalRate(2), prior=prior, **SHARED
     ),
 }
-SPIKING = ("relaxed", "hard", "straight-through", "gaussian", "full-precision")
+SPIKING = ("second-order", "relaxed", "hard", "local", "straight-through", "gaussian", "full-precision")
 PAIRS = [
     *((guide, "dense") for guide in GUIDES),
     *((guide, "sign") for guide in ("relaxed", "ebp", "ebp-real")),
