@@ -15,7 +15,7 @@ import bisnn_pyro
 from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.exports.format import write_file
-from bisnn_pyro.inference import Purpose, posterior_draws, seeded
+from bisnn_pyro.inference import posterior_draws
 from bisnn_pyro.models import (
     BernoulliRate,
     BernoulliSteps,
@@ -152,8 +152,9 @@ def _moments(fitted: FittedRun, weights: Weights) -> list[Moments] | None:
     """Return what normalises the layers: this network's own moments on the run's reference batch."""
     if not fitted.model.normalise:
         return None
-    with seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
-        return fitted.model.reference_moments(weights, _EXAMPLES)
+    assert fitted.model.reference is not None
+    noise = fitted.model.point_noise(fitted.model.reference, fitted.config.predict.seed)
+    return fitted.model.reference_moments(weights, _EXAMPLES, noise)
 
 
 def _constants(name: str, synapses: Synapses, moments: Moments | None) -> Arrays:

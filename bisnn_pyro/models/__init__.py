@@ -45,6 +45,7 @@ from bisnn_pyro.models.neurons import (
     SpikeResponseNeuron,
     ThresholdNeuron,
 )
+from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
@@ -84,6 +85,7 @@ __all__ = [
     "NeuronState",
     "NormalPrior",
     "Normalisation",
+    "PointNoise",
     "Prior",
     "RecurrentSynapses",
     "Regression",
