@@ -51,7 +51,9 @@ def branch(keys: ArrayLike, index: ArrayLike) -> Keys:
     They are the outputs ``index`` of SplitMix64 (Steele, Lea and Flood 2014) that is seeded with the key.
     """
     with np.errstate(over="ignore"):  # numbers modulo 2**64
-        z = np.atleast_1d(np.asarray(keys, np.uint64) + (np.asarray(index, np.uint64) + np.uint64(1)) * _GAMMA)
+        z = np.atleast_1d(
+            np.asarray(keys, np.uint64) + (np.asarray(index, np.uint64) + np.uint64(1)) * _GAMMA
+        )
         for shift, factor in zip((30, 27), _FACTORS, strict=True):
             z ^= z >> np.uint64(shift)
             z *= factor

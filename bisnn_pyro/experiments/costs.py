@@ -156,7 +156,10 @@ def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Ten
         for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
             noise = fitted.model.point_noise(inputs, fitted.config.predict.seed, member)
             inputs = inputs.to(device=some.device, dtype=some.dtype)
-            yield inputs, fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False, noise=noise))
+            yield (
+                inputs,
+                fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False, noise=noise)),
+            )
 
 
 def _count(runs: Runs) -> float | None:

@@ -63,8 +63,9 @@ class Prediction:
 def encode_all(encode: Encode, x: Inputs, seed: int) -> EncodedBlocks:
     """Encode ``x`` ``[N, ...]`` block by block; a sequence of ``[T, B, I]``.
 
-    The spikes of a point depend on ``seed`` and its own values alone.  Blocks are read and encoded when they are requested, and kept if all of them together take little
-    memory, see :class:`~bisnn_pyro.inference.inputs.EncodedBlocks`.
+    The spikes of a point depend on ``seed`` and its own values alone.  Blocks are read and encoded when they
+    are requested, and kept if all of them together take little memory, see
+    :class:`~bisnn_pyro.inference.inputs.EncodedBlocks`.
     """
     return EncodedBlocks(encode, x, seed)
 

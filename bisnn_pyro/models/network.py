@@ -28,8 +28,8 @@ from bisnn_pyro.models.layers import (
     random_readout,
 )
 from bisnn_pyro.models.likelihoods import Likelihood, Window
-from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.neurons import Neuron, NeuronState, SignNeuron, ThresholdNeuron
+from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
 from bisnn_pyro.models.simulation import (

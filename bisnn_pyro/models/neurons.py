@@ -238,8 +238,8 @@ class EscapeNeuron(SpikeResponseNeuron):
 
     The draw is :math:`s=1[u+\Delta\ell\ge 0]` with standard logistic noise :math:`\ell`, independent
     over units, steps and examples, and **drawn afresh for each weight draw**: members of a committee
-    differ in weights and in spikes.  Prediction draws it from keys (:class:`PointNoise`), so that an example's
-    spikes are the same in any company.
+    differ in weights and in spikes.  In prediction it comes from :class:`PointNoise`, so that an example's
+    spikes are the same in whichever batch it is.
 
     *Gradient.*  Straight-through on the firing probability: :math:`ds/du` is replaced by
     :math:`\sigma'(u/\Delta)/\Delta`, the derivative of the mean spike.  It is biased as soon as a later

@@ -57,6 +57,8 @@ class PointNoise:
         double = current.dtype == torch.float64
         drawn = torch.empty(current.shape, dtype=torch.float64 if double else torch.float32)
         for t in range(current.shape[-3]):  # one step at a time bounds the memory
-            of_step = uniform(branch(keys, self.start + t), current.shape[-1], np.float64 if double else np.float32)
+            of_step = uniform(
+                branch(keys, self.start + t), current.shape[-1], np.float64 if double else np.float32
+            )
             drawn[..., t, :, :] = torch.from_numpy(of_step)
         return drawn.to(current)

@@ -94,7 +94,9 @@ class LayerRun(NamedTuple):
 
     def drawing(self, noise: PointNoise | None) -> LayerRun:
         """Return the same layer with this noise in its neurons."""
-        return self if noise is None else self._replace(neuron=self.neuron.drawing(partial(noise, self.depth)))
+        return (
+            self if noise is None else self._replace(neuron=self.neuron.drawing(partial(noise, self.depth)))
+        )
 
     def sums(
         self, x: Tensor, state: FilterState | None, *, carry: bool, uncounted: int = 0
