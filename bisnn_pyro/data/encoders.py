@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,10 @@ from bisnn_pyro.errors import DataError
 
 class Encoder(ABC):
     """Turns features into the input of a network over time; a stateless function of features and a seed.
+
+    Evaluation calls a stochastic encoder on one example at a time, with a generator of the example's own.  An
+    encoder that is faster on many defines ``each(x, seeds)`` with the same result, see
+    :func:`bernoulli_spikes_each`.
 
     Attributes:
         n_steps: T, the number of time steps.
@@ -77,6 +82,25 @@ def bernoulli_spikes(rates: Tensor, n_steps: int, generator: torch.Generator | N
     uniform = torch.rand(shape, generator=generator, dtype=draw_type, device=generator.device)
     # Compared in place: a quarter of the time of torch.bernoulli on a CPU.
     return uniform.lt_(rates.to(uniform)).to(rates)
+
+
+def bernoulli_spikes_each(rates: Tensor, n_steps: int, seeds: Sequence[int]) -> Tensor:
+    """Draw each example's spikes from a generator of its own.
+
+    Args:
+        rates: Spike probability per step, ``[B, I]``.
+        n_steps: T, the number of time steps.
+        seeds: Of the B generators.
+
+    Returns:
+        What :func:`bernoulli_spikes` draws from each row alone, ``[T, B, I]``.
+    """
+    source, draw_type = torch.Generator(), torch.promote_types(rates.dtype, torch.float32)
+    uniform = torch.empty((len(rates), n_steps, rates.shape[1]), dtype=draw_type)
+    for seed, of_one in zip(seeds, uniform.unbind(), strict=True):
+        of_one.uniform_(generator=source.manual_seed(seed))
+    spikes = uniform.lt_(rates.to("cpu", draw_type)[:, None])
+    return spikes.transpose(0, 1).to(rates).contiguous()
 
 
 @dataclass(frozen=True)
@@ -150,6 +174,10 @@ class PopulationEncoder(Encoder):
             return bernoulli_spikes(rates, self.n_steps, generator)
         return rates.expand(self.n_steps, *rates.shape)
 
+    def each(self, x: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Encode each example under its own seed, ``[T, B, I]``."""
+        return bernoulli_spikes_each(self.rates(x), self.n_steps, seeds) if self.stochastic else self(x)
+
 
 @dataclass(frozen=True)
 class BernoulliRateEncoder(Encoder):
@@ -181,6 +209,11 @@ class BernoulliRateEncoder(Encoder):
         """See :meth:`Encoder.__call__`."""
         check_features(x)
         return bernoulli_spikes(x * self.max_rate, self.n_steps, generator)
+
+    def each(self, x: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Encode each example under its own seed, ``[T, B, I]``."""
+        check_features(x)
+        return bernoulli_spikes_each(x * self.max_rate, self.n_steps, seeds)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Changes of test points that a network was not trained for: noise, rotations, shuffled pixels.
 
 All functions take scaled images or other features ``[N, F]`` in [0, 1], or ready spikes ``[N, T, I]``, and
-return new arrays of the same shape and type.  Random numbers depend on the number of an example, so that it
-changes in the same way in whichever batches the examples are read.
+return new arrays of the same shape and type.  Random numbers depend on the example's own values (noise on
+features) or on its number, so that it changes in the same way in whichever batches the examples are read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from bisnn_pyro.data.checks import check_count, check_number
 from bisnn_pyro.errors import DataError
+from bisnn_pyro.keys import point_keys
 
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps examples ``[n, ...]`` and their numbers ``[n]`` to others of the same shape and type."""
@@ -49,8 +50,10 @@ class ChangedRows:
 def gaussian_noise(x: np.ndarray, std: float, seed: int) -> np.ndarray:
     """Add Gaussian noise to scaled features and clip them back to [0, 1].
 
+    The noise of an example depends on the seed and its own values alone, and is in proportion to ``std``.
+
     Args:
-        x: Features in [0, 1], any shape.
+        x: Features in [0, 1], ``[N, ...]``.
         std: Standard deviation of the noise, in scaled units; 0 gives an equal copy.
         seed: Seed of the noise.
 
@@ -61,9 +64,13 @@ def gaussian_noise(x: np.ndarray, std: float, seed: int) -> np.ndarray:
         DataError: If ``std`` or the seed is negative.
     """
     std = check_number("std", std, 0.0)
-    rng = np.random.default_rng(check_count("seed", seed, 0))
     array = np.asarray(x)
-    return np.clip(array + std * rng.standard_normal(array.shape), 0.0, 1.0).astype(array.dtype)
+    noise = np.empty(array.shape)
+    for of_one, key in zip(
+        noise, point_keys(array, check_count("seed", seed, 0), "noise").tolist(), strict=True
+    ):
+        of_one[...] = np.random.default_rng(key).standard_normal(of_one.shape)
+    return np.clip(array + std * noise, 0.0, 1.0).astype(array.dtype)
 
 
 def rotate(x: np.ndarray, degrees: float, image_shape: tuple[int, ...] | None) -> np.ndarray:

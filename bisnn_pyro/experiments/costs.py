@@ -25,7 +25,7 @@ from bisnn_pyro.analysis import (
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.experiments.predictors import FLOAT_BITS
-from bisnn_pyro.inference import Inputs, Purpose, bytes_per_example, chosen_rows, seeded
+from bisnn_pyro.inference import Inputs, bytes_per_example, chosen_rows
 from bisnn_pyro.models import (
     ConvSynapses,
     EscapeNeuron,
@@ -137,25 +137,29 @@ def for_some_networks(fitted: FittedRun, x: Inputs, count: Callable[[Runs], T]) 
     fitted.model.eval()
     found: dict[str, list[T]] = {}
     try:
-        with torch.no_grad(), seeded(seed, Purpose.HIDDEN_SPIKES):
+        with torch.no_grad():
             for name, predictor in fitted.predictors.items():
                 if predictor.base is not predictor:
                     continue
                 source = predictor.networks(guide, seed)
                 n = 0 if source is None else min(MAX_MEMBERS, fitted.n_members(name))
-                found[name] = [count(_runs(fitted, source(i, 1), blocks)) for i in range(n) if source]
+                found[name] = [count(_runs(fitted, source(i, 1), blocks, i)) for i in range(n) if source]
     finally:
         fitted.model.train(was_training)
     return found
 
 
-def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor]) -> Runs:
+def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor], member: int) -> Runs:
     some = next(iter(weights.values()))
     for block in blocks:
         need = bytes_per_example(fitted.model, block.shape[0])
         for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
+            noise = fitted.model.point_noise(inputs, fitted.config.predict.seed, member)
             inputs = inputs.to(device=some.device, dtype=some.dtype)
-            yield inputs, fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False))
+            yield (
+                inputs,
+                fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False, noise=noise)),
+            )
 
 
 def _count(runs: Runs) -> float | None:

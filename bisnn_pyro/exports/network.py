@@ -53,6 +53,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bisnn_pyro.errors import DataError
 from bisnn_pyro.exports.format import read_file
+from bisnn_pyro.keys import HIDDEN_SPIKES, Keys, branch, point_keys, uniform
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -92,21 +93,23 @@ class ExportedNetwork:
         packed = sum(-(-w.size // 8) for w in self.weights.values())
         return packed + sum(c.nbytes for c in self.constants.values())
 
-    def predict(self, inputs: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
+    def predict(self, inputs: ArrayLike, seed: int = 0, member: int = 0) -> NDArray[np.float64]:
         """Return class probabilities `[B, C]`, or predicted means `[B]` of a regression in rescaled units.
 
         Args:
             inputs: encoded inputs `[T, B, I]`.
-            seed: of escape noise.
+            seed: of escape noise; that of an example depends on it, ``member`` and the example alone, and is
+                the run's own under its ``predict.seed``.
+            member: the committee's member whose noise it is; 0 for the mode.
 
         Raises:
             DataError: if the inputs do not fit.
         """
-        counted = self.readout(inputs, seed)[self.header["burn_in"] :]
+        counted = self.readout(inputs, seed, member)[self.header["burn_in"] :]
         readout = counted.transpose(1, 0, 2).astype(np.float64)
         return _vote(self.header["likelihood"], readout, self.header["burn_in"])
 
-    def readout(self, inputs: ArrayLike, seed: int = 0) -> Floats:
+    def readout(self, inputs: ArrayLike, seed: int = 0, member: int = 0) -> Floats:
         """Return the read-out `[T, B, C]` of encoded inputs `[T, B, I]`, burn-in included.
 
         Raises:
@@ -118,21 +121,22 @@ class ExportedNetwork:
                 f"inputs have shape {x.shape}; expected [T, B, {self.header['n_inputs']}] with T above the "
                 f"burn-in of {self.header['burn_in']}"
             )
-        rng = np.random.default_rng(seed)
-        for layer in self.header["layers"]:
-            x = _pooled(layer, self._spikes(layer, x, rng))
+        escape = self.header["neuron"]["kind"] == "escape"
+        keys = branch(point_keys(x.swapaxes(0, 1), seed, HIDDEN_SPIKES), member) if escape else None
+        for k, layer in enumerate(self.header["layers"]):
+            x = _pooled(layer, self._spikes(layer, x, None if keys is None else branch(keys, k)))
         readout = {"name": "readout", "kind": "dense"}
         return self._current(readout, x, filtered=self.header["readout"]["filtered"])
 
-    def _spikes(self, layer: Mapping[str, Any], x: Floats, rng: np.random.Generator) -> Floats:
+    def _spikes(self, layer: Mapping[str, Any], x: Floats, keys: Keys | None) -> Floats:
         neuron = self.header["neuron"]
         current = self._current(layer, x, filtered=neuron["kind"] in ("threshold", "escape"))
         if neuron["kind"] == "single-step":
             return (current >= np.float32(neuron["threshold"])).astype(np.float32)
         if neuron["kind"] == "sign":
             return np.where(current >= 0, 1, -1).astype(np.float32)
-        if neuron["kind"] == "escape":
-            current = current + neuron["delta"] * rng.logistic(size=current.shape).astype(np.float32)
+        if keys is not None:
+            current = current + np.float32(neuron["delta"]) * _logistic(keys, *current.shape[::2])
         lateral = None
         if layer["kind"] == "recurrent":
             signs = self.weights[f"{layer['name']}.recurrent"].astype(np.float32)
@@ -173,6 +177,12 @@ def read_export(path: str | os.PathLike[str]) -> ExportedNetwork:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(f"{path} is not as the format says: {error!r}; export it again") from error
     return found
+
+
+def _logistic(keys: Keys, n_steps: int, n_units: int) -> Floats:
+    """Return standard logistic noise `[T, B, units]` of examples with these keys `[B]`."""
+    u = uniform(branch(keys, np.arange(n_steps)[:, None]), n_units).clip(2.0**-25)
+    return np.log(u / (1 - u))
 
 
 def _trace(x: Floats, decays: list[float]) -> Floats:

@@ -15,7 +15,7 @@ import bisnn_pyro
 from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.exports.format import write_file
-from bisnn_pyro.inference import Purpose, posterior_draws, seeded
+from bisnn_pyro.inference import posterior_draws
 from bisnn_pyro.models import (
     BernoulliRate,
     BernoulliSteps,
@@ -76,7 +76,7 @@ def export(
     fitted = load_run(folder, trust=trust)
     weights = _network(fitted, member, folder)
     _check_parts(fitted.model, str(folder))
-    layers, signs, constants = _layers(fitted, weights)
+    layers, signs, constants = _layers(fitted, weights, member or 0)
     header = {"network": name, **_origin(fitted), **_meaning(fitted), "layers": layers}
     return write_file(folder / f"{name}{SUFFIX}" if out is None else Path(out), header, signs, constants)
 
@@ -124,10 +124,10 @@ def _network(fitted: FittedRun, member: int | None, path: Path) -> dict[str, Ten
     return {name: w[0] for name, w in drawn.items()}
 
 
-def _layers(fitted: FittedRun, weights: Weights) -> tuple[list[dict[str, Any]], Arrays, Arrays]:
+def _layers(fitted: FittedRun, weights: Weights, member: int) -> tuple[list[dict[str, Any]], Arrays, Arrays]:
     """Return the header's layers, the signs and the constants of all layers, the read-out's last."""
     model = fitted.model
-    moments = _moments(fitted, weights)
+    moments = _moments(fitted, weights, member)
     layers: list[dict[str, Any]] = []
     signs: Arrays = {}
     constants: Arrays = {}
@@ -148,12 +148,13 @@ def _layers(fitted: FittedRun, weights: Weights) -> tuple[list[dict[str, Any]], 
 
 
 @torch.no_grad()
-def _moments(fitted: FittedRun, weights: Weights) -> list[Moments] | None:
+def _moments(fitted: FittedRun, weights: Weights, member: int) -> list[Moments] | None:
     """Return what normalises the layers: this network's own moments on the run's reference batch."""
     if not fitted.model.normalise:
         return None
-    with seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
-        return fitted.model.reference_moments(weights, _EXAMPLES)
+    assert fitted.model.reference is not None
+    noise = fitted.model.point_noise(fitted.model.reference, fitted.config.predict.seed, member)
+    return fitted.model.reference_moments(weights, _EXAMPLES, noise)
 
 
 def _constants(name: str, synapses: Synapses, moments: Moments | None) -> Arrays:

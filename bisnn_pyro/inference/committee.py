@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -61,10 +61,11 @@ class Prediction:
 
 
 def encode_all(encode: Encode, x: Inputs, seed: int) -> EncodedBlocks:
-    """Encode ``x`` ``[N, ...]`` block by block, each under its own seed; a sequence of ``[T, B, I]``.
+    """Encode ``x`` ``[N, ...]`` block by block; a sequence of ``[T, B, I]``.
 
-    Blocks are read and encoded when they are requested, and kept if all of them together take little
-    memory, see :class:`~bisnn_pyro.inference.inputs.EncodedBlocks`.
+    The spikes of a point depend on ``seed`` and its own values alone.  Blocks are read and encoded when they
+    are requested, and kept if all of them together take little memory, see
+    :class:`~bisnn_pyro.inference.inputs.EncodedBlocks`.
     """
     return EncodedBlocks(encode, x, seed)
 
@@ -107,7 +108,8 @@ def predict(
         y: targets ``[N]``, for ``log_likelihood``.
         path: ``packed``, ``dense``, or ``auto`` to choose; the result names the one that ran.
         memory: working memory of the dense path to aim at, in bytes.
-        seed: of the hidden spikes of stochastic neurons (which then depend on the chunking as well).
+        seed: of the hidden spikes of stochastic neurons; those of a point depend on it, on the member and on
+            the point's own input alone.
         watch: called with the read-outs over time, chunk by chunk, to compute anything else from them.
 
     Raises:
@@ -135,7 +137,7 @@ def predict(
     try:
         path = choose_path(path, model, source)
         with seeded(seed, Purpose.HIDDEN_SPIKES):
-            for part in _parts(model, source, blocks, n_draws, path, memory):
+            for part in _parts(model, source, blocks, n_draws, path, memory, seed):
                 member, point, readout = part
                 vote = model.likelihood.predict(readout, window).cpu().numpy()
                 if outputs is None:
@@ -156,14 +158,20 @@ def predict(
 
 
 def _parts(
-    model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, path: str, memory: int
+    model: SpikingGLM,
+    source: Source,
+    blocks: Sequence[Tensor],
+    n_draws: int,
+    path: str,
+    memory: int,
+    seed: int,
 ) -> Iterator[Part]:
     """Run all members on one group of blocks at a time, so that each example is read once."""
     for first, group in groups(blocks):
         if path == "packed":
             parts = packed_parts(model, source, group, n_draws)
         else:
-            parts = dense_parts(model, source, group, n_draws, memory)
+            parts = dense_parts(model, source, group, n_draws, memory, seed)
         for part in parts:
             yield part._replace(point=first + part.point)
 
@@ -177,7 +185,7 @@ class Part(NamedTuple):
 
 
 def dense_parts(
-    model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, memory: int
+    model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int, memory: int, seed: int = 0
 ) -> Iterator[Part]:
     """Run draws side by side in floating point; any neuron, any weights, any device.
 
@@ -187,31 +195,38 @@ def dense_parts(
     need = bytes_per_example(model, total)
     fitting, most = memory // need, max(block.shape[1] for block in blocks)
     n_reference = model.reference.shape[-2] if model.normalise and model.reference is not None else 0
-    # A large reference batch runs once per draw, a small one with each chunk.
-    ahead = fitting < n_reference + min(most, n_reference // 4)
+    # A large or noisy reference batch runs once per draw, a small one with each chunk.
+    ahead = n_reference > 0 and (
+        model.neuron.stochastic or fitting < n_reference + min(most, n_reference // 4)
+    )
     extra = 0 if ahead else n_reference
     # A normalised network's statistics are those of the whole sequence.
     n_steps = total if model.normalise else max(1, min(total, total * memory // need))
     chunked = n_steps < total
     n_examples = max(1, min(most, fitting - extra))
     n_members = max(1, min(n_draws, memory // (need * (n_examples + extra))))
+    noises = [model.point_noise(block, seed) for block in blocks]
     for first in range(0, n_draws, n_members):
         weights = source(first, min(n_members, n_draws - first))
         some = next(iter(weights.values()))
         device, dtype = some.device, some.dtype
-        moments = model.reference_moments(weights, n_examples) if ahead else None
+        members = range(first, first + some.shape[0])
+        of_members = noises[0] and noises[0].part(slice(None), members)
+        moments = model.reference_moments(weights, n_examples, of_members) if ahead else None
         plan = SimulationPlan(record=False, carry=chunked, moments=moments)
         point = 0
-        for block in blocks:
-            for spikes in block.split(n_examples, dim=1):
+        for block, noise in zip(blocks, noises, strict=True):
+            for start in range(0, block.shape[1], n_examples):
+                some_points = slice(start, start + n_examples)
                 readouts, state = [], None
-                for part in spikes.split(n_steps, dim=0):
-                    part = part.to(device=device, dtype=dtype)
-                    run = model.simulate(weights, part, state, plan)
+                for step in range(0, total, n_steps):
+                    part = block[step : step + n_steps, some_points].to(device=device, dtype=dtype)
+                    own = noise and noise.part(some_points, members, step)
+                    run = model.simulate(weights, part, state, replace(plan, noise=own))
                     readouts.append(run.readouts[-1])
                     state = run.state
-                yield Part(first, point, _counted(model, torch.cat(readouts, dim=-3)))
-                point += spikes.shape[1]
+                yield Part(first, point + start, _counted(model, torch.cat(readouts, dim=-3)))
+            point += block.shape[1]
 
 
 def packed_parts(model: SpikingGLM, source: Source, blocks: Sequence[Tensor], n_draws: int) -> Iterator[Part]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.errors import DataError
-from bisnn_pyro.inference.seeding import Purpose, generator
+from bisnn_pyro.keys import point_keys
 
 Encode = Callable[[Tensor, torch.Generator | None], Tensor]
 """Features or ready spikes ``[B, ...]`` to spikes ``[T, B, I]``."""
@@ -20,7 +20,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Features or ready spikes ``[B, ...]`` to others of the same shape."""
 
 _ENCODING_BLOCK = 250
-"""Examples encoded under one seed, so that the spikes do not depend on how memory is chunked."""
+"""Examples of a block; their spikes do not depend on it."""
 
 _READ_BYTES = 16 * 2**20
 """Bytes of an array on demand that are read at once (at least one row); encoding needs a multiple."""
@@ -98,10 +98,15 @@ class EncodedBlocks(Sequence[Tensor]):
 
     The size of all blocks is estimated from the first.  If they fit into ``memory`` together, each is
     encoded once and kept; otherwise no block is kept, and code that needs several passes takes them group
-    by group (:func:`groups`).  Block k has the seed k, so its bits are the same either way.
+    by group (:func:`groups`).
+
+    The spikes of an example depend on the seed and its own values alone: every example has a generator of its
+    own, seeded by a hash of both, and examples with the same values have the same spikes.  (A generator takes
+    32 bits of the hash, so that among n examples about n^2 / 2^33 pairs share their random numbers.)
 
     Args:
-        encode: features or spikes ``[B, ...]`` and a generator to spikes ``[T, B, I]``.
+        encode: features or spikes ``[B, ...]`` and a generator to spikes ``[T, B, I]``.  It is called on one
+            example at a time, unless it is an encoder that is ``deterministic`` or has a method ``each``.
         x: the examples.
         seed: of the encoding.
         memory: bytes of encoded inputs to keep at most (but at least one block).
@@ -133,12 +138,23 @@ class EncodedBlocks(Sequence[Tensor]):
         if k in self._kept:
             return self._kept[k]
         part = rows(self.x, slice(start, start + self._size))
-        block = _compact(self.encode(part, generator(self.seed, Purpose.ENCODING, k)))
+        block = _compact(self._encoded(part))
         if self._in_memory is None:
             self._in_memory = max(1, self.memory // max(_bytes(block), 1))
         if self._in_memory >= len(self):
             self._kept[k] = block
         return block
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        """Return the spikes ``[T, B, I]`` of some examples."""
+        source = torch.Generator()
+        if getattr(self.encode, "deterministic", False) or not len(x):
+            return self.encode(x, source)
+        seeds = point_keys(x.detach().cpu().float().numpy(), self.seed, "encoding").view(np.int64).tolist()
+        if hasattr(self.encode, "each"):
+            return self.encode.each(x, seeds)
+        alone = [self.encode(x[i : i + 1], source.manual_seed(seed)) for i, seed in enumerate(seeds)]
+        return torch.cat(alone, dim=1)
 
     def groups(self) -> Iterator[list[Tensor]]:
         """Yield consecutive blocks that fit into memory; the next ones free those before."""

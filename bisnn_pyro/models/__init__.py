@@ -46,6 +46,7 @@ from bisnn_pyro.models.neurons import (
     SpikeResponseNeuron,
     ThresholdNeuron,
 )
+from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
@@ -85,6 +86,7 @@ __all__ = [
     "NeuronState",
     "NormalPrior",
     "Normalisation",
+    "PointNoise",
     "Prior",
     "RecurrentSynapses",
     "Regression",

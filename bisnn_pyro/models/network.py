@@ -30,6 +30,7 @@ from bisnn_pyro.models.layers import (
 )
 from bisnn_pyro.models.likelihoods import Likelihood, Window
 from bisnn_pyro.models.neurons import Neuron, NeuronState, SignNeuron, ThresholdNeuron
+from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import Moments
 from bisnn_pyro.models.priors import BinaryPrior, Prior
 from bisnn_pyro.models.simulation import (
@@ -229,7 +230,9 @@ class SpikingGLM(PyroModule):
         """
         self.check_inputs(spikes)
         n_reference, moments = 0, plan.moments
-        if self.normalise and not self.training and moments is None:
+        if self.normalise and not self.training and moments is None and plan.noise is not None:
+            moments = self.reference_moments(weights, spikes.shape[-2], plan.noise)
+        elif self.normalise and not self.training and moments is None:
             assert self.reference is not None
             n_reference = self.reference.shape[-2]
             spikes = joined(self.reference.to(spikes), spikes)
@@ -241,6 +244,7 @@ class SpikingGLM(PyroModule):
             before = None if state is None else state.layers[k]
             sums, synaptic = layer.sums(x, before and before.synaptic, carry=carry, uncounted=uncounted)
             current = layer.synapses.finished(sums, moments[k] if moments else n_reference)
+            layer = layer.drawing(plan.noise)
             s, u, reset, lateral = layer.fire(current, before, through_time=not local, record=plan.record)
             if u is not None:
                 potentials.append(u)
@@ -264,7 +268,9 @@ class SpikingGLM(PyroModule):
         return Simulation(tuple(readouts), after, tuple(fired), tuple(potentials))
 
     @torch.no_grad()
-    def reference_moments(self, weights: Mapping[str, Tensor], n_examples: int) -> list[Moments]:
+    def reference_moments(
+        self, weights: Mapping[str, Tensor], n_examples: int, noise: PointNoise | None = None
+    ) -> list[Moments]:
         """Return the moments of each hidden layer's currents on the reference batch.
 
         With many small chunks of examples they replace running the reference batch along with each chunk.
@@ -272,9 +278,15 @@ class SpikingGLM(PyroModule):
         Args:
             weights: ``[*S, O, I]`` for each name in :attr:`weight_sites`.
             n_examples: so many of the reference run at once, which bounds the memory.
+            noise: of any inputs in the same members; that of the reference batch follows from it.
         """
         assert self.reference is not None
-        return moments_of(self._with_weights(weights), self.reference, n_examples)
+        own = noise and noise.beside(self.reference)
+        return moments_of(self._with_weights(weights), self.reference, n_examples, own)
+
+    def point_noise(self, inputs: Tensor, seed: int, member: int = 0) -> PointNoise | None:
+        """Return the noise of whole inputs ``[T, B, I]`` in one member; None where neurons draw nothing."""
+        return PointNoise.of(inputs, seed, member) if self.neuron.stochastic else None
 
     def check_inputs(self, spikes: Tensor) -> None:
         """Refuse inputs that the network cannot run on.

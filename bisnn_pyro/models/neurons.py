@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -63,6 +65,20 @@ class Neuron(ABC):
     """Whether ``trace`` is one linear filter of time for every input, so that it commutes with a product."""
     recurrent: ClassVar[bool] = False
     """Whether the units may have lateral synapses, that is, whether there is :meth:`fire_recurrent`."""
+
+    def uniform(self, current: Tensor) -> Tensor:
+        """Return numbers uniform in [0, 1), one for each of the currents, from torch's global generator.
+
+        All that is random in a neuron must come from here: evaluation puts another source in its place, see
+        :meth:`drawing`.
+        """
+        return torch.rand_like(current)
+
+    def drawing(self, uniform: Callable[[Tensor], Tensor]) -> Self:
+        """Return the same neuron with another source of its random numbers."""
+        other = copy.copy(self)
+        other.__dict__["uniform"] = uniform
+        return other
 
     def step_response(self, n_steps: int, like: Tensor) -> tuple[Tensor, FilterState]:
         """Return the trace ``[T]`` of a constant input of one, from rest, and its end state (scalars).
@@ -223,7 +239,8 @@ class EscapeNeuron(SpikeResponseNeuron):
 
     The draw is :math:`s=1[u+\Delta\ell\ge 0]` with standard logistic noise :math:`\ell`, independent
     over units, steps and examples, and **drawn afresh for each weight draw**: members of a committee
-    differ in weights and in spikes.
+    differ in weights and in spikes.  In prediction it comes from :class:`PointNoise`, so that an example's
+    spikes are the same in whichever batch it is.
 
     *Gradient.*  Straight-through on the firing probability: :math:`ds/du` is replaced by
     :math:`\sigma'(u/\Delta)/\Delta`, the derivative of the mean spike.  It is biased as soon as a later
@@ -258,7 +275,7 @@ class EscapeNeuron(SpikeResponseNeuron):
 
     def _noise(self, current: Tensor) -> Tensor:
         """Return logistic noise of width delta, independent for each of the currents."""
-        u = torch.rand_like(current)
+        u = self.uniform(current)
         return self.delta * torch.logit(u, eps=torch.finfo(u.dtype).eps / 4)
 
 

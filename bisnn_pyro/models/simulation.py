@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from bisnn_pyro.models.architecture import SpikePool
 from bisnn_pyro.models.dynamics import FilterState, ResetState
 from bisnn_pyro.models.layers import RecurrentSynapses, Synapses, Weight, filters_after, is_constant
 from bisnn_pyro.models.neurons import Neuron, NeuronState
+from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import Moments
 
 
@@ -58,12 +60,15 @@ class SimulationPlan:
         moments: for a normalised network in evaluation, the result of
             :meth:`SpikingGLM.reference_moments` for the same weights; without it the reference batch runs
             along with the examples.
+        noise: of these inputs, for stochastic neurons (that of a reference batch follows from it); without
+            it they draw from torch's global generator.
     """
 
     uncounted: int = 0
     record: bool = True
     carry: bool = True
     moments: Sequence[Moments] | None = None
+    noise: PointNoise | None = None
 
 
 class LayerRun(NamedTuple):
@@ -86,6 +91,12 @@ class LayerRun(NamedTuple):
     def weight(self, site: str) -> Weight:
         """Return the layer's weights ``[*S, O, I]`` at a site."""
         return self.weights[f"layers.{self.depth}.{site}"]
+
+    def drawing(self, noise: PointNoise | None) -> LayerRun:
+        """Return the same layer with this noise in its neurons."""
+        return (
+            self if noise is None else self._replace(neuron=self.neuron.drawing(partial(noise, self.depth)))
+        )
 
     def sums(
         self, x: Tensor, state: FilterState | None, *, carry: bool, uncounted: int = 0
@@ -150,7 +161,9 @@ def check_reference(reference: Tensor | None, n_steps: int) -> None:
         raise ModelError(f"the reference batch has {reference.shape[0]} steps, the input {n_steps}")
 
 
-def moments_of(layers: Sequence[LayerRun], reference: Tensor, n_examples: int) -> list[Moments]:
+def moments_of(
+    layers: Sequence[LayerRun], reference: Tensor, n_examples: int, noise: PointNoise | None = None
+) -> list[Moments]:
     """Return the moments of each hidden layer's currents on the reference batch.
 
     The statistics of a layer are taken over the whole batch, so all parts of the batch go through one layer
@@ -160,6 +173,7 @@ def moments_of(layers: Sequence[LayerRun], reference: Tensor, n_examples: int) -
         layers: all hidden layers of a normalised network, with their weights.
         reference: inputs ``[T, R, I]``.
         n_examples: number of examples in a part; bounds the memory of the currents.
+        noise: of the reference batch in stochastic neurons.
     """
     some = next(iter(layers[0].weights.values()))
     parts = list(reference.to(some).split(n_examples, dim=-2))
@@ -178,7 +192,8 @@ def moments_of(layers: Sequence[LayerRun], reference: Tensor, n_examples: int) -
             if len(parts) > 1:  # those of a single part are still here
                 sums = layer.sums(part.to(some.dtype), None, carry=False)[0]
             current = layer.synapses.finished(sums, found[k])
-            spikes, *_ = layer.fire(current, None, through_time=False, record=False)
+            of_part = noise and noise.part(slice(i * n_examples, (i + 1) * n_examples))
+            spikes, *_ = layer.drawing(of_part).fire(current, None, through_time=False, record=False)
             parts[i] = _small(layer.pooled(spikes))
     return found
 

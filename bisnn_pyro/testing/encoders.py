@@ -82,6 +82,14 @@ class EncoderContract:
         first, second = encoder(x, generator), encoder(x, generator)
         assert torch.equal(first, second) == encoder.deterministic
 
+    def test_each_encodes_one_by_one(self) -> None:
+        """A method ``each`` gives what the encoder makes of every example alone under its seed."""
+        encoder, x, seeds = self.make(), self.batch(5), [3, -1, 2**63 - 1, 0, 3]
+        if not hasattr(encoder, "each"):
+            return
+        alone = [self.encode(x[i : i + 1], seed) for i, seed in enumerate(seeds)]
+        assert torch.equal(encoder.each(x, seeds), torch.cat(alone, dim=1))
+
     def test_stochastic_encoder_refuses_to_run_without_generator(self) -> None:
         """No fall-back on the global generator."""
         if self.make().deterministic:

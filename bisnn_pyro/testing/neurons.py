@@ -153,13 +153,31 @@ class NeuronContract:
                     torch.testing.assert_close(alone[1], u[d][:, b : b + 1, o : o + 1])
 
     def test_same_seed_same_bits(self) -> None:
-        """Any randomness comes from torch's global generator."""
+        """By default any randomness comes from torch's global generator."""
         for one, other in zip(self.fire(self.current())[:2], self.fire(self.current())[:2], strict=True):
             assert torch.equal(one, other)
         torch.manual_seed(self.seed)
         before = torch.get_rng_state()
         self.make().fire(torch.zeros(40, 3, 5), None)
         assert torch.equal(before, torch.get_rng_state()) != self.stochastic
+
+    def test_another_source_of_noise_replaces_the_global_generator(self) -> None:
+        """All randomness comes through ``uniform``: with a source of its own a spike depends on that alone."""
+        neuron, current, asked = self.make(), self.current((2,)), []
+
+        def halves(x: Tensor) -> Tensor:
+            asked.append(x.shape)
+            return torch.full_like(x, 0.5)
+
+        before = torch.get_rng_state()
+        fired = [neuron.drawing(halves).fire(current, None)[0] for _ in range(2)]
+        assert torch.equal(before, torch.get_rng_state()), "noise beside that of uniform()"
+        assert torch.equal(*fired)
+        assert bool(asked) == self.stochastic
+        if neuron.recurrent:
+            weight = torch.zeros(5, 5, dtype=current.dtype)
+            again = neuron.drawing(halves).fire_recurrent(current, weight, None, None, through_time=False)[0]
+            assert torch.equal(again, fired[0])
 
     # -- gradients --------------------------------------------------------------------------------
 

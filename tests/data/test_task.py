@@ -193,13 +193,20 @@ class TestTask:
 
 class TestNoise:
     def test_statistics_and_seed(self):
-        x = np.full((200, 100), 0.5, dtype=np.float32)
-        noisy = gaussian_noise(x, 0.1, seed=0)
+        x = np.linspace(0.45, 0.55, 200 * 100, dtype=np.float32).reshape(200, 100)
+        noisy = gaussian_noise(x, 0.05, seed=0)
         assert noisy.dtype == np.float32
-        assert abs(noisy.mean() - 0.5) < 6 * 0.1 / np.sqrt(20000)
-        assert noisy.std() == pytest.approx(0.1, rel=0.04)
-        assert np.array_equal(noisy, gaussian_noise(x, 0.1, seed=0))
-        assert not np.array_equal(noisy, gaussian_noise(x, 0.1, seed=1))
+        assert abs((noisy - x).mean()) < 6 * 0.05 / np.sqrt(20000)
+        assert (noisy - x).std() == pytest.approx(0.05, rel=0.04)
+        assert abs(np.corrcoef(noisy - x)[np.triu_indices(200, 1)]).max() < 0.6  # 6 standard deviations
+        assert np.array_equal(noisy, gaussian_noise(x, 0.05, seed=0))
+        assert not np.array_equal(noisy, gaussian_noise(x, 0.05, seed=1))
+
+    def test_noise_of_an_example_is_its_own(self):
+        x = np.random.default_rng(0).random((30, 4), dtype=np.float32)
+        noisy, order = gaussian_noise(x, 0.1, seed=3), np.random.default_rng(1).permutation(30)
+        assert np.array_equal(gaussian_noise(x[order], 0.1, seed=3), noisy[order])
+        assert np.array_equal(gaussian_noise(x[3:6], 0.1, seed=3), noisy[3:6])
 
     def test_clipped_and_zero(self):
         x = np.random.default_rng(0).random((50, 4), dtype=np.float32)

@@ -119,12 +119,14 @@ def spike_checks(
     fitted.model.eval()
     try:
         with torch.no_grad(), seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
-            for weights in _networks(fitted, members):
+            for k, weights in enumerate(_networks(fitted, members)):
                 like = next(iter(weights.values()))
-                run = fitted.model.simulate(weights, inputs.to(like), plan=SimulationPlan(record=False))
-                for k, spikes in enumerate(run.spikes):
+                noise = fitted.model.point_noise(inputs, fitted.config.predict.seed, k)
+                plan = SimulationPlan(record=False, noise=noise)
+                run = fitted.model.simulate(weights, inputs.to(like), plan=plan)
+                for depth, spikes in enumerate(run.spikes):
                     statistics = train_statistics(spikes[0].cpu().numpy(), window)
-                    hidden.setdefault(f"layers.{k}", []).append(statistics)
+                    hidden.setdefault(f"layers.{depth}", []).append(statistics)
                 trains += _drawn(fitted, run.readouts[-1])
     finally:
         fitted.model.train(was_training)

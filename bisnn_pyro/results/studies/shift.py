@@ -205,7 +205,7 @@ def _disturbed(fitted: FittedRun, task: Task, change: SpikeAugmentation, seed: i
 
     def encode(x: torch.Tensor, source: torch.Generator | None) -> torch.Tensor:
         assert source is not None
-        # The block's own seed under the shift's: what an encoder has drawn does not matter.
+        # The point's own seed under the shift's: what an encoder has drawn does not matter.
         own = generator(seed, source.initial_seed())
         return change(encoder(x, source).transpose(0, 1), own).transpose(0, 1)
 
