@@ -32,6 +32,7 @@ from bisnn_pyro.models import (
     CategoricalSteps as CategoricalSteps,
     EscapeNeuron as EscapeNeuron,
     Gaussian as Gaussian,
+    NoisyDirichlet as NoisyDirichlet,
     NormalPrior as NormalPrior,
     SignNetwork as SignNetwork,
     SingleStepNeuron as SingleStepNeuron,

@@ -62,7 +62,7 @@ PARTS: dict[str, dict[str, str]] = {
         "bisnn_pyro.models",
         "steps=steps rate=rate bernoulli-steps=BernoulliSteps categorical-steps=CategoricalSteps "
         "bernoulli-rate=BernoulliRate categorical-rate=CategoricalRate spike-train=SpikeTrainBernoulli "
-        "probit=CategoricalProbit gaussian=Gaussian",
+        "probit=CategoricalProbit dirichlet=NoisyDirichlet gaussian=Gaussian",
     ),
     "guide": _listed(
         "bisnn_pyro.inference",

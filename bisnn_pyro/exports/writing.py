@@ -28,6 +28,7 @@ from bisnn_pyro.models import (
     Likelihood,
     Moments,
     Neuron,
+    NoisyDirichlet,
     RecurrentSynapses,
     SignNetwork,
     SignNeuron,
@@ -184,6 +185,7 @@ _VOTES: dict[type[Likelihood], str] = {
     BernoulliRate: "sigmoid",
     BernoulliSteps: "sigmoid",
     CategoricalProbit: "probit",
+    NoisyDirichlet: "scaled-softmax",
 }
 
 
@@ -246,4 +248,8 @@ def _describe_likelihood(likelihood: Likelihood) -> dict[str, Any]:
     if isinstance(likelihood, SpikeTrainBernoulli):
         own = {key: getattr(likelihood, key) for key in ("delta", "reset", "period")}
         return {"kind": "spike-train", **own, "decay": likelihood.constants.decays[2]}
-    return {"kind": _VOTES[type(likelihood)]}
+    kind = {"kind": _VOTES[type(likelihood)]}
+    if isinstance(likelihood, NoisyDirichlet):
+        own = {key: getattr(likelihood, key).detach().tolist() for key in ("gain", "offset")}
+        return {**kind, **own}
+    return kind

@@ -2,6 +2,7 @@
 
 from bisnn_pyro.compute import use_backend
 from bisnn_pyro.models.architecture import Conv, Dense, SpikePool
+from bisnn_pyro.models.dirichlet import NoisyDirichlet, NoisyDirichletLabels, log_gamma_moments
 from bisnn_pyro.models.dynamics import (
     FilterState,
     ResetState,
@@ -82,6 +83,8 @@ __all__ = [
     "NetworkState",
     "Neuron",
     "NeuronState",
+    "NoisyDirichlet",
+    "NoisyDirichletLabels",
     "NormalPrior",
     "Normalisation",
     "Prior",
@@ -108,6 +111,7 @@ __all__ = [
     "Window",
     "alpha_filter",
     "is_constant",
+    "log_gamma_moments",
     "per_draw",
     "rate",
     "recurrent_scan",
