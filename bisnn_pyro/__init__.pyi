@@ -34,6 +34,7 @@ from bisnn_pyro.models import (
     Gaussian as Gaussian,
     NoisyDirichlet as NoisyDirichlet,
     NormalPrior as NormalPrior,
+    PosteriorPrior as PosteriorPrior,
     SignNetwork as SignNetwork,
     SingleStepNeuron as SingleStepNeuron,
     SpikeTrainBernoulli as SpikeTrainBernoulli,

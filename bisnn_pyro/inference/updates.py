@@ -41,7 +41,8 @@ class TrainSettings:
         kl_weight: beta, the weight of the KL in the loss, a number or a schedule over training; 1 is Bayes,
             less is a cold posterior.
         lr_schedule: factor on every learning rate over training.
-        other_lr: learning rate of Adam for parameters of the model that are not synapses.
+        other_lr: learning rate of Adam for parameters of the model that are not synapses; 0 leaves them, and
+            a reference batch that the model has already, as they are.
         validate_every: epochs between validations.
         validation_draws: hard draws in the validation committee.
         patience: validations without a better NLL before stopping; ``None`` never stops early.
@@ -51,6 +52,9 @@ class TrainSettings:
         reference_size: training examples in the reference batch of a normalised network.
         checkpoint_every: epochs between two checkpoints on disk.
         threads: number of threads; ``None`` leaves it as it is.
+        share: train on this part of the training examples only, ``[low, high]`` in fractions of one
+            permutation that depends on the data alone (:func:`bisnn_pyro.data.take_share`); a run takes the
+            part before a learner sees the data.  ``None`` is all.
 
     Raises:
         ModelError: if a setting is out of its range.
@@ -72,6 +76,7 @@ class TrainSettings:
     reference_size: int = 64
     checkpoint_every: int = 10
     threads: int | None = None
+    share: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         counts = ("epochs", "batch_size", "particles", "validate_every", "validation_draws", "reference_size")
@@ -80,8 +85,10 @@ class TrainSettings:
             value = getattr(self, name)
             if not (value is None and name in optional) and value < 1:
                 raise ModelError(f"train.{name} must be at least 1, not {value}")
-        if not self.other_lr > 0:
-            raise ModelError(f"train.other_lr must be positive, not {self.other_lr}")
+        if not self.other_lr >= 0:
+            raise ModelError(f"train.other_lr must be a number >= 0, not {self.other_lr}")
+        if self.share is not None and not 0 <= self.share[0] < self.share[1] <= 1:
+            raise ModelError(f"train.share must be [low, high] with 0 <= low < high <= 1, not {self.share}")
         beta = self.kl_schedule
         rates = {"kl_weight": min(beta.start, beta.start if beta.end is None else beta.end)}
         rates["input_noise"] = self.input_noise
@@ -157,7 +164,9 @@ class GradientSteps(Updater):
         optimisers = list(self.make_optimisers(model, guide))
         held = {id(p) for opt in optimisers for group in opt.param_groups for p in group["params"]}
         others = [p for p in model.parameters() if id(p) not in held]
-        if others:
+        for parameter in others:
+            parameter.requires_grad_(settings.other_lr > 0)
+        if others and settings.other_lr > 0:
             optimisers.append(torch.optim.Adam(others, settings.other_lr))
         self.optimisers = optimisers
         self.rates = [[group["lr"] for group in opt.param_groups] for opt in optimisers]

@@ -47,7 +47,7 @@ from bisnn_pyro.models.neurons import (
     ThresholdNeuron,
 )
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
-from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
+from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, PosteriorPrior, Prior
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
 from bisnn_pyro.models.surrogate import (
     Arctan,
@@ -87,6 +87,7 @@ __all__ = [
     "NoisyDirichletLabels",
     "NormalPrior",
     "Normalisation",
+    "PosteriorPrior",
     "Prior",
     "RecurrentSynapses",
     "Regression",
