@@ -64,4 +64,4 @@ def test_shares_are_disjoint_and_cover_all():
     again = take_share(task, 0, 0.3).train
     assert again.fingerprint == parts[0].train.fingerprint
     with pytest.raises(DataError, match="empty"):
-        take_share(task, 0.5, 0.501)
+        take_share(task, 0.501, 0.502)
