@@ -23,20 +23,21 @@ def certify(
 ) -> None:
     """Bound the error of a run's Gibbs network on new data (PAC-Bayes).
 
-    Refused where it would be false: if the prior, or a parameter that is not a synapse, has seen the examples.
+    Refused where it would be false: the prior, or a parameter that is no synapse, has seen the examples.
     """
     from bisnn_pyro.experiments.certify import certify as certify_run
 
     found = certify_run(folder, delta=delta, draws=draws, data_dir=data_dir, trust=trust)
     own, held = found["certificate"], found["held_out"]
     typer.echo(
-        f"The Gibbs network (synapses drawn anew for each example) errs on at most {own['bound']:.4f} of new\n"
-        f"examples, with probability {1 - own['delta']:g} over the n = {own['n']} examples and the draws; the plurality\n"
-        f"vote of its draws on at most {min(1.0, 2 * own['bound']):.4f}.\n\n"
+        f"The Gibbs network (synapses drawn anew for each example) errs on at most {own['bound']:.4f} "
+        f"of new\nexamples, with probability {1 - own['delta']:g} over the n = {own['n']} examples and the "
+        f"draws; the plurality\nvote of its draws on at most {min(1.0, 2 * own['bound']):.4f}.\n\n"
         f"KL(posterior || prior)        {own['kl']:.2f} nats\n"
         f"empirical risk, {own['draws']} draws    {own['empirical_risk']:.4f}; of all draws at most "
         f"{own['risk_bound']:.4f} (delta' = {own['delta_draws']:g})\n"
-        f"held-out bound of the prior   {held['bound']:.4f} (KL = 0, empirical risk {held['empirical_risk']:.4f})\n"
+        f"held-out bound of the prior   {held['bound']:.4f} (KL = 0, "
+        f"empirical risk {held['empirical_risk']:.4f})\n"
         f"test error                    {found['test_gibbs']:.4f} Gibbs, {found['test_vote']:.4f} vote; "
         f"the bound {'holds' if found['holds'] else 'does NOT hold'} on the test set"
     )

@@ -121,8 +121,8 @@ def _check(fitted: FittedRun, task: Task, path: Path, trust: bool) -> None:
         )
     if not task.spiking and config.data.name not in FIXED_SCALE:
         raise RunFolderError(
-            f"the features of {config.data.name!r} are scaled by their training examples, the certified ones among "
-            f"them; sets with a fixed scale are {', '.join(FIXED_SCALE)} and ready spikes"
+            f"the features of {config.data.name!r} are scaled by their training examples, the certified ones "
+            f"among them; sets with a fixed scale are {', '.join(FIXED_SCALE)} and ready spikes"
         )
     if config.prior.name == "posterior":
         before = prior_run(config, trust=trust)
@@ -139,8 +139,8 @@ def _check(fitted: FittedRun, task: Task, path: Path, trust: bool) -> None:
     ]
     if changed:
         raise RunFolderError(
-            f"{path}: {', '.join(changed)} depend on the certified examples, and the KL does not count them; take the "
-            "prior from a run on other examples (prior.name = 'posterior') and set train.other_lr = 0"
+            f"{path}: {', '.join(changed)} depend on the certified examples, and the KL does not count them; "
+            "take the prior from a run on other examples (prior.name = 'posterior') and set train.other_lr = 0"
         )
 
 

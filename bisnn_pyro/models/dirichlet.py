@@ -38,7 +38,9 @@ class NoisyDirichletLabels(TorchDistribution):
         """The labels 0 .. C-1."""
         return constraints.integer_interval(0, self.logits.shape[-1] - 1)
 
-    def expand(self, batch_shape: torch.Size, _instance: object = None) -> NoisyDirichletLabels:
+    def expand(
+        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
+    ) -> NoisyDirichletLabels:
         """Return it with another batch shape."""
         return NoisyDirichletLabels(self.logits.expand(*batch_shape, -1), self.noise)
 
@@ -49,7 +51,7 @@ class NoisyDirichletLabels(TorchDistribution):
         terms = (self.logits - mean).square() / variance + variance.log() + math.log(2 * math.pi)
         return -0.5 * terms.sum(-1)
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draw labels in proportion to the density."""
         classes = torch.arange(self.logits.shape[-1], device=self.logits.device)
         each = classes.reshape(-1, *[1] * len(self.batch_shape)).expand(-1, *self.batch_shape)
