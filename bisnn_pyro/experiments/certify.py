@@ -140,7 +140,7 @@ def _check(fitted: FittedRun, task: Task, path: Path, trust: bool) -> None:
     if changed:
         raise RunFolderError(
             f"{path}: {', '.join(changed)} depend on the certified examples, and the KL does not count them; "
-            "take the prior from a run on other examples (prior.name = 'posterior') and set train.other_lr = 0"
+            "take the prior from a run on other examples (prior.name = 'posterior') with train.other_lr = 0"
         )
 
 
