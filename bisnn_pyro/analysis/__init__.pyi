@@ -108,6 +108,13 @@ from bisnn_pyro.analysis.intervals import (
     paired_difference as paired_difference,
     wilson_interval as wilson_interval,
 )
+from bisnn_pyro.analysis.pac_bayes import (
+    PacBayesBound as PacBayesBound,
+    binary_kl as binary_kl,
+    held_out_bound as held_out_bound,
+    invert_kl as invert_kl,
+    pac_bayes_bound as pac_bayes_bound,
+)
 from bisnn_pyro.analysis.posterior.elpd import (
     Elpd as Elpd,
     compare_models as compare_models,

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bisnn_pyro.cli.certify import certify
 from bisnn_pyro.cli.data import data_app
 from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
 from bisnn_pyro.cli.options import INTERRUPTED
@@ -53,6 +54,7 @@ app.command("list")(list_presets)
 app.command()(show)
 app.command()(evaluate)
 app.command()(export)
+app.command()(certify)
 app.command()(energy)
 app.command()(tune)
 app.command()(compare)

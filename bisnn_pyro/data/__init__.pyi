@@ -49,6 +49,7 @@ from bisnn_pyro.data.shifts import (
     shuffle_pixels as shuffle_pixels,
     upside_down as upside_down,
 )
+from bisnn_pyro.data.splitting import take_share as take_share
 from bisnn_pyro.data.standard_encoder import StandardEncoder as StandardEncoder, Standardiser as Standardiser
 from bisnn_pyro.data.synthetic import curve as curve, curve_truth as curve_truth, two_moons as two_moons
 from bisnn_pyro.data.task import Grid as Grid, Split as Split, Task as Task

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bisnn_pyro.data.checks import check_count
+from bisnn_pyro.data.events.spikes import Recordings
+from bisnn_pyro.data.task import Split, Task
 from bisnn_pyro.errors import DataError
 
 
@@ -159,3 +163,43 @@ def held_out(folds: np.ndarray, fold: int, n_folds: int) -> np.ndarray:
 def _check_folds(n: int, n_folds: int) -> None:
     if check_count("data.n_folds", n_folds, 2) > n:
         raise DataError(f"data.n_folds is {n_folds}, but there are {n} examples; expected at most {n}")
+
+
+def take_share(task: Task, low: float, high: float) -> Task:
+    """Return the task with a part of its training examples.
+
+    The examples are taken in a permutation that depends on their number alone, from ``low`` N up to
+    ``high`` N (rounded): ``[0, 0.5]`` and ``[0.5, 1]`` are disjoint and together all examples.  The part
+    keeps the order of the data, and its ``fingerprint`` says which examples it holds.
+
+    Args:
+        task: the whole task.
+        low: where the part begins, in [0, 1).
+        high: where it ends, in (low, 1].
+
+    Raises:
+        DataError: if the part is empty, or the fractions are out of order.
+
+    Example:
+        >>> from bisnn_pyro.data import two_moons
+        >>> task = two_moons(n_train=101)
+        >>> len(take_share(task, 0, 0.5).train), len(take_share(task, 0.5, 1).train)
+        (50, 51)
+    """
+    n = len(task.train)
+    first, last = round(low * n), round(high * n)
+    if not 0 <= low < high <= 1 or first == last:
+        raise DataError(f"the share [{low}, {high}] of {n} training examples is empty")
+    rows = np.sort(np.random.default_rng(0).permutation(n)[first:last])
+    x = task.train.x.take(rows) if isinstance(task.train.x, Recordings) else task.train.x[rows]
+    part = Split(x, task.train.y[rows])
+    return replace(task, train=replace(part, fingerprint=_fingerprint(part, task.train.fingerprint, rows)))
+
+
+def _fingerprint(part: Split, source: str, rows: np.ndarray) -> str:
+    """Return a hash of the examples; of recordings on disk, of their source's hash and their numbers."""
+    digest = hashlib.sha256(source.encode())
+    content = (rows,) if isinstance(part.x, Recordings) else (part.x,)
+    for array in (*content, part.y):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

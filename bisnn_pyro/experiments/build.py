@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from bisnn_pyro.data import Encoder, SpikeAugmentation, SpikesEncoder, StandardEncoder, Task
+from bisnn_pyro.data import Encoder, SpikeAugmentation, SpikesEncoder, StandardEncoder, Task, take_share
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
@@ -16,7 +18,7 @@ from bisnn_pyro.models import Likelihood, Neuron, SpikingGLM
 
 
 def build_task(config: Config, *, trust: bool = False) -> Task:
-    """Load the data that the config names.
+    """Load the data that the config names; of the training examples, those in ``train.share``.
 
     Raises:
         ConfigError: if a function of the user's own returns something else than a task.
@@ -24,7 +26,8 @@ def build_task(config: Config, *, trust: bool = False) -> Task:
     task = parts.make("data", config.data, trust=trust)
     if not isinstance(task, Task):
         raise ConfigError(f"data.name = {config.data.name!r} returned a {type(task).__name__}, not a Task")
-    return task
+    share = config.train.get("share")
+    return task if share is None else take_share(task, *share)
 
 
 def check_noise(config: Config, task: Any) -> None:
@@ -72,8 +75,18 @@ def build_encoder(config: Config, task: Any, *, trust: bool = False) -> Encoder:
     return encoder.fitted(task.standardiser)
 
 
-def build_model(config: Config, task: Any, encoder: Encoder, *, trust: bool = False) -> SpikingGLM:
-    """Make the network; input size and number of classes come from the data."""
+def build_model(
+    config: Config,
+    task: Any,
+    encoder: Encoder,
+    *,
+    naturals: Mapping[str, Tensor] | None = None,
+    trust: bool = False,
+) -> SpikingGLM:
+    """Make the network; input size and number of classes come from the data.
+
+    ``naturals`` are those of the run that is the prior, if the prior is a run's posterior.
+    """
     table = config.network.to_dict()
     inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}
     surrogate = inner["surrogate"] and parts.make("surrogate", inner["surrogate"], trust=trust)
@@ -85,7 +98,7 @@ def build_model(config: Config, task: Any, encoder: Encoder, *, trust: bool = Fa
         trust=trust,
         n_inputs=n_inputs,
         likelihood=build_likelihood(config, task, neuron, trust=trust),
-        prior=parts.make("prior", config.prior, trust=trust),
+        prior=parts.make("prior", config.prior, trust=trust, naturals=naturals),
         image_shape=_image_shape(config, task, n_inputs),
         neuron=neuron,
         surrogate=surrogate,

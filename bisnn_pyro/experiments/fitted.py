@@ -46,6 +46,7 @@ class FittedRun:
         encoder: features to spikes.
         preprocessing: raw data to features, labels and back.
         temperatures: by predictor, where the run fitted some on its validation points.
+        naturals: of the run whose posterior is the prior, by site; empty with any other prior.
 
     Example::
 
@@ -61,6 +62,7 @@ class FittedRun:
     encoder: Encoder
     preprocessing: Preprocessing
     temperatures: dict[str, float] = field(default_factory=dict)
+    naturals: dict[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """One line for each part; ``print(fitted.model)`` shows the network itself."""
@@ -263,12 +265,19 @@ class FittedRun:
             raise DataError(f"predictor is {predictor!r}; this run has {', '.join(known)}")
         return known[predictor or next(iter(known))]
 
+    def fixed(self) -> dict[str, Tensor]:
+        """Return what the network has besides its synapses: parameters, read-outs, reference batch."""
+        state = {k: v for k, v in self.model.state_dict().items() if ".prior." not in k}
+        return state if self.model.reference is None else {**state, "reference": self.model.reference}
+
     def save(self, folder: RunFolder) -> None:
         """Write the posterior and the preprocessing."""
         tensors: dict[str, Tensor] = {f"guide.{k}": v for k, v in self.guide.state_dict().items()}
         tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.model.reference is not None:
             tensors["reference"] = self.model.reference
+        # With them the run can be loaded where its prior's run is gone.
+        tensors |= {f"prior.{k}": v for k, v in self.naturals.items()}
         # One entry: with several, their order (and so the file's bytes) would change from run to run.
         metadata = {"bisnn_pyro_format": FORMAT}
         content = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, metadata)
@@ -306,14 +315,15 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
         raise RunFolderError(f"{folder.path / 'preprocessing.json'} is broken: {error!r}") from error
     task: Any = preprocessing  # it has the sizes that building needs, and no data
     encoder = build_encoder(config, task, trust=trust)
-    model = build_model(config, task, encoder, trust=trust)
-    guide = build_guide(config, model, trust=trust)
     try:
         with safe_open(folder.posterior_path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             found = (file.metadata() or {}).get("bisnn_pyro_format")
         if found != FORMAT:
             raise RunFolderError(f"{folder.posterior_path} has format {found}; this version reads {FORMAT}")
+        naturals = {k.removeprefix("prior."): v for k, v in tensors.items() if k.startswith("prior.")}
+        model = build_model(config, task, encoder, naturals=naturals, trust=trust)
+        guide = build_guide(config, model, trust=trust)
         for prefix, module in (("guide.", guide), ("model.", model)):
             own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             module.load_state_dict(own)
@@ -323,7 +333,7 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
     model.eval()
     guide.eval()
     scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
-    return FittedRun(config, model, guide, encoder, preprocessing, scored.get("temperatures", {}))
+    return FittedRun(config, model, guide, encoder, preprocessing, scored.get("temperatures", {}), naturals)
 
 
 def reopen(
@@ -342,7 +352,8 @@ def reopen(
     fitted = load_run(path, trust=trust)
     fitted.config = moved(fitted.config, data_dir)
     task = build_task(fitted.config, trust=trust)
-    encoder = build_encoder(fitted.config, task, trust=trust)
+    # A standardiser of the prior's run is not that of these data.
+    encoder = fitted.encoder if fitted.naturals else build_encoder(fitted.config, task, trust=trust)
     check_data(RunFolder(Path(path)), Preprocessing.of(task, encoder))
     return fitted, task
 

@@ -57,12 +57,12 @@ PARTS: dict[str, dict[str, str]] = {
         "boxcar=Boxcar sigmoid=Sigmoid fast-sigmoid=FastSigmoid triangle=Triangle arctan=Arctan "
         "single-step=SingleStep",
     ),
-    "prior": _listed("bisnn_pyro.models", "binary=BinaryPrior normal=NormalPrior"),
+    "prior": _listed("bisnn_pyro.models", "binary=BinaryPrior normal=NormalPrior posterior=PosteriorPrior"),
     "likelihood": _listed(
         "bisnn_pyro.models",
         "steps=steps rate=rate bernoulli-steps=BernoulliSteps categorical-steps=CategoricalSteps "
         "bernoulli-rate=BernoulliRate categorical-rate=CategoricalRate spike-train=SpikeTrainBernoulli "
-        "probit=CategoricalProbit gaussian=Gaussian",
+        "probit=CategoricalProbit dirichlet=NoisyDirichlet gaussian=Gaussian",
     ),
     "guide": _listed(
         "bisnn_pyro.inference",
@@ -92,6 +92,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "augment": ("image_shape",),
     "network": ("n_inputs", "likelihood", "prior", "neuron", "surrogate", "image_shape"),
     "neuron": ("surrogate",),
+    "prior": ("naturals",),
     "likelihood": ("n_classes", "neuron"),
     "guide": ("model",),
     "rule": ("params", "prior", "dataset_size", "batch_size"),

@@ -108,7 +108,8 @@ def resolve(
     base |= {"method": method, "seed": base.get("seed", 0) if seed is None else seed}
     check_top_level(base)
     _choose_guide(base, method)
-    _make_path_absolute(base.get("data", {}))
+    _make_path_absolute(base.get("data", {}), "path")
+    _make_path_absolute(base.get("prior", {}), "run")
     return Config.from_dict(_complete(base, trust))
 
 
@@ -198,11 +199,11 @@ def _choose_guide(base: dict[str, Any], method: str) -> None:
 # -- merging ----------------------------------------------------------------------------------------
 
 
-def _make_path_absolute(data: dict[str, Any]) -> None:
-    """A run must find its data from wherever it is evaluated or resumed."""
-    if isinstance(data.get("path"), str):
-        path = Path(data["path"]).expanduser().absolute()
-        data["path"] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
+def _make_path_absolute(table: dict[str, Any], key: str) -> None:
+    """A run must find its data and its prior from wherever it is evaluated or resumed."""
+    if isinstance(table.get(key), str):
+        path = Path(table[key]).expanduser().absolute()
+        table[key] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
 
 
 def _merge(base: dict[str, Any], other: Mapping[str, Any], trust: bool) -> None:
@@ -242,6 +243,8 @@ def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
     tables["likelihood"].setdefault("name", "steps")
     guide = parts.find("guide", tables["guide"]["name"], trust=trust)
     tables["prior"].setdefault("name", "binary" if guide.binary else "normal")
+    if tables["prior"]["name"] == "posterior":
+        tables["train"].setdefault("other_lr", 0.0)  # what the other run learned stays with the prior
     if tables["rule"].setdefault("name", "auto") == "auto":
         tables["rule"]["name"] = guide.default_rule
     single = [kind for kind in TABLES if kind not in ("network", "tune")]
@@ -305,6 +308,11 @@ def _check_rule(tables: Mapping[str, Any], usual: str) -> None:
         raise ConfigError(
             f"rule.name = {rule!r} moves natural parameters; the guide {guide!r} has none. "
             "Use 'adam' or 'sgd'"
+        )
+    if rule == "bimu" and tables["prior"]["name"] == "posterior":
+        raise ConfigError(
+            "rule.name = 'bimu' pulls all synapses to one natural parameter, and prior.name = 'posterior' "
+            "has one per synapse: use rule.name = 'bayesian'"
         )
     beta = tables["train"]["kl_weight"]
     if rule == "bimu" and (beta if not isinstance(beta, dict) else beta["start"] or beta.get("end")):

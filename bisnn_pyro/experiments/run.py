@@ -114,17 +114,46 @@ def run(
         return RunResult(folder.path, metrics)
 
 
-def new_fit(config: Config, task: Task, *, trust: bool = False) -> FittedRun:
-    """Build everything that a config and a task determine; nothing is trained yet."""
+def new_fit(config: Config, task: Task, *, prior: FittedRun | None = None, trust: bool = False) -> FittedRun:
+    """Build everything that a config and a task determine; nothing is trained yet.
+
+    If the prior is a run's posterior (``prior``, by default read from ``prior.run``), then the encoder, the
+    parameters that are not synapses and the reference batch are that run's as well.
+    """
     check_noise(config, task)
     check_temperature_scaling(config, task)
     build_augmentation(config, task)  # a wrong one is refused here, before anything is written
-    encoder = build_encoder(config, task, trust=trust)
+    if prior is None and config.prior.name == "posterior":
+        prior = prior_run(config, trust=trust)
+    naturals = {} if prior is None else prior.guide.natural_parameters()
+    encoder = build_encoder(config, task if prior is None else prior.preprocessing, trust=trust)
     check_early_decisions(config, task, encoder.n_steps)
     with seeded(config.seed, Purpose.INITIALISATION):
-        model = build_model(config, task, encoder, trust=trust)
+        model = build_model(config, task, encoder, naturals=naturals, trust=trust)
         guide = build_guide(config, model, trust=trust)
-    return FittedRun(config, model, guide, encoder, Preprocessing.of(task, encoder))
+    if prior is not None:
+        state = prior.fixed()
+        model.set_reference(state.pop("reference", None))
+        model.load_state_dict(state)
+    return FittedRun(config, model, guide, encoder, Preprocessing.of(task, encoder), naturals=naturals)
+
+
+def prior_run(config: Config, *, trust: bool = False) -> FittedRun:
+    """Load the run whose posterior is the prior of another.
+
+    Raises:
+        RunFolderError: if it cannot be read, has real weights, or has another network.
+    """
+    path = config.prior.run
+    found = load_run(path, trust=trust)
+    if not found.guide.binary:
+        raise RunFolderError(f"prior.run = {path!r} has real weights; a prior of signs needs a binary run")
+    tables = ("network", "encoder", "likelihood")
+    pairs = ({t: c.to_dict().get(t, {}) for t in tables} for c in (config, found.config))
+    if differing := flat_keys(next(pairs)) ^ flat_keys(next(pairs)):
+        names = ", ".join(sorted({key for key, _ in differing}))
+        raise RunFolderError(f"prior.run = {path!r} has another network (different: {names})")
+    return found
 
 
 def fit(
@@ -252,6 +281,6 @@ def evaluate_folder(
         seconds, best = old["train_seconds"], old["best_epoch"]
     with steady_process(fitted.config.train.get("threads")):
         task = build_task(fitted.config, trust=trust)
-        fresh = new_fit(fitted.config, task, trust=trust)
+        fresh = new_fit(fitted.config, task, prior=fitted if fitted.naturals else None, trust=trust)
         check_data(folder, fresh.preprocessing)
         return analyse(folder, fitted, task, history, seconds, best)

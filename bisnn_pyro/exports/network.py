@@ -24,6 +24,8 @@ the file (:mod:`bisnn_pyro.exports.format`) holds:
 
     ``softmax``
         The soft-max.
+    ``scaled-softmax``
+        The soft-max of ``gain * z + offset``, lists of one number per class.
     ``sigmoid``
         Of one output; two classes.
     ``mean``
@@ -254,6 +256,8 @@ def _vote(likelihood: Mapping[str, Any], readout: Doubles, burn_in: int) -> Doub
     kind, mean = likelihood["kind"], readout.mean(1) * likelihood.get("gain", 1.0)
     if kind == "softmax":
         return softmax(mean, axis=-1)
+    if kind == "scaled-softmax":
+        return softmax(mean * np.array(likelihood["gain"]) + np.array(likelihood["offset"]), axis=-1)
     if kind == "sigmoid":
         return np.stack((expit(-mean[:, 0]), expit(mean[:, 0])), axis=-1)
     if kind == "mean":

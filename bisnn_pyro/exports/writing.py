@@ -28,6 +28,7 @@ from bisnn_pyro.models import (
     Likelihood,
     Moments,
     Neuron,
+    NoisyDirichlet,
     RecurrentSynapses,
     SignNetwork,
     SignNeuron,
@@ -185,6 +186,7 @@ _VOTES: dict[type[Likelihood], str] = {
     BernoulliRate: "sigmoid",
     BernoulliSteps: "sigmoid",
     CategoricalProbit: "probit",
+    NoisyDirichlet: "scaled-softmax",
 }
 
 
@@ -247,5 +249,9 @@ def _describe_likelihood(likelihood: Likelihood) -> dict[str, Any]:
     if isinstance(likelihood, SpikeTrainBernoulli):
         own = {key: getattr(likelihood, key) for key in ("delta", "reset", "period")}
         return {"kind": "spike-train", **own, "decay": likelihood.constants.decays[2]}
-    gain = {"gain": float(likelihood.gain.detach())} if getattr(likelihood, "learn_gain", False) else {}
-    return {"kind": _VOTES[type(likelihood)], **gain}
+    kind: dict[str, Any] = {"kind": _VOTES[type(likelihood)]}
+    if isinstance(likelihood, NoisyDirichlet):
+        own = {key: getattr(likelihood, key).detach().tolist() for key in ("gain", "offset")}
+        return {**kind, **own}
+    gained = getattr(likelihood, "learn_gain", False)
+    return {**kind, "gain": float(likelihood.gain.detach())} if gained else kind

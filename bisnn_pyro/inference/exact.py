@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bisnn_pyro.distributions import SignBernoulli
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models import SpikingGLM, Window
 
@@ -68,7 +67,6 @@ def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int 
         )
     if not all(m.prior.binary for m in modules):
         raise ModelError("only binary synapses can be enumerated: use BinaryPrior")
-    prior = SignBernoulli(modules[0].prior.natural)
     codes = torch.arange(2**n)
     signs = ((codes[:, None] >> torch.arange(n)) & 1).to(spikes.dtype) * 2 - 1
     weights, start = {}, 0
@@ -76,7 +74,9 @@ def exact_posterior(model: SpikingGLM, spikes: Tensor, y: Tensor, *, chunk: int 
         weights[name] = signs[:, start : start + o * i].reshape(-1, o, i)
         start += o * i
     window = Window(burn_in=model.burn_in)
-    log_joint = prior.log_prob(signs).sum(-1).double()
+    log_joint = torch.zeros(2**n, dtype=torch.float64)
+    for name, prior in model.priors().items():
+        log_joint += prior.log_prob(weights[name]).double()
     for index in codes.split(chunk):
         run = model.simulate({name: w[index] for name, w in weights.items()}, spikes)
         readout = model.counted(run.readouts[-1], window)

@@ -63,6 +63,7 @@ class AutoRelaxedSign(SynapticGuide):
             training; :meth:`anneal` sets it.
         init_scale: initial :math:`\lambda` is uniform in ``(-init_scale, init_scale)``.  Never start far
             out: at the released code's +-10 a float32 gradient is already lost.
+        start: ``random``, or ``prior`` to start at the prior itself, as suits a prior from another run.
 
     Example:
         >>> from bisnn_pyro.models import BernoulliRate, SpikingGLM
@@ -87,6 +88,7 @@ class AutoRelaxedSign(SynapticGuide):
         estimator: Estimator = "second-order",
         temperature: float | Schedule | None = None,
         init_scale: float = 0.1,
+        start: Literal["random", "prior"] = "random",
     ) -> None:
         super().__init__(model, init_scale=init_scale)
         if estimator not in ESTIMATORS:
@@ -98,6 +100,9 @@ class AutoRelaxedSign(SynapticGuide):
                 "leave it out"
             )
         temperature = 1.0 if temperature is None else temperature
+        if start not in ("random", "prior"):
+            raise ModelError(f"guide start must be 'random' or 'prior', not {start!r}")
+        self.start = start
         self.schedule = temperature if isinstance(temperature, Schedule) else Schedule(float(temperature))
         if self.schedule.warmup or not all(self.schedule(progress) > 0 for progress in (0.0, 1.0)):
             raise ModelError(f"guide temperature must be positive throughout training, not {temperature}")
@@ -136,6 +141,8 @@ class AutoRelaxedSign(SynapticGuide):
 
     def _initial(self, prior: TorchDistribution, shape: torch.Size) -> dict[str, Tensor]:
         like = prior.natural
+        if self.start == "prior":
+            return {"natural": like.expand(shape)}
         noise = 2 * torch.rand(shape, dtype=like.dtype, device=like.device) - 1
         return {"natural": self.init_scale * noise}
 

@@ -182,7 +182,8 @@ class _TrainingRun:
             raise ModelError(
                 "network.normalise takes its statistics over whole sequences; leave train.window out with it"
             )
-        if self.model.normalise:
+        frozen = self.settings.other_lr == 0 and self.model.reference is not None
+        if self.model.normalise and not frozen:
             # A random subset: a file may be sorted by class.
             chosen = torch.randperm(len(self.x), generator=generator(learner.seed, Purpose.REFERENCE))
             some = rows(self.x, chosen[: self.settings.reference_size])

@@ -72,7 +72,8 @@ class TrainSettings:
         warm_start: train as a straight-through network first.
         average: share that each update keeps of an exponential average of all parameters, for example 0.999;
             the average is validated and predicts.  ``None`` for none.
-        other_lr: learning rate of Adam for parameters of the model that are not synapses.
+        other_lr: learning rate of Adam for parameters of the model that are not synapses; 0 leaves them, and
+            a reference batch that the model has already, as they are.
         validate_every: epochs between validations.
         validation_draws: hard draws in the validation committee.
         patience: validations without a better NLL before stopping; ``None`` never stops early.
@@ -82,6 +83,9 @@ class TrainSettings:
         reference_size: training examples in the reference batch of a normalised network.
         checkpoint_every: epochs between two checkpoints on disk.
         threads: number of threads; ``None`` leaves it as it is.
+        share: train on this part of the training examples only, ``[low, high]`` in fractions of one
+            permutation that depends on the data alone (:func:`bisnn_pyro.data.take_share`); a run takes the
+            part before a learner sees the data.  ``None`` is all.
 
     Raises:
         ModelError: if a setting is out of its range.
@@ -107,6 +111,7 @@ class TrainSettings:
     reference_size: int = 64
     checkpoint_every: int = 10
     threads: int | None = None
+    share: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         counts = ("epochs", "batch_size", "particles", "groups", "validate_every", "validation_draws")
@@ -115,8 +120,10 @@ class TrainSettings:
             value = getattr(self, name)
             if not (value is None and name in optional) and value < 1:
                 raise ModelError(f"train.{name} must be at least 1, not {value}")
-        if not self.other_lr > 0:
-            raise ModelError(f"train.other_lr must be positive, not {self.other_lr}")
+        if not self.other_lr >= 0:
+            raise ModelError(f"train.other_lr must be a number >= 0, not {self.other_lr}")
+        if self.share is not None and not 0 <= self.share[0] < self.share[1] <= 1:
+            raise ModelError(f"train.share must be [low, high] with 0 <= low < high <= 1, not {self.share}")
         if not 0 <= self.committee_weight <= (self.particles > 1):
             raise ModelError(
                 f"train.committee_weight = {self.committee_weight} with particles = {self.particles}: it is a "
@@ -206,7 +213,9 @@ class GradientSteps(Updater):
         self.rule = list(self.make_optimisers(model, guide))
         held = {id(p) for opt in self.rule for group in opt.param_groups for p in group["params"]}
         free = [p for p in model.parameters() if id(p) not in held]
-        self.others = [torch.optim.Adam(free, settings.other_lr)] if free else []
+        for parameter in free:
+            parameter.requires_grad_(settings.other_lr > 0)
+        self.others = [torch.optim.Adam(free, settings.other_lr)] if free and settings.other_lr else []
         self.warm: list[torch.optim.Optimizer] = []
         if settings.warm_start is not None:
             guide.begin_warm_start(settings.warm_start.scale)

@@ -2,6 +2,7 @@
 
 from bisnn_pyro.compute import use_backend
 from bisnn_pyro.models.architecture import Conv, Dense, SpikePool
+from bisnn_pyro.models.dirichlet import NoisyDirichlet, NoisyDirichletLabels, log_gamma_moments
 from bisnn_pyro.models.dynamics import (
     FilterState,
     ResetState,
@@ -48,7 +49,7 @@ from bisnn_pyro.models.neurons import (
 )
 from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
-from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
+from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, PosteriorPrior, Prior
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
 from bisnn_pyro.models.surrogate import (
     Arctan,
@@ -84,9 +85,12 @@ __all__ = [
     "NetworkState",
     "Neuron",
     "NeuronState",
+    "NoisyDirichlet",
+    "NoisyDirichletLabels",
     "NormalPrior",
     "Normalisation",
     "PointNoise",
+    "PosteriorPrior",
     "Prior",
     "RecurrentSynapses",
     "Regression",
@@ -111,6 +115,7 @@ __all__ = [
     "Window",
     "alpha_filter",
     "is_constant",
+    "log_gamma_moments",
     "per_draw",
     "split_examples",
     "rate",

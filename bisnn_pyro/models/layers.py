@@ -32,7 +32,7 @@ class _SitePrior:
         self.site = site
 
     def __call__(self, layer: Any) -> TorchDistribution:
-        return layer.prior.distribution(layer.shapes[self.site])
+        return layer.prior.at(self.site).distribution(layer.shapes[self.site])
 
 
 class Synapses(PyroModule):

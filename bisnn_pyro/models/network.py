@@ -11,6 +11,7 @@ from typing import Literal
 import pyro
 import torch
 from pyro import poutine
+from pyro.distributions import TorchDistribution
 from pyro.nn import PyroModule, PyroParam
 from pyro.nn.module import PyroModuleList
 from torch import Tensor
@@ -145,6 +146,8 @@ class SpikingGLM(PyroModule):
         self.readout = None
         if readout == "trained":
             self.readout = DenseSynapses(built[-1].n_outputs, likelihood.n_outputs, prior, gain=readout_gain)
+        for name, module in self._modules_by_name().items():
+            module.prior = prior.at(name)
         scored = len(built) if credit == "local" else 0
         n_random = scored if readout == "trained" else max(scored, 1)
         for k, layer in enumerate(built[len(built) - n_random :]):
@@ -165,10 +168,21 @@ class SpikingGLM(PyroModule):
     @property
     def weight_shapes(self) -> dict[str, tuple[int, int]]:
         """Shape ``(O, I)`` of each sample site of the synapses, in the order in which they are drawn."""
+        modules = self._modules_by_name().items()
+        return {f"{name}.{site}": shape for name, m in modules for site, shape in m.shapes.items()}
+
+    def priors(self) -> dict[str, TorchDistribution]:
+        """Return the prior of each site, all dimensions as the event."""
+        named = self._modules_by_name().items()
+        return {
+            f"{name}.{site}": m.prior.at(site).distribution(shape)
+            for name, m in named
+            for site, shape in m.shapes.items()
+        }
+
+    def _modules_by_name(self) -> dict[str, Synapses]:
         modules: dict[str, Synapses] = {f"layers.{k}": layer for k, layer in enumerate(self.synapses)}
-        if self.readout is not None:
-            modules["readout"] = self.readout
-        return {f"{name}.{site}": shape for name, m in modules.items() for site, shape in m.shapes.items()}
+        return modules if self.readout is None else {**modules, "readout": self.readout}
 
     @property
     def weight_sites(self) -> tuple[str, ...]:

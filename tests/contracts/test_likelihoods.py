@@ -10,6 +10,7 @@ from bisnn_pyro.models import (
     CategoricalRate,
     CategoricalSteps,
     Gaussian,
+    NoisyDirichlet,
     SpikeTrainBernoulli,
 )
 from bisnn_pyro.testing import LikelihoodContract
@@ -20,6 +21,7 @@ LIKELIHOODS = {
     "bernoulli-rate": BernoulliRate,
     "categorical-steps": lambda: CategoricalSteps(3),
     "bernoulli-steps": BernoulliSteps,
+    "noisy-dirichlet": lambda: NoisyDirichlet(3),
     "gaussian": lambda: Gaussian(0.4),
     "spike-train-labels": lambda: SpikeTrainBernoulli(3, period=3),
     "spike-train-trains": lambda: SpikeTrainBernoulli(2, delta=0.5),

@@ -56,6 +56,7 @@ VARIANTS = {
         "network.normalise=true",
     ],
     "categorical": [*SPIKING, "likelihood.name=categorical-rate"],
+    "dirichlet": [*SPIKING, "likelihood.name=dirichlet"],
     "spike-train": [
         *SPIKING,
         "network.readout=trained",

@@ -63,7 +63,7 @@ class LayerPosterior:
 def summarise_posterior(
     natural: Mapping[str, ArrayLike],
     *,
-    prior: float = 0.0,
+    prior: float | Mapping[str, ArrayLike] = 0.0,
     threshold: float = UNDECIDED,
     edges: ArrayLike | None = None,
 ) -> dict[str, LayerPosterior]:
@@ -81,7 +81,8 @@ def summarise_posterior(
     Args:
         natural: name -> :math:`\lambda`, any shape, such as :func:`natural_parameters` or
             ``guide.natural_parameters()`` give; plus or minus infinity is accepted.
-        prior: natural parameter :math:`\lambda_0=\tfrac12\log\frac{p}{1-p}` of the prior P(w = +1) = p.
+        prior: natural parameter :math:`\lambda_0=\tfrac12\log\frac{p}{1-p}` of the prior P(w = +1) = p;
+            name -> an array like ``natural`` for a prior with one per synapse.
         threshold: below which :math:`|\tanh\lambda|` counts as undecided, in (0, 1].
         edges: `[B + 1]` ascending edges of the histogram; by default 60 equal bins, symmetric, that reach the
             largest finite size of all layers.
@@ -96,12 +97,13 @@ def summarise_posterior(
     arrays = {name: as_real(value, name, finite=False) for name, value in natural.items()}
     if not arrays:
         raise DataError("There are no natural parameters; give at least one layer's.")
-    if not np.isfinite(prior):
+    if not isinstance(prior, Mapping) and not np.isfinite(prior):
         raise DataError(f"prior is {prior!r}; expected a finite natural parameter, 0 for a fair prior.")
+    priors = {name: as_real(prior[name] if isinstance(prior, Mapping) else prior, "prior") for name in arrays}
     if not 0 < threshold <= 1:
         raise DataError(f"threshold is {threshold!r}; expected a number in (0, 1], such as {UNDECIDED}.")
     bins = _default_edges(arrays) if edges is None else _checked_edges(edges)
-    return {name: _summary(values, prior, threshold, bins) for name, values in arrays.items()}
+    return {name: _summary(values, priors[name], threshold, bins) for name, values in arrays.items()}
 
 
 def natural_parameters(idata: Any) -> dict[str, FloatArray]:
@@ -139,7 +141,7 @@ def natural_parameters(idata: Any) -> dict[str, FloatArray]:
     return found
 
 
-def _summary(natural: FloatArray, prior: float, threshold: float, edges: FloatArray) -> LayerPosterior:
+def _summary(natural: FloatArray, prior: FloatArray, threshold: float, edges: FloatArray) -> LayerPosterior:
     from scipy.special import entr, expit, rel_entr
 
     plus, minus = expit(2 * natural), expit(-2 * natural)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -59,9 +58,9 @@ def layer_posteriors(
             f"the posterior of {fitted.config.method!r} is {what}, so its synapses have no distribution over "
             "two signs; bayes and ebp have such posteriors"
         )
-    p = fitted.config.prior.get("p", 0.5)
     natural = {name: value.cpu().numpy() for name, value in fitted.guide.natural_parameters().items()}
-    return summarise_posterior(natural, prior=0.5 * math.log(p / (1 - p)), threshold=threshold, edges=edges)
+    prior = {name: p.base_dist.natural.cpu().numpy() for name, p in fitted.model.priors().items()}
+    return summarise_posterior(natural, prior=prior, threshold=threshold, edges=edges)
 
 
 def posterior_table(paths: Paths, *, threshold: float = UNDECIDED, trust: bool = False) -> PrintedTable:
