@@ -48,6 +48,7 @@ from bisnn_pyro.models.neurons import (
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, Prior
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
+from bisnn_pyro.models.soft_targets import SoftCategorical, as_soft, check_soft, is_soft
 from bisnn_pyro.models.surrogate import (
     Arctan,
     Boxcar,
@@ -95,6 +96,7 @@ __all__ = [
     "SimulationPlan",
     "SingleStep",
     "SingleStepNeuron",
+    "SoftCategorical",
     "SpikePool",
     "SpikeResponseNeuron",
     "SpikeTrainBernoulli",
@@ -107,7 +109,10 @@ __all__ = [
     "Triangle",
     "Window",
     "alpha_filter",
+    "as_soft",
+    "check_soft",
     "is_constant",
+    "is_soft",
     "per_draw",
     "rate",
     "recurrent_scan",

@@ -310,7 +310,8 @@ class SpikingGLM(PyroModule):
 
         Args:
             spikes: inputs ``[T, B, I]``.
-            y: targets of the B examples; ``None`` draws them.
+            y: targets of the B examples, ``[B]``, or class probabilities ``[B, C]`` in place of labels;
+                ``None`` draws them.
             state: state to continue from.
             window: which steps these are; by default the whole sequence after ``burn_in``.
         """
