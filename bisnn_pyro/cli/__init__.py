@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bisnn_pyro.cli.data import data_app
+from bisnn_pyro.cli.distil import distil
 from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
 from bisnn_pyro.cli.options import INTERRUPTED
 from bisnn_pyro.cli.reproduce import reproduce
@@ -55,6 +56,7 @@ app.command()(evaluate)
 app.command()(export)
 app.command()(energy)
 app.command()(tune)
+app.command()(distil)
 app.command()(compare)
 app.command()(report)
 app.add_typer(data_app)

@@ -244,10 +244,14 @@ def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
     tables["prior"].setdefault("name", "binary" if guide.binary else "normal")
     if tables["rule"].setdefault("name", "auto") == "auto":
         tables["rule"]["name"] = guide.default_rule
-    single = [kind for kind in TABLES if kind not in ("network", "tune")]
+    single = [kind for kind in TABLES if kind not in ("network", "tune", "distil")]
     complete = {kind: parts.complete(kind, tables[kind], trust=trust) for kind in single}
     complete["network"] = _complete_network(tables["network"], trust)
     complete["tune"] = {key: _searched(key, choice) for key, choice in tables["tune"].items()}
+    complete["distil"] = {}
+    if tables["distil"]:
+        parts.make("distil", tables["distil"])
+        complete["distil"] = parts.complete("distil", tables["distil"])
     _check_rule(complete, guide.default_rule)
     for kind in ("encoder", "prior", "train", "predict", "analysis"):
         parts.make(kind, complete[kind], trust=trust)  # refuses values out of range before any data are read

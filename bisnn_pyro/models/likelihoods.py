@@ -101,8 +101,8 @@ class Likelihood(PyroModule):
 class Classification(Likelihood):
     """A likelihood of class labels 0 .. C-1.
 
-    Where :attr:`soft_targets` is true, a floating ``y`` ``[B, C]`` holds class probabilities: its score is the
-    cross-entropy, the mean of the labels' scores under those probabilities.
+    Where :attr:`soft_targets` is true, a floating ``y`` ``[B, C]`` holds class probabilities: its score is
+    the cross-entropy, the mean of the labels' scores under those probabilities.
     """
 
     kind = "classification"

@@ -134,7 +134,7 @@ class LikelihoodContract(OwnState):
     # -- soft targets ------------------------------------------------------------------------------
 
     def test_soft_targets_score_as_the_mean_of_the_labels(self) -> None:
-        """By enumeration of the classes; windows, the site and the gradient included.  One-hot is the label."""
+        """By enumeration of the classes, with windows, site and gradient; one-hot is the label."""
         likelihood, r = self.make().double(), self.readout((3,))
         if not likelihood.soft_targets:
             return  # a learner refuses them
