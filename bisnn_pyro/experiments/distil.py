@@ -108,7 +108,8 @@ def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tens
     folder = RunFolder(Path(lesson.teacher))
     if lesson.sha256 is not None and _sha256(folder) != lesson.sha256:
         raise RunFolderError(
-            f"the teacher {folder.path} has changed: its posterior is not that of distil.sha256; distil it anew"
+            f"the teacher {folder.path} has changed: its posterior is not that of distil.sha256; "
+            "distil it anew"
         )
     fitted = load_run(folder.path, trust=trust)
     _check_same_data(config, fitted.config)

@@ -14,7 +14,7 @@ from bisnn_pyro.models import Classification, Likelihood, Regression, as_soft, c
 def smoothed(y: Tensor, n_classes: int, eps: float) -> Tensor:
     """Return labels ``[N]`` or probabilities ``[N, C]`` mixed with the uniform distribution.
 
-    A network that fits them all gives the label ``1 - eps + eps / C`` (Szegedy et al. 2016, arXiv 1512.00567).
+    A network that fits them gives the label ``1 - eps + eps / C`` (Szegedy et al. 2016, arXiv 1512.00567).
 
     Example:
         >>> smoothed(torch.tensor([1]), 4, 0.2)

@@ -127,7 +127,7 @@ class Updater(ABC):
 
     @abstractmethod
     def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[Mapping[str, Tensor]]:
-        """Update on inputs ``[T, B, I]`` and targets ``[B]``, or ``[B, C]`` soft ones; yield the losses before.
+        """Update on inputs ``[T, B, I]`` and targets ``[B]`` (soft: ``[B, C]``); yield the losses before.
 
         These are scalars by name: ``loss`` and ``nll`` are estimates of sums over the data set, which the
         history divides by its size; others are averaged.

@@ -62,7 +62,7 @@ class SoftCategorical(dist.OneHotCategorical):
         tensor(-0.6931)
     """
 
-    support = constraints.independent(constraints.nonnegative, 1)
+    support = constraints.independent(constraints.nonnegative, 1)  # type: ignore[assignment]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the cross-entropy of q ``[..., C]``, without its sign."""
