@@ -24,6 +24,9 @@ from bisnn_pyro.models import as_soft
 DISTILLED = "distilled"
 """The method of a student, by which tables and legends name it."""
 
+RATE = {"steps": "rate", "bernoulli-steps": "bernoulli-rate", "categorical-steps": "categorical-rate"}
+"""Likelihoods of each step, and those of the vote.  Matched at every step, a mean over steps is too sure."""
+
 
 def student(
     teacher: str | os.PathLike[str],
@@ -39,7 +42,9 @@ def student(
     """Return the config of a student of a finished run, for :func:`bisnn_pyro.run`.
 
     The student has the teacher's data, and its other tables too, except guide and rule, which are the
-    method's; or those of another source.  Its method is called ``distilled``.
+    method's; or those of another source.  Its method is called ``distilled``.  A likelihood of each step
+    becomes that of the time-averaged read-out, which is what votes: a student whose every step says q has a
+    vote that is surer than q.
 
     Args:
         teacher: a finished run's folder.
@@ -66,6 +71,8 @@ def student(
     else:
         tables, name = load_source(source), method
         tables |= {"experiment": config.experiment, "data": config.data.to_dict()}
+    likelihood = tables.get("likelihood", {"name": "steps"})
+    tables["likelihood"] = likelihood | {"name": RATE.get(likelihood["name"], likelihood["name"])}
     changes = {**(overrides or {}), "distil": {**lesson, **(overrides or {}).get("distil", {})}}
     seed = config.seed if seed is None else seed
     found = replace(resolve(tables, name, overrides=changes, seed=seed, trust=trust), method=DISTILLED)

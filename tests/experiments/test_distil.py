@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tomli_w
 import torch
 
 from bisnn_pyro import load_run
@@ -39,7 +40,7 @@ def test_the_folder_tells_what_was_done(distilled, tiny_run, tmp_path):
     fitted = load_run(distilled.path)
     assert (fitted.config.method, fitted.config.guide.name) == ("distilled", "straight-through")
     assert fitted.config.distil.teacher == str(tiny_run.path)
-    assert fitted.config.rule.name == "adam"
+    assert (fitted.config.rule.name, fitted.config.likelihood.name) == ("adam", "rate")
     assert fitted.config.network == load_run(tiny_run.path).config.network
     again = resolve(load_source(str(distilled.path / "config.toml")), "distilled")
     assert again == fitted.config
@@ -93,3 +94,30 @@ def test_command(bisnn, tiny_run, tmp_path, source):
     assert "distilled" in done.stdout
     assert (folder / "mode.bisnn").is_file()
     assert bisnn("distil", tiny_run.path, *flags).returncode == 2
+
+
+def test_a_student_is_nearer_to_its_teacher(tmp_path):
+    """KL of the votes on fresh inputs, against the same net trained on labels; all seeds 0.
+
+    Measured with seeds 0 and 1: 0.003 against 0.017 to 0.019.
+    """
+    path = tmp_path / "moons.toml"
+    keys = ["data.noise=0.3", "data.n_train=200", "data.n_val=50", "encoder.n_steps=20", "network.burn_in=4"]
+    keys += [
+        "network.hidden=[32]",
+        "train.epochs=25",
+        "rule.lr=0.05",
+        "predict.draws=20",
+        "train.kl_weight=0.001",
+    ]
+    quick = parse_overrides([*keys, "analysis.figures=false", "data.n_test=500", "train.batch_size=25"])
+    teacher = run(resolve(load_source("two-moons"), "bayes", overrides=quick), tmp_path)
+    config = student(teacher.path, overrides=parse_overrides(["rule.lr=0.005"]))
+    labels = {key: value for key, value in config.to_dict().items() if key != "distil"}
+    path.write_text(tomli_w.dumps(labels | {"method": "straight-through"}))
+    plain = run(resolve(load_source(str(path)), "straight-through"), tmp_path)
+    pupil = run(config, tmp_path)
+    x = build_task(config).test.x
+    p, a, b = (load_run(r.path).predict_scaled(x).mean.clip(1e-9) for r in (teacher, pupil, plain))
+    near, far = ((p * np.log(p / q)).sum(-1).mean() for q in (a, b))
+    assert near < 0.5 * far
