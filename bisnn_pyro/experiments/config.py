@@ -128,6 +128,27 @@ class AnalysisSettings:
 
 
 @dataclass(frozen=True)
+class DistilSettings:
+    """Whose votes a network is trained on.
+
+    Args:
+        teacher: Folder of the finished run whose votes are training targets, in place of the labels.
+        mix: Share s of the votes in the targets, s vote + (1 - s) one-hot label.
+        predictor: The teacher's predictor that votes; its first if it is not given.
+        sha256: SHA-256 of the teacher's ``posterior.safetensors``; another posterior is refused.
+    """
+
+    teacher: str
+    mix: float = 1.0
+    predictor: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mix <= 1:
+            raise ConfigError(f"distil.mix must be in [0, 1], not {self.mix}")
+
+
+@dataclass(frozen=True)
 class Range:
     """An interval that ``bisnn tune`` searches.
 
@@ -179,6 +200,7 @@ class Config:
     predict: Table = field(default_factory=Table)
     analysis: Table = field(default_factory=Table)
     tune: Table = field(default_factory=Table)
+    distil: Table = field(default_factory=Table)
     description: str = ""
     seed: int = 0
 

@@ -77,6 +77,7 @@ PARTS: dict[str, dict[str, str]] = {
     "predict": _listed("bisnn_pyro.experiments.config", "=PredictSettings"),
     "analysis": _listed("bisnn_pyro.experiments.config", "=AnalysisSettings"),
     "tune": _listed("bisnn_pyro.experiments.config", "=Range"),
+    "distil": _listed("bisnn_pyro.experiments.config", "=DistilSettings"),
 }
 """Built-in parts of each kind, imported at their first use; a kind without names has one, ``""``."""
 

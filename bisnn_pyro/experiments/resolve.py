@@ -247,10 +247,14 @@ def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
         tables["train"].setdefault("other_lr", 0.0)  # what the other run learned stays with the prior
     if tables["rule"].setdefault("name", "auto") == "auto":
         tables["rule"]["name"] = guide.default_rule
-    single = [kind for kind in TABLES if kind not in ("network", "tune")]
+    single = [kind for kind in TABLES if kind not in ("network", "tune", "distil")]
     complete = {kind: parts.complete(kind, tables[kind], trust=trust) for kind in single}
     complete["network"] = _complete_network(tables["network"], trust)
     complete["tune"] = {key: _searched(key, choice) for key, choice in tables["tune"].items()}
+    complete["distil"] = {}
+    if tables["distil"]:
+        parts.make("distil", tables["distil"])
+        complete["distil"] = parts.complete("distil", tables["distil"])
     _check_rule(complete, guide.default_rule)
     for kind in ("encoder", "prior", "train", "predict", "analysis"):
         parts.make(kind, complete[kind], trust=trust)  # refuses values out of range before any data are read

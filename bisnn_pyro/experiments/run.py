@@ -23,6 +23,7 @@ from bisnn_pyro.experiments.build import (
     check_noise,
 )
 from bisnn_pyro.experiments.config import Config, flat_keys
+from bisnn_pyro.experiments.distil import training_targets
 from bisnn_pyro.experiments.evaluate import check_early_decisions, evaluate, metrics_record
 from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, check_data, load_run, moved
@@ -170,10 +171,11 @@ def fit(
     save = None if folder is None else _Checkpoints(folder, config)
     augment = build_augmentation(config, task)
     learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, trust=trust)
-    train, val = ((as_inputs(s.x), torch.as_tensor(s.y)) for s in (task.train, task.val))
     result = learner.fit(
-        *train,
-        *val,
+        as_inputs(task.train.x),
+        training_targets(config, task, trust=trust),
+        as_inputs(task.val.x),
+        torch.as_tensor(task.val.y),
         resume=checkpoint and checkpoint["learner"],
         on_epoch=save,
         progress=progress,

@@ -253,11 +253,11 @@ def _vote(likelihood: Mapping[str, Any], readout: Doubles, burn_in: int) -> Doub
     """
     from scipy.special import expit, log_ndtr, softmax
 
-    kind, mean = likelihood["kind"], readout.mean(1) * likelihood.get("gain", 1.0)
+    kind, mean = likelihood["kind"], readout.mean(1) * np.asarray(likelihood.get("gain", 1.0))
     if kind == "softmax":
         return softmax(mean, axis=-1)
     if kind == "scaled-softmax":
-        return softmax(mean * np.array(likelihood["gain"]) + np.array(likelihood["offset"]), axis=-1)
+        return softmax(mean + np.array(likelihood["offset"]), axis=-1)
     if kind == "sigmoid":
         return np.stack((expit(-mean[:, 0]), expit(mean[:, 0])), axis=-1)
     if kind == "mean":

@@ -22,9 +22,10 @@ from bisnn_pyro.inference.guides import ExpectationGuide
 from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 from bisnn_pyro.inference.updates import TrainSettings, Updater, validation_scores
-from bisnn_pyro.models import CategoricalProbit, SignNetwork, SpikingGLM
+from bisnn_pyro.models import CategoricalProbit, SignNetwork, SpikingGLM, is_soft
 
 _UNUSED = ["particles", "window", "window_kl_scale", "kl_weight", "lr_schedule", "other_lr"]
+_UNUSED += ["label_smoothing", "mixup"]
 """Settings of :class:`GradientSteps` that would change nothing here."""
 
 
@@ -279,7 +280,8 @@ class ExpectationSteps(Updater):
         unused = [name for name in _UNUSED if getattr(settings, name) != getattr(defaults, name)]
         if unused:
             raise ModelError(
-                "expectation backpropagation has no windows, weight draws, KL weight or learning rate: leave "
+                "expectation backpropagation has no windows, weight draws, KL weight, learning rate or soft "
+                "targets: leave "
                 f"{', '.join(f'train.{name}' for name in unused)} out"
             )
 
@@ -287,9 +289,12 @@ class ExpectationSteps(Updater):
         """Assimilate inputs ``[1, B, I]`` and labels ``[B]``; yield minus their log-evidence before it.
 
         Raises:
+            ModelError: if targets are soft.
             DivergenceError: if it is not finite, or a parameter is not.
         """
         self.model.check_inputs(spikes)
+        if is_soft(y):
+            raise ModelError("expectation backpropagation takes labels [N], no class probabilities")
         evidence = self._assimilate(spikes[0], y)
         n = self.model.dataset_size or len(y)
         nll = -evidence * (n / len(y))

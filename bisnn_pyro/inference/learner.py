@@ -21,6 +21,7 @@ from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.inputs import Augment, Encode, Inputs, rows
 from bisnn_pyro.inference.process import StopRequest
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
+from bisnn_pyro.inference.softening import check_targets, mixup, training_targets
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 from bisnn_pyro.inference.updates import TrainSettings, Updater
 from bisnn_pyro.models import SpikingGLM
@@ -106,22 +107,24 @@ class Learner:
         on_epoch: Callable[[History, Callable[[], Checkpoint]], None] | None = None,
         progress: bool = False,
     ) -> FitResult:
-        """Train on features ``x`` ``[N, ...]`` and targets ``y`` ``[N]``.
+        """Train on features ``x`` ``[N, ...]`` and targets ``y`` ``[N]``, or class probabilities ``[N, C]``.
 
         Features may be an array on demand (:class:`~bisnn_pyro.inference.inputs.ArrayOnDemand`), such as
         recordings on a disk; one mini-batch of it is read at a time.
 
         Args:
             x: training features.
-            y: training targets.
+            y: training targets; of a classification labels, or a distribution over the classes for each
+                example (floating): the votes of other networks, several annotators.
             x_val: validation features; without them training runs to the end and keeps the last parameters.
-            y_val: validation targets.
+            y_val: validation targets; labels, not distributions.
             resume: a checkpoint to continue from, with the same bits as without the interruption.
             on_epoch: called after each epoch with the history and a function that makes a checkpoint.
             progress: show a progress bar.
 
         Raises:
-            DataError: if the arrays do not belong together or hold NaN or infinity.
+            DataError: if the arrays do not belong together or hold NaN or infinity, or targets have the wrong
+                shape or are no distributions.
             DivergenceError: if the loss becomes NaN or infinite; the message names the site.
         """
         _check_data(x, y)
@@ -129,6 +132,7 @@ class Learner:
             raise DataError("x_val and y_val belong together; give both or neither")
         if x_val is not None and y_val is not None:
             _check_data(x_val, y_val, suffix="_val", at_least=0)
+        check_targets(y, y_val, self.model.likelihood, self.settings)
         # A separate store: Pyro's global one would give this guide the values of an earlier namesake.
         with seeded(self.seed, Purpose.TRAINING), pyro.get_param_store().scope():
             size = self.model.dataset_size
@@ -151,7 +155,7 @@ class _TrainingRun:
     ) -> None:
         self.learner, self.settings = learner, learner.settings
         self.model, self.guide = learner.model, learner.guide
-        self.x, self.y = x, y
+        self.x, self.y = x, training_targets(y, learner.model.likelihood, learner.settings)
         self.order = generator(learner.seed, Purpose.ORDER)
         self.spikes = generator(learner.seed, Purpose.ENCODING)
         self.model.dataset_size = len(x)
@@ -260,8 +264,8 @@ class _TrainingRun:
         count = 0
         for k, index in enumerate(batches):
             scheduled = self.updater.schedule((self.epoch + k / len(batches)) / self.settings.epochs)
-            spikes = self.learner.encode(self._features(index), self.spikes)
-            for seen in self.updater(spikes, self.y[index]):
+            x, y = self._batch(index)
+            for seen in self.updater(self.learner.encode(x, self.spikes), y):
                 for name, value in seen.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
                 count += 1
@@ -275,14 +279,16 @@ class _TrainingRun:
             row["kl_time"] += self.history.rows[-1].get("kl_time", 0.0)
         return row | {"seconds": time.perf_counter() - started}
 
-    def _features(self, index: Tensor) -> Tensor:
-        x, std = rows(self.x, index), self.settings.input_noise
+    def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        x, y, std = rows(self.x, index), self.y[index], self.settings.input_noise
         if self.learner.augment is not None:
             x = self.learner.augment(x, self.spikes)
+        if self.settings.mixup:
+            x, y = mixup(x, y, self.settings.mixup, self.spikes)
         if not std:
-            return x
+            return x, y
         noise = torch.randn(x.shape, generator=self.spikes, dtype=x.dtype)
-        return (x + std * noise).clamp_(0, 1)
+        return (x + std * noise).clamp_(0, 1), y
 
     # -- validation and state ---------------------------------------------------------------------
 

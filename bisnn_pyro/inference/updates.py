@@ -80,6 +80,10 @@ class TrainSettings:
         restore_best: end with the parameters of the best validation NLL.
         input_noise: standard deviation of Gaussian noise on the features (in [0, 1], clipped to it), drawn
             afresh each epoch: augmentation for small data sets.
+        label_smoothing: share eps of the uniform distribution in the training targets,
+            (1 - eps) one-hot + eps / C; validation and scores take the labels as they are.
+        mixup: a > 0 mixes each training batch with a permutation of itself, in a share drawn from
+            Beta(a, a), see :func:`bisnn_pyro.inference.softening.mixup`; 0 mixes nothing.
         reference_size: training examples in the reference batch of a normalised network.
         checkpoint_every: epochs between two checkpoints on disk.
         threads: number of threads; ``None`` leaves it as it is.
@@ -108,6 +112,8 @@ class TrainSettings:
     patience: int | None = None
     restore_best: bool = True
     input_noise: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
     reference_size: int = 64
     checkpoint_every: int = 10
     threads: int | None = None
@@ -133,11 +139,13 @@ class TrainSettings:
             raise ModelError(f"train.average must lie in (0, 1), not {self.average}")
         beta = self.kl_schedule
         rates = {"kl_weight": min(beta.start, beta.start if beta.end is None else beta.end)}
-        rates["input_noise"] = self.input_noise
+        rates["input_noise"], rates["mixup"] = self.input_noise, self.mixup
         rates["window_kl_scale"] = 0.0 if self.window_kl_scale is None else self.window_kl_scale
         for name, rate in rates.items():
             if not 0 <= rate < math.inf:
                 raise ModelError(f"train.{name} must be a number >= 0, not {getattr(self, name)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ModelError(f"train.label_smoothing must be in [0, 1), not {self.label_smoothing}")
 
     @property
     def kl_schedule(self) -> Schedule:
@@ -170,7 +178,7 @@ class Updater(ABC):
 
     @abstractmethod
     def __call__(self, spikes: Tensor, y: Tensor) -> Iterator[Mapping[str, Tensor]]:
-        """Update on inputs ``[T, B, I]`` and targets ``[B]``; yield the losses before each update.
+        """Update on inputs ``[T, B, I]`` and targets ``[B]`` (soft: ``[B, C]``); yield the losses before.
 
         These are scalars by name: ``loss`` and ``nll`` are estimates of sums over the data set, which the
         history divides by its size; others are averaged.
@@ -293,7 +301,8 @@ class GradientSteps(Updater):
         )
         if groups == 1:
             return spikes, y
-        return split_examples(spikes, groups, particles), y.unflatten(0, (groups, -1)).repeat(particles, 1)
+        y = y.unflatten(0, (groups, -1))
+        return split_examples(spikes, groups, particles), y.repeat(particles, *[1] * (y.dim() - 1))
 
     def _n_examples(self, n_seen: int) -> int:
         """Return the number of examples that the loss is a sum over."""

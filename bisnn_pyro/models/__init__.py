@@ -51,6 +51,7 @@ from bisnn_pyro.models.noise import PointNoise
 from bisnn_pyro.models.normalisation import ChannelNormalisation, Moments, Normalisation
 from bisnn_pyro.models.priors import BinaryPrior, NormalPrior, PosteriorPrior, Prior
 from bisnn_pyro.models.simulation import NetworkState, Simulation, SimulationPlan
+from bisnn_pyro.models.soft_targets import SoftCategorical, as_soft, check_soft, is_soft
 from bisnn_pyro.models.surrogate import (
     Arctan,
     Boxcar,
@@ -102,6 +103,7 @@ __all__ = [
     "SimulationPlan",
     "SingleStep",
     "SingleStepNeuron",
+    "SoftCategorical",
     "SpikePool",
     "SpikeResponseNeuron",
     "SpikeTrainBernoulli",
@@ -114,7 +116,10 @@ __all__ = [
     "Triangle",
     "Window",
     "alpha_filter",
+    "as_soft",
+    "check_soft",
     "is_constant",
+    "is_soft",
     "log_gamma_moments",
     "per_draw",
     "split_examples",

@@ -18,6 +18,7 @@ from bisnn_pyro.distributions.normal import log_odds
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.dynamics import ResetState, TimeConstants, refractory_trace, threshold_scan
 from bisnn_pyro.models.neurons import Neuron
+from bisnn_pyro.models.soft_targets import is_soft, soft_label
 from bisnn_pyro.models.surrogate import Sigmoid
 
 
@@ -49,13 +50,16 @@ class Likelihood(PyroModule):
 
     kind: ClassVar[Literal["classification", "regression"]]
     needs_trained_readout: ClassVar[bool] = False
+    soft_targets: ClassVar[bool] = False
+    """Whether class probabilities ``[B, C]`` may stand in place of labels ``[B]``."""
     n_outputs: int
     """Number of read-out units O."""
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the target, batch shape ``[*S, B]``.
 
-        ``y`` is given where the initial state of a clamped train depends on it; most likelihoods ignore it.
+        ``y`` is given because the initial state of a clamped train depends on it, and soft targets have a
+        distribution of their own.
         """
         raise NotImplementedError
 
@@ -96,7 +100,11 @@ class Likelihood(PyroModule):
 
 
 class Classification(Likelihood):
-    """A likelihood of class labels 0 .. C-1."""
+    """A likelihood of class labels 0 .. C-1.
+
+    Where :attr:`soft_targets` is true, a floating ``y`` ``[B, C]`` holds class probabilities: its score is
+    the cross-entropy, the mean of the labels' scores under those probabilities.
+    """
 
     kind = "classification"
     n_classes: int
@@ -153,6 +161,8 @@ class _Gained(Classification):
 class _Categorical(_Gained):
     """A read-out unit per class, and a softmax over their logits."""
 
+    soft_targets = True
+
     def __init__(self, n_classes: int, learn_gain: bool = False) -> None:
         super().__init__(learn_gain)
         self.n_classes = self.n_outputs = check_classes(n_classes)
@@ -162,7 +172,8 @@ class _Categorical(_Gained):
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the label's distribution, batch shape ``[*S, B]``."""
-        return dist.Categorical(logits=self._logits(readout))
+        logits = self._logits(readout)
+        return soft_label(logits) if is_soft(y) else dist.Categorical(logits=logits)
 
     def predict(self, readout: Tensor, window: Window | None = None) -> Tensor:
         """Return class probabilities ``[*S, B, C]``, from the time-averaged read-out."""
@@ -172,13 +183,16 @@ class _Categorical(_Gained):
 class _Bernoulli(_Gained):
     """One read-out unit, the logit of class 1."""
 
+    soft_targets = True
+
     def __init__(self, n_classes: int = 2, learn_gain: bool = False) -> None:
         super().__init__(learn_gain)
         self.n_classes, self.n_outputs = check_two(n_classes), 1
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the label's distribution, batch shape ``[*S, B]``."""
-        return dist.Bernoulli(logits=self.logits(readout.mean(-2).squeeze(-1)))
+        logit = self.logits(readout.mean(-2))
+        return soft_label(logit) if is_soft(y) else dist.Bernoulli(logits=logit.squeeze(-1))
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
         """Return the labels as floats."""
@@ -201,8 +215,10 @@ class _Steps(Classification):
         return window.fraction / n_steps
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
-        """Return each label repeated over the steps, ``[B, T]``."""
+        """Return each label repeated over the steps, ``[B, T]``, or ``[B, T, C]`` of soft targets."""
         y = super().target(y, n_steps, window)
+        if is_soft(y):
+            return y.unsqueeze(-2).expand(-1, n_steps, -1)
         return y.unsqueeze(-1).expand(*y.shape, n_steps)
 
 
@@ -245,7 +261,9 @@ class CategoricalSteps(_Steps, _Categorical):
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the label at each step, event shape ``[T]``."""
-        return dist.Categorical(logits=self.logits(readout)).to_event(1)
+        logits = self.logits(readout)
+        site = soft_label(logits) if is_soft(y) else dist.Categorical(logits=logits)
+        return site.to_event(1)
 
 
 class BernoulliSteps(_Steps, _Bernoulli):
@@ -259,7 +277,9 @@ class BernoulliSteps(_Steps, _Bernoulli):
 
     def distribution(self, readout: Tensor, y: Tensor | None, window: Window) -> TorchDistribution:
         """Return the distribution of the label at each step, event shape ``[T]``."""
-        return dist.Bernoulli(logits=self.logits(readout.squeeze(-1))).to_event(1)
+        logits = self.logits(readout)
+        site = soft_label(logits) if is_soft(y) else dist.Bernoulli(logits=logits.squeeze(-1))
+        return site.to_event(1)
 
 
 def rate(n_classes: int, learn_gain: bool = False) -> Classification:
@@ -470,6 +490,11 @@ class SpikeTrainBernoulli(Classification):
         """Return target trains ``[B, n_steps, O]`` from step ``first`` on, for labels or whole trains."""
         if y.dim() == 3:
             return y[:, first : first + n_steps]
+        if is_soft(y):
+            raise ModelError(
+                "a spike-train likelihood clamps its outputs to one class's train: it takes labels [N] or "
+                "trains [N, T, O], no class probabilities"
+            )
         steps = torch.arange(first, first + n_steps, device=y.device)
         fires = (steps % self.period == 0).to(torch.get_default_dtype())
         one_hot = torch.nn.functional.one_hot(y.long(), self.n_classes).to(fires.dtype)

@@ -337,7 +337,8 @@ class SpikingGLM(PyroModule):
 
         Args:
             spikes: inputs ``[T, B, I]``, or ``[S, T, B, I]`` where each draw sees examples of its own.
-            y: targets ``[B]`` or ``[S, B]`` of the examples; ``None`` draws them.
+            y: targets ``[B]`` (or ``[S, B]``) of the examples, or class probabilities ``[B, C]`` in place of
+                labels; ``None`` draws them.
             state: state to continue from.
             window: which steps these are; by default the whole sequence after ``burn_in``.
         """

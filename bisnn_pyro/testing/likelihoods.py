@@ -131,6 +131,31 @@ class LikelihoodContract(OwnState):
         assert score.shape == (3, BATCH)
         assert bool(score.isfinite().all())
 
+    # -- soft targets ------------------------------------------------------------------------------
+
+    def test_soft_targets_score_as_the_mean_of_the_labels(self) -> None:
+        """By enumeration of the classes, with windows, site and gradient; one-hot is the label."""
+        likelihood, r = self.make().double(), self.readout((3,))
+        if not likelihood.soft_targets:
+            return  # a learner refuses them
+        n_classes: int = likelihood.n_classes  # type: ignore[assignment]
+        generator = torch.Generator().manual_seed(self.seed)
+        q = torch.rand(BATCH, n_classes, generator=generator, dtype=torch.float64)
+        q = q / q.sum(-1, keepdim=True)
+        hard = torch.eye(n_classes, dtype=torch.float64)
+        for window in (Window(), Window(start=2, burn_in=1, fraction=0.5)):
+            labels = [torch.full((BATCH,), c) for c in range(n_classes)]
+            each = torch.stack([likelihood.log_prob(r, y, window) for y in labels], dim=-1)
+            torch.testing.assert_close(likelihood.log_prob(r, q, window), (q * each).sum(-1))
+            for c, y in enumerate(labels):
+                torch.testing.assert_close(likelihood.log_prob(r, hard[y], window), each[..., c])
+            with pyro.validation_enabled(True), poutine.trace() as tape, pyro.plate("data", BATCH, dim=-1):
+                likelihood.observe("y", r, q, window)
+            tape.trace.compute_log_prob()
+            torch.testing.assert_close(tape.trace.nodes["y"]["log_prob"], likelihood.log_prob(r, q, window))
+        few = self.readout()[:2, :4].clone().requires_grad_()
+        assert torch.autograd.gradcheck(lambda x: likelihood.log_prob(x, q[:2]), few)
+
     # -- the prediction ---------------------------------------------------------------------------
 
     def test_prediction(self) -> None:

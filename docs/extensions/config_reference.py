@@ -57,6 +57,7 @@ NOTES = {
     "analysis": "What is computed from the predictions.",
     "tune": "What `bisnn tune` searches, usually as `[method.NAME.tune]`: dotted keys, each with a list of "
     "values or an interval `{ low = 0.01, high = 1.0, log = true }` of these keys.",
+    "distil": "Training on the votes of a finished run, which `bisnn distil` sets; absent otherwise.",
 }
 
 
