@@ -61,6 +61,10 @@ def layer_posteriors(
         )
     p = fitted.config.prior.get("p", 0.5)
     natural = {name: value.cpu().numpy() for name, value in fitted.guide.natural_parameters().items()}
+    if not any(np.isfinite(value).any() for value in natural.values()):
+        raise ModelError(
+            f"the posterior of {fitted.config.method!r} is not one over signs: all of them are certain"
+        )
     return summarise_posterior(natural, prior=0.5 * math.log(p / (1 - p)), threshold=threshold, edges=edges)
 
 
