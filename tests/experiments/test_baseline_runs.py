@@ -18,7 +18,7 @@ GUIDES = {
     "laplace": ["guide.temperature=2.0"],
     "checkpoints": ["guide.snapshots=3"],
     "dropout": ["guide.rate=0.2"],
-    "last-layer": ["guide.temperature=0.5", "network.readout=trained"],
+    "last-layer": ["guide.init_scale=0.5", "network.readout=trained"],
 }
 
 

@@ -420,3 +420,8 @@ def test_a_posterior_of_the_end_is_not_restored_from_the_middle(options):
 def test_settings_out_of_range(kind, options, message):
     with pytest.raises(ModelError, match=message):
         kind(bare(), **options)
+
+
+def test_certain_signs_have_no_entropy():
+    entropy = SignBernoulli(torch.tensor([-math.inf, 0.0, math.inf])).entropy()
+    assert torch.allclose(entropy, torch.tensor([0.0, math.log(2), 0.0]))
