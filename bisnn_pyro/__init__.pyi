@@ -4,12 +4,19 @@ from bisnn_pyro.experiments.fitted import load_run as load_run
 from bisnn_pyro.experiments.run import run as run
 from bisnn_pyro.exports import export as export, read_export as read_export
 from bisnn_pyro.inference import (
+    AutoBayesianLastLayer as AutoBayesianLastLayer,
+    AutoBernoulliLaplace as AutoBernoulliLaplace,
+    AutoCheckpoints as AutoCheckpoints,
+    AutoDropout as AutoDropout,
     AutoExpectationNormal as AutoExpectationNormal,
     AutoExpectationSign as AutoExpectationSign,
     AutoFullPrecision as AutoFullPrecision,
     AutoMeanFieldGaussian as AutoMeanFieldGaussian,
     AutoRelaxedSign as AutoRelaxedSign,
+    AutoScaledLatents as AutoScaledLatents,
+    AutoSignSWAG as AutoSignSWAG,
     AutoStraightThrough as AutoStraightThrough,
+    AutoUniformFlips as AutoUniformFlips,
     BayesianLearningRule as BayesianLearningRule,
     BiMU as BiMU,
     ExpectationSteps as ExpectationSteps,

@@ -101,7 +101,7 @@ def sign_entropy(x: Tensor) -> Tensor:
 
 
 def _entropy(x: Tensor) -> Tensor:
-    twice = 2 * x.abs()
+    twice = (2 * x.abs()).clamp_max(1e3)  # zero from there on, for an infinite parameter as well
     return softplus(-twice, threshold=_NO_CUT) + twice * torch.sigmoid(-twice)
 
 

@@ -149,7 +149,8 @@ def _image_shape(config: Config, task: Any, n_inputs: int) -> tuple[int, ...] | 
 
 def build_guide(config: Config, model: SpikingGLM, *, trust: bool = False) -> SynapticGuide:
     """Make the guide, without parameters yet."""
-    return parts.make("guide", config.guide, trust=trust, model=model)
+    batch_size = config.train.batch_size
+    return parts.make("guide", config.guide, trust=trust, model=model, batch_size=batch_size)
 
 
 def build_learner(

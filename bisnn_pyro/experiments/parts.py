@@ -67,7 +67,10 @@ PARTS: dict[str, dict[str, str]] = {
     "guide": _listed(
         "bisnn_pyro.inference",
         "relaxed=AutoRelaxedSign straight-through=AutoStraightThrough gaussian=AutoMeanFieldGaussian "
-        "full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal",
+        "full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal "
+        "flips=AutoUniformFlips scaled-latents=AutoScaledLatents sign-swag=AutoSignSWAG "
+        "laplace=AutoBernoulliLaplace checkpoints=AutoCheckpoints dropout=AutoDropout "
+        "last-layer=AutoBayesianLastLayer",
     ),
     "rule": _listed(
         "bisnn_pyro.inference", "bayesian=BayesianLearningRule bimu=BiMU expectation=ExpectationSteps"
@@ -95,7 +98,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "neuron": ("surrogate",),
     "prior": ("naturals",),
     "likelihood": ("n_classes", "neuron"),
-    "guide": ("model",),
+    "guide": ("model", "batch_size"),
     "rule": ("params", "prior", "dataset_size", "batch_size"),
 }
 """Parameters that :mod:`bisnn_pyro.experiments.build` gives to those parts that take them."""

@@ -256,8 +256,9 @@ def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
         parts.make("distil", tables["distil"])
         complete["distil"] = parts.complete("distil", tables["distil"])
     _check_rule(complete, guide.default_rule)
-    for kind in ("encoder", "prior", "train", "predict", "analysis"):
+    for kind in ("encoder", "prior", "predict", "analysis"):
         parts.make(kind, complete[kind], trust=trust)  # refuses values out of range before any data are read
+    parts.make("train", complete["train"], trust=trust).check_guide(guide)
     return scalars | complete
 
 

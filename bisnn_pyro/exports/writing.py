@@ -122,6 +122,11 @@ def _network(fitted: FittedRun, member: int | None, path: Path) -> dict[str, Ten
             f"{path} has a committee of {n_members}: give --member 0 to {n_members - 1}, not {member}"
         )
     drawn = posterior_draws(fitted.guide, fitted.config.predict.seed)(member, 1)
+    if not all(bool((w.abs() == 1).all()) for w in drawn.values()):
+        raise RunFolderError(
+            f"members of {path} have other weights than +1 and -1 (guide {fitted.config.guide.name!r}): "
+            "leave --member out to export the mode"
+        )
     return {name: w[0] for name, w in drawn.items()}
 
 

@@ -1,5 +1,6 @@
 """Inference: guides, the free energy, learning rules, the learner, and committee prediction."""
 
+from bisnn_pyro.inference.checkpoints import AutoCheckpoints
 from bisnn_pyro.inference.committee import (
     EarlyVotes,
     Part,
@@ -10,6 +11,7 @@ from bisnn_pyro.inference.committee import (
     posterior_draws,
     predict,
 )
+from bisnn_pyro.inference.dropout import AutoDropout
 from bisnn_pyro.inference.ebp import ExpectationSteps, predict_moments
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
 from bisnn_pyro.inference.exact import ExactPosterior, exact_posterior
@@ -23,6 +25,14 @@ from bisnn_pyro.inference.guides import (
 )
 from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.inputs import EncodedBlocks, Inputs, as_inputs, chosen_rows
+from bisnn_pyro.inference.last_layer import AutoBayesianLastLayer
+from bisnn_pyro.inference.latent_posteriors import (
+    AutoBernoulliLaplace,
+    AutoScaledLatents,
+    AutoSignSWAG,
+    AutoUniformFlips,
+    flip_natural,
+)
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
 from bisnn_pyro.inference.rules import BayesianLearningRule, BiMU, NaturalRule
@@ -32,12 +42,19 @@ from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 from bisnn_pyro.inference.updates import GradientSteps, TrainSettings, Updater, WarmStart
 
 __all__ = [
+    "AutoBayesianLastLayer",
+    "AutoBernoulliLaplace",
+    "AutoCheckpoints",
+    "AutoDropout",
     "AutoExpectationNormal",
     "AutoExpectationSign",
     "AutoFullPrecision",
     "AutoMeanFieldGaussian",
     "AutoRelaxedSign",
+    "AutoScaledLatents",
+    "AutoSignSWAG",
     "AutoStraightThrough",
+    "AutoUniformFlips",
     "BayesianLearningRule",
     "BiMU",
     "Checkpoint",
@@ -69,6 +86,7 @@ __all__ = [
     "derived_seed",
     "encode_all",
     "exact_posterior",
+    "flip_natural",
     "generator",
     "listen_to",
     "point_draws",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pyro
 import torch
@@ -43,6 +43,8 @@ class SynapticGuide(AutoGuide):
     """Whether the posterior's moments predict by themselves, see :func:`predict_moments`."""
     default_rule: ClassVar[str] = "adam"
     """What fits the guide unless a rule is chosen: ``bayesian``, ``adam`` or ``expectation``."""
+    collects: ClassVar[bool] = False
+    """Whether the posterior is gathered over the last part of training, so that no earlier epoch has it."""
     roles: ClassVar[tuple[str, ...]] = ()
     """Names of a site's parameters."""
 
@@ -150,6 +152,12 @@ class SynapticGuide(AutoGuide):
             setattr(self, role, PyroModule())
         param = PyroParam(value.detach().clone(), self._constraint(role), value.dim())
         setattr(self._modules[role], _key(name), param)
+
+    def _register_statistic(self, role: str, name: str, value: Tensor) -> None:
+        """Keep a tensor of a site that is not a parameter; it is a buffer, part of ``state_dict``."""
+        if role not in self._modules:
+            setattr(self, role, PyroModule())
+        cast(PyroModule, self._modules[role]).register_buffer(_key(name), value)
 
     def parameter(self, role: str, name: str) -> Tensor:
         """Return a site's parameter by its role, for example ``("natural", "layers.0.weight")``."""

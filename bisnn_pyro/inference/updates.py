@@ -152,6 +152,18 @@ class TrainSettings:
         """``kl_weight`` as a schedule."""
         return self.kl_weight if isinstance(self.kl_weight, Schedule) else Schedule(self.kl_weight)
 
+    def check_guide(self, guide: type[SynapticGuide]) -> None:
+        """Refuse to end before the end with a guide that gathers its posterior there.
+
+        Raises:
+            ModelError: if an earlier epoch may be restored, or training may stop early.
+        """
+        if guide.collects and (self.restore_best or self.patience is not None):
+            raise ModelError(
+                f"{guide.__name__} gathers its posterior over the last part of training, which an earlier "
+                "epoch does not have: set train.restore_best = false, and leave train.patience out"
+            )
+
 
 class Updater(ABC):
     """Updates a posterior batch by batch, and validates it between epochs.
@@ -217,6 +229,7 @@ class GradientSteps(Updater):
 
     def begin(self, model: SpikingGLM, guide: SynapticGuide, settings: TrainSettings) -> None:
         """Make the optimisers."""
+        settings.check_guide(type(guide))
         self.model, self.guide, self.settings = model, guide, settings
         self.rule = list(self.make_optimisers(model, guide))
         held = {id(p) for opt in self.rule for group in opt.param_groups for p in group["params"]}

@@ -59,6 +59,10 @@ def layer_posteriors(
             "two signs; bayes and ebp have such posteriors"
         )
     natural = {name: value.cpu().numpy() for name, value in fitted.guide.natural_parameters().items()}
+    if not any(np.isfinite(value).any() for value in natural.values()):
+        raise ModelError(
+            f"the posterior of {fitted.config.method!r} is not one over signs: all of them are certain"
+        )
     prior = {name: p.base_dist.natural.cpu().numpy() for name, p in fitted.model.priors().items()}
     return summarise_posterior(natural, prior=prior, threshold=threshold, edges=edges)
 
