@@ -24,6 +24,7 @@ from bisnn_pyro.inference.guides import (
 from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.inputs import EncodedBlocks, Inputs, as_inputs, chosen_rows
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
+from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
 from bisnn_pyro.inference.rules import BayesianLearningRule, BiMU, NaturalRule
 from bisnn_pyro.inference.schedules import Schedule
@@ -70,6 +71,7 @@ __all__ = [
     "exact_posterior",
     "generator",
     "listen_to",
+    "marginal_natural",
     "point_draws",
     "posterior_draws",
     "predict",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -192,7 +192,7 @@ def _rotation(fitted: FittedRun, task: Task, degrees: float, seed: int) -> Shift
 
 
 def _flipped(fitted: FittedRun, task: Task, fraction: float, seed: int) -> Shifted:
-    posterior = replace(fitted, guide=with_flipped_synapses(fitted.guide, fraction, seed))
+    posterior = fitted.with_guides(partial(with_flipped_synapses, fraction=fraction, seed=seed))
     return posterior, posterior.encode(task.test.x)
 
 
