@@ -60,7 +60,8 @@ def weight_bits(fitted: FittedRun) -> dict[str, int]:
     A synapse of a binary network takes 1 bit, one that is computed with as a number 32; a committee of S
     keeps S networks.  Biases take 32 bits each, once for all members of a component; a normalised
     neuron 64 for each member, the scale and the offset into which its parameters and its own statistics
-    fold.  The weights of a convolution count once for all places, its biases and normalisation once per channel.
+    fold.  The weights of a convolution count once for all places, its biases and normalisation once per
+    channel.
 
     Not counted: fixed random read-outs (a seed makes them), the noise of a regression, a temperature, and
     packing into words.

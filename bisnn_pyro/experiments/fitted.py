@@ -122,7 +122,7 @@ class FittedRun:
     def mean(self) -> dict[str, Tensor]:
         """Return the posterior mean of each synapse, ``[O, I]`` for each site, over all components."""
         means = [component.guide.mean() for component in self.components]
-        return {name: sum(mean[name] for mean in means) / len(means) for name in means[0]}
+        return {name: torch.stack([mean[name] for mean in means]).mean(0) for name in means[0]}
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return natural parameters as the guide does; of a mixture of binary posteriors the marginals'.

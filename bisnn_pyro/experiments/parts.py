@@ -66,7 +66,7 @@ PARTS: dict[str, dict[str, str]] = {
     ),
     "guide": _listed(
         "bisnn_pyro.inference",
-        "relaxed=AutoRelaxedSign straight-through=AutoStraightThrough gaussian=AutoMeanFieldGaussian "
+        "relaxed=AutoRelaxedSign rank-one=AutoRankOneMixture straight-through=AutoStraightThrough gaussian=AutoMeanFieldGaussian "
         "full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal",
     ),
     "rule": _listed(

@@ -26,6 +26,7 @@ from bisnn_pyro.inference.inputs import EncodedBlocks, Inputs, as_inputs, chosen
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
+from bisnn_pyro.inference.rank_one import AutoRankOneMixture
 from bisnn_pyro.inference.rules import BayesianLearningRule, BiMU, NaturalRule
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
@@ -37,6 +38,7 @@ __all__ = [
     "AutoExpectationSign",
     "AutoFullPrecision",
     "AutoMeanFieldGaussian",
+    "AutoRankOneMixture",
     "AutoRelaxedSign",
     "AutoStraightThrough",
     "BayesianLearningRule",

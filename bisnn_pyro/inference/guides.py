@@ -82,13 +82,16 @@ class AutoRelaxedSign(SynapticGuide):
 
     def _training_distribution(self, name: str) -> TorchDistribution:
         relaxed = HardRelaxedSignBernoulli if self.hard else RelaxedSignBernoulli
-        return relaxed(self.temperature, self.parameter("natural", name))
+        return relaxed(self.temperature, self._natural(name))
 
     def _posterior(self, name: str) -> TorchDistribution:
-        return SignBernoulli(self.parameter("natural", name))
+        return SignBernoulli(self._natural(name))
+
+    def _natural(self, name: str) -> Tensor:
+        return self.parameter("natural", name)
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
-        p = torch.sigmoid(2 * self.parameter("natural", name).detach())
+        p = torch.sigmoid(2 * self._natural(name).detach())
         u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
         return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
 

@@ -188,3 +188,14 @@ def test_merge_command(tiny, tmp_path):
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
+
+
+def test_a_rank_one_mixture_is_a_run_like_others(tiny, tmp_path):
+    changes = ["method.rank-one.guide.name='rank-one'", "method.rank-one.guide.components=2"]
+    done = run(plan(tiny, ["rank-one"], [0], [*CHANGES, *changes])[0], tmp_path)
+    fitted = load_run(done.path)
+    assert not fitted.others
+    assert fitted.guide.components == 2
+    assert fitted.config.rule.name == "adam"
+    again = evaluate_folder(done.path)
+    assert again["predictors"] == done.metrics["predictors"]
