@@ -49,7 +49,7 @@ class AutoRelaxedSign(SynapticGuide):
     """
 
     default_rule = "bayesian"
-    roles = ("natural",)
+    roles: ClassVar[tuple[str, ...]] = ("natural",)
     temperature: Tensor
 
     def __init__(

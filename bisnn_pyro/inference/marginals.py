@@ -16,7 +16,7 @@ def marginal_natural(naturals: Tensor) -> Tensor:
         naturals: of each component, ``[M, O, I]``.
 
     Example:
-        >>> import math
+        >>> import math, torch
         >>> round(math.tanh(marginal_natural(torch.tensor([0.5, -1.0])).item()), 4)  # the mean of tanh
         -0.1497
     """

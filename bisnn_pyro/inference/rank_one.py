@@ -1,4 +1,4 @@
-"""A cheap mixture of Bernoulli posteriors inside one guide: components that differ by a matrix of rank one."""
+"""A mixture of Bernoulli posteriors inside one guide: components differ by a matrix of rank one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class AutoRankOneMixture(AutoRelaxedSign):
     The factors are those of rank-one Bayesian networks (Dusenberry et al. 2020, arXiv 2005.07186), here on
     natural parameters: M components cost M (O + I) numbers per layer, not M O I.  A training draw picks a
     component at random, several vectorised draws different ones in turn; member i of a committee is drawn
-    from component ``i mod M``.  ``posterior()``, ``mean()``, ``mode()`` and ``natural_parameters()`` are those
-    of the marginals.
+    from component ``i mod M``.  ``posterior()``, ``mean()``, ``mode()`` and ``natural_parameters()`` are
+    those of the marginals.
 
     The KL of a draw is that of its component.  Its mean over draws is the mean of the components' KLs, an
     upper bound on that of the mixture (convexity), at most :math:`\ln M` nats above it.
