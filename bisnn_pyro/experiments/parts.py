@@ -67,7 +67,8 @@ PARTS: dict[str, dict[str, str]] = {
     "guide": _listed(
         "bisnn_pyro.inference",
         "relaxed=AutoRelaxedSign rank-one=AutoRankOneMixture straight-through=AutoStraightThrough "
-        "gaussian=AutoMeanFieldGaussian full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal",
+        "gaussian=AutoMeanFieldGaussian full-precision=AutoFullPrecision ebp=AutoExpectationSign "
+        "ebp-real=AutoExpectationNormal",
     ),
     "rule": _listed(
         "bisnn_pyro.inference", "bayesian=BayesianLearningRule bimu=BiMU expectation=ExpectationSteps"
