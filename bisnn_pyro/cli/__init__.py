@@ -19,7 +19,7 @@ from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
 from bisnn_pyro.cli.options import INTERRUPTED
 from bisnn_pyro.cli.reproduce import reproduce
 from bisnn_pyro.cli.study import study_app
-from bisnn_pyro.cli.training import list_presets, run, show, tune
+from bisnn_pyro.cli.training import list_presets, merge, run, show, tune
 from bisnn_pyro.errors import BisnnError, InputError
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ def common(
 
 app.command()(reproduce)
 app.command()(run)
+app.command()(merge)
 app.command("list")(list_presets)
 app.command()(show)
 app.command()(evaluate)

@@ -98,6 +98,33 @@ def run(
         raise typer.Exit(1)
 
 
+def merge(
+    context: typer.Context,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs, for the mixture.")],
+    method: Annotated[
+        str | None,
+        typer.Option(help="Name of the mixture's method; METHOD-xM by default.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over a finished run.")] = False,
+    trust: TrustCode = False,
+) -> None:
+    """Make one mixture of finished runs, without training.
+
+    The runs may differ in their training seed alone; guide.components trains such a mixture itself.
+    """
+    from bisnn_pyro.analysis import printed_table
+    from bisnn_pyro.experiments.merge import merge as merge_runs
+
+    result = merge_runs(
+        runs, out, method=method, overwrite=overwrite, data_dir=data_dir, command=context.obj, trust=trust
+    )
+    assert result.metrics is not None
+    rows = [{"predictor": name, **scores} for name, scores in result.metrics["predictors"].items()]
+    typer.echo(f"{result.path}:\n{printed_table(rows).plain()}")
+
+
 def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
     """Return the overrides of ``--set`` and ``--data-dir``, which wins."""
     own = [] if data_dir is None else [f"data.path={data_dir.expanduser().absolute()}"]

@@ -149,6 +149,32 @@ class DistilSettings:
 
 
 @dataclass(frozen=True)
+class MixtureSettings:
+    """The components of a mixture of posteriors, keys of every ``[guide]`` whose class has none of its own.
+
+    Args:
+        components: Number of posteriors that are trained one after another and vote together, each with a
+            network, a likelihood and a training seed of its own.  Several point estimates are a deep
+            ensemble.
+        seeds: Training seeds of the components; by default the run's own and others derived from it.
+    """
+
+    components: int | None = None
+    seeds: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        _check_at_least("guide.components", 1 if self.components is None else self.components, 1)
+        if self.seeds is None:
+            return
+        _check_at_least("guide.seeds", min(self.seeds, default=0), 0)
+        if len(self.seeds) != (self.components or 1) or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(
+                f"guide.seeds = {list(self.seeds)} must hold one seed for each of guide.components = "
+                f"{self.components or 1}, all different"
+            )
+
+
+@dataclass(frozen=True)
 class Range:
     """An interval that ``bisnn tune`` searches.
 

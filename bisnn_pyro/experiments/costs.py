@@ -58,9 +58,10 @@ def weight_bits(fitted: FittedRun) -> dict[str, int]:
     """Return the bits that store the weights of each predictor.
 
     A synapse of a binary network takes 1 bit, one that is computed with as a number 32; a committee of S
-    keeps S networks.  Biases take 32 bits each, once for all members; a normalised neuron 64 for each member,
-    the scale and the offset into which its parameters and its own statistics fold.  The weights of a
-    convolution count once for all places, its biases and normalisation once per channel.
+    keeps S networks.  Biases take 32 bits each, once for all members of a component; a normalised
+    neuron 64 for each member, the scale and the offset into which its parameters and its own statistics
+    fold.  The weights of a convolution count once for all places, its biases and normalisation once per
+    channel.
 
     Not counted: fixed random read-outs (a seed makes them), the noise of a regression, a temperature, and
     packing into words.
@@ -71,7 +72,7 @@ def weight_bits(fitted: FittedRun) -> dict[str, int]:
     result = {}
     for name, predictor in fitted.predictors.items():
         n = fitted.n_members(name)
-        copies = n if getattr(model, "normalise", False) else 1
+        copies = n if getattr(model, "normalise", False) else len(fitted.components)
         result[name] = n * synapses * predictor.bits_per_synapse(guide) + copies * others * FLOAT_BITS
     return result
 
@@ -131,35 +132,28 @@ def for_some_networks(fitted: FittedRun, x: Inputs, count: Callable[[Runs], T]) 
         Predictor -> one result per network, empty for analytic predictors.  One at a temperature has the
         networks of its base, and is left out.
     """
-    seed, guide = fitted.config.predict.seed, fitted.guide
     blocks = fitted.encode(x)
-    was_training = fitted.model.training
-    fitted.model.eval()
-    found: dict[str, list[T]] = {}
-    try:
-        with torch.no_grad():
-            for name, predictor in fitted.predictors.items():
-                if predictor.base is not predictor:
-                    continue
-                source = predictor.networks(guide, seed)
-                n = 0 if source is None else min(MAX_MEMBERS, fitted.n_members(name))
-                found[name] = [count(_runs(fitted, source(i, 1), blocks, i)) for i in range(n) if source]
-    finally:
-        fitted.model.train(was_training)
-    return found
+    with fitted.simulating():
+        return {
+            name: [
+                count(_runs(fitted, model, w, blocks, member))
+                for model, w, member in fitted.networks(name, MAX_MEMBERS)
+            ]
+            for name, predictor in fitted.predictors.items()
+            if predictor.base is predictor
+        }
 
 
-def _runs(fitted: FittedRun, weights: Mapping[str, Tensor], blocks: Sequence[Tensor], member: int) -> Runs:
+def _runs(
+    fitted: FittedRun, model: SpikingGLM, weights: Mapping[str, Tensor], blocks: Sequence[Tensor], member: int
+) -> Runs:
     some = next(iter(weights.values()))
     for block in blocks:
-        need = bytes_per_example(fitted.model, block.shape[0])
+        need = bytes_per_example(model, block.shape[0])
         for inputs in block.split(max(1, min(_CHUNK, _MEMORY // need)), dim=1):
-            noise = fitted.model.point_noise(inputs, fitted.config.predict.seed, member)
+            noise = model.point_noise(inputs, fitted.config.predict.seed, member)
             inputs = inputs.to(device=some.device, dtype=some.dtype)
-            yield (
-                inputs,
-                fitted.model.simulate(weights, inputs, plan=SimulationPlan(record=False, noise=noise)),
-            )
+            yield inputs, model.simulate(weights, inputs, plan=SimulationPlan(record=False, noise=noise))
 
 
 def _count(runs: Runs) -> float | None:

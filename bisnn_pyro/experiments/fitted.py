@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ from torch import Tensor
 from bisnn_pyro.data import Encoder, Events, Preprocessing, Reader, Recording, Task
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
+from bisnn_pyro.experiments.components import (
+    Component,
+    PlacedVotes,
+    alone,
+    component_configs,
+    interleaved,
+)
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
@@ -26,9 +34,12 @@ from bisnn_pyro.inference import (
     EarlyVotes,
     EncodedBlocks,
     Prediction,
+    Purpose,
     SynapticGuide,
     as_inputs,
     encode_all,
+    marginal_natural,
+    seeded,
 )
 from bisnn_pyro.models import SpikingGLM
 
@@ -39,14 +50,18 @@ FORMAT = "1"
 class FittedRun:
     """A finished posterior with everything that prediction needs.
 
+    A mixture (``guide.components``) has several networks and posteriors.  Its members are drawn from each in
+    turn, member i from component ``i mod M``, and predictors of one network let one per component vote.
+
     Attributes:
         config: the resolved config.
-        model: the network.
-        guide: the posterior, in ``eval()``.
+        model: the network; of a mixture that of the first component.
+        guide: the posterior, in ``eval()``; of a mixture that of the first component.
         encoder: features to spikes.
         preprocessing: raw data to features, labels and back.
         temperatures: by predictor, where the run fitted some on its validation points.
         naturals: of the run whose posterior is the prior, by site; empty with any other prior.
+        others: the other components of a mixture.
 
     Example::
 
@@ -63,6 +78,7 @@ class FittedRun:
     preprocessing: Preprocessing
     temperatures: dict[str, float] = field(default_factory=dict)
     naturals: dict[str, Tensor] = field(default_factory=dict)
+    others: tuple[Component, ...] = ()
 
     def __repr__(self) -> str:
         """One line for each part; ``print(fitted.model)`` shows the network itself."""
@@ -71,6 +87,8 @@ class FittedRun:
         layers = " -> ".join([f"{inputs} inputs", *map(_units, config.network.hidden)])
         kind = "binary" if self.guide.binary else "real"
         synapses = f"{sum(w.numel() for w in sites.values()):,} {kind} synapses"
+        if self.others:
+            synapses += f", {len(self.components)} components"
         votes = [f"{name} of {n}" if (n := self.n_members(name)) > 1 else name for name in self.predictors]
         return (
             f"FittedRun({config.experiment}: {config.method}, seed {config.seed})\n"
@@ -82,6 +100,72 @@ class FittedRun:
     def predictors(self) -> Mapping[str, Predictor]:
         """What can vote, by name, each followed by itself at its temperature; the first is the default."""
         return predictors_of(self.guide, self.temperatures)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All components, the first of them ``model`` and ``guide``; one where the run is no mixture."""
+        config = alone(self.config, self._first_seed) if self.others else self.config
+        return (Component(config, self.model, self.guide), *self.others)
+
+    @property
+    def _first_seed(self) -> int:
+        return int(self.config.guide.get("seeds", (self.config.seed,))[0])
+
+    def component(self, index: int) -> FittedRun:
+        """Return one component as a run of its own."""
+        own = self.components[index]
+        return replace(self, config=own.config, model=own.model, guide=own.guide, temperatures={}, others=())
+
+    def with_guides(self, change: Callable[[SynapticGuide], SynapticGuide]) -> FittedRun:
+        """Return a copy with every component's posterior changed."""
+        others = tuple(replace(other, guide=change(other.guide)) for other in self.others)
+        return replace(self, guide=change(self.guide), others=others)
+
+    def mean(self) -> dict[str, Tensor]:
+        """Return the posterior mean of each synapse, ``[O, I]`` for each site, over all components."""
+        means = [component.guide.mean() for component in self.components]
+        return {name: torch.stack([mean[name] for mean in means]).mean(0) for name in means[0]}
+
+    def natural_parameters(self) -> dict[str, Tensor]:
+        """Return natural parameters as the guide does; of a mixture of binary posteriors the marginals'.
+
+        Raises:
+            ModelError: if the guide has none.
+            DataError: if this is a mixture over real synapses, whose marginals have none.
+        """
+        if not self.others:
+            return self.guide.natural_parameters()
+        if not self.guide.binary:
+            raise DataError("a mixture over real synapses has no natural parameters; its components have")
+        own = [component.guide.natural_parameters() for component in self.components]
+        return {name: marginal_natural(torch.stack([n[name] for n in own])) for name in own[0]}
+
+    def networks(self, predictor: str, most: int) -> Iterator[tuple[SpikingGLM, dict[str, Tensor], int]]:
+        """Yield the first networks that vote: model, weights ``[1, O, I]``, and place in its component.
+
+        Args:
+            predictor: one of :attr:`predictors`; one that votes analytically has no networks.
+            most: how many at most.
+        """
+        base, components = self.predictors[predictor].base, self.components
+        sources = [base.networks(component.guide, self.config.predict.seed) for component in components]
+        for i in range(min(most, self.n_members(predictor))):
+            member, m = divmod(i, len(components))
+            if (source := sources[m]) is not None:
+                yield components[m].model, source(member, 1), member
+
+    @contextmanager
+    def simulating(self) -> Iterator[None]:
+        """Put every network into evaluation, with hidden spikes of ``predict.seed`` and no gradients."""
+        before = [(component.model, component.model.training) for component in self.components]
+        for model, _ in before:
+            model.eval()
+        try:
+            with torch.no_grad(), seeded(self.config.predict.seed, Purpose.HIDDEN_SPIKES):
+                yield
+        finally:
+            for model, training in before:
+                model.train(training)
 
     def prepare(self, x: Any) -> Any:
         """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
@@ -211,23 +295,27 @@ class FittedRun:
             early: collects votes before the end.
 
         Raises:
-            DataError: if this run has no such predictor, ``draws`` is not positive, or the predictor has no
-                early votes.
+            DataError: if this run has no such predictor, ``draws`` is not positive or less than the number
+                of components, or the predictor has no early votes.
         """
         chosen = self._known(predictor)
         self.n_members(chosen.name, draws)
         seed = self.config.predict.seed if seed is None else seed
         blocks = x if isinstance(x, EncodedBlocks) else self.encode(x, seed)
-        found = chosen.base.vote(
-            self.model,
-            self.guide,
-            blocks,
-            None if y is None else torch.as_tensor(y),
-            draws=draws or self.config.predict.draws,
-            seed=seed,
-            early=early,
-        )
-        return chosen.derived(found)
+        targets, several = None if y is None else torch.as_tensor(y), len(self.components)
+        votes = [
+            chosen.base.vote(
+                component.model,
+                component.guide,
+                blocks,
+                targets,
+                draws=share,
+                seed=seed,
+                early=early if early is None or several == 1 else PlacedVotes(early, m, several),
+            )
+            for m, (component, share) in enumerate(zip(self.components, self._shares(draws), strict=True))
+        ]
+        return chosen.derived(interleaved(votes))
 
     def votes(
         self, blocks: Any, y: np.ndarray | None = None, *, early: Mapping[str, EarlyVotes] | None = None
@@ -250,14 +338,24 @@ class FittedRun:
         return found
 
     def n_members(self, predictor: str, draws: int | None = None) -> int:
-        """Return how many networks a predictor lets vote: ``draws`` or the config's, or one.
+        """Return how many networks a predictor lets vote: ``draws`` or the config's, or one per component.
 
         Raises:
-            DataError: if ``draws`` is not positive.
+            DataError: if ``draws`` is not positive, or less than the number of components.
         """
+        chosen, n = self.predictors[predictor], len(self.components)
         if draws is not None and draws < 1:
             raise DataError(f"draws is {draws}; a committee needs at least one member")
-        return self.predictors[predictor].n_members(draws or self.config.predict.draws)
+        if draws is not None and draws < n and chosen.base.several:
+            raise DataError(
+                f"draws is {draws}; a mixture of {n} components needs at least one member of each"
+            )
+        return sum(map(chosen.n_members, self._shares(draws)))
+
+    def _shares(self, draws: int | None = None) -> list[int]:
+        """Return how many of the committee's members each component has."""
+        n = len(self.components)
+        return [len(range(m, draws or self.config.predict.draws, n)) for m in range(n)]
 
     def _known(self, predictor: str | None) -> Predictor:
         known = self.predictors
@@ -272,10 +370,12 @@ class FittedRun:
 
     def save(self, folder: RunFolder) -> None:
         """Write the posterior and the preprocessing."""
-        tensors: dict[str, Tensor] = {f"guide.{k}": v for k, v in self.guide.state_dict().items()}
-        tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        if self.model.reference is not None:
-            tensors["reference"] = self.model.reference
+        tensors: dict[str, Tensor] = {}
+        for m, own in enumerate(self.components):
+            tensors |= {f"{_prefix(m)}guide.{k}": v for k, v in own.guide.state_dict().items()}
+            tensors |= {f"{_prefix(m)}model.{k}": v for k, v in own.model.state_dict().items()}
+            if own.model.reference is not None:
+                tensors[f"{_prefix(m)}reference"] = own.model.reference
         # With them the run can be loaded where its prior's run is gone.
         tensors |= {f"prior.{k}": v for k, v in self.naturals.items()}
         # One entry: with several, their order (and so the file's bytes) would change from run to run.
@@ -284,6 +384,11 @@ class FittedRun:
         with atomic_path(folder.posterior_path) as temporary:
             temporary.write_bytes(content)  # save_file would leave a file that its owner alone may read
         folder.write_json("preprocessing.json", self.preprocessing.to_dict())
+
+
+def _prefix(component: int) -> str:
+    """Return what the names of a component's tensors begin with; those of the first are a plain run's."""
+    return f"component{component}." if component else ""
 
 
 def _units(layer: Any) -> str:
@@ -322,18 +427,77 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
         if found != FORMAT:
             raise RunFolderError(f"{folder.posterior_path} has format {found}; this version reads {FORMAT}")
         naturals = {k.removeprefix("prior."): v for k, v in tensors.items() if k.startswith("prior.")}
-        model = build_model(config, task, encoder, naturals=naturals, trust=trust)
-        guide = build_guide(config, model, trust=trust)
-        for prefix, module in (("guide.", guide), ("model.", model)):
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(own)
+        components = build_components(config, task, encoder, naturals=naturals, trust=trust)
+        if folder.resumable:  # an interrupted mixture has the components that were begun
+            components = [
+                c
+                for m, c in enumerate(components)
+                if any(k.startswith(f"{_prefix(m)}guide.") for k in tensors)
+            ]
+        for m, component in enumerate(components):
+            for prefix, module in (
+                (f"{_prefix(m)}guide.", component.guide),
+                (f"{_prefix(m)}model.", component.model),
+            ):
+                own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+                module.load_state_dict(own)
+            component.model.set_reference(tensors.get(f"{_prefix(m)}reference"))
+            component.model.eval()
+            component.guide.eval()
     except (OSError, SafetensorError, RuntimeError) as error:
         raise RunFolderError(f"cannot read {folder.posterior_path}: {error}") from error
-    model.set_reference(tensors.get("reference"))
-    model.eval()
-    guide.eval()
     scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
-    return FittedRun(config, model, guide, encoder, preprocessing, scored.get("temperatures", {}), naturals)
+    return assembled(
+        config, components, encoder, preprocessing, scored.get("temperatures", {}), naturals=naturals
+    )
+
+
+def build_components(
+    config: Config,
+    task: Any,
+    encoder: Encoder,
+    *,
+    naturals: Mapping[str, Tensor] | None = None,
+    trust: bool = False,
+) -> list[Component]:
+    """Make network and guide of each component, each under its own seed; nothing is trained yet.
+
+    Args:
+        config: of the run.
+        task: the task, or the preprocessing of a finished run.
+        encoder: features to spikes.
+        naturals: of the prior, where that is another run's posterior.
+        trust: allow the import of classes of the user's own.
+    """
+    components = []
+    for own in component_configs(config, trust=trust):
+        with seeded(own.seed, Purpose.INITIALISATION):
+            model = build_model(own, task, encoder, naturals=naturals or {}, trust=trust)
+            components.append(Component(own, model, build_guide(own, model, trust=trust)))
+    return components
+
+
+def assembled(
+    config: Config,
+    components: Sequence[Component],
+    encoder: Encoder,
+    preprocessing: Preprocessing,
+    temperatures: dict[str, float] | None = None,
+    *,
+    naturals: Mapping[str, Tensor] | None = None,
+) -> FittedRun:
+    """Return the run of these components."""
+    first, *others = components
+    return FittedRun(
+        config,
+        first.model,
+        first.guide,
+        encoder,
+        preprocessing,
+        temperatures or {},
+        dict(naturals or {}),
+        tuple(others),
+    )
 
 
 def reopen(

@@ -59,6 +59,11 @@ class RunFolder:
         """What a resumed run starts from."""
         return self.path / "checkpoint" / "state.pt"
 
+    def component_checkpoint(self, component: int) -> Path:
+        """What a component of a mixture starts from; :attr:`checkpoint_path` for the first."""
+        first = self.checkpoint_path
+        return first.with_name(f"state-{component}.pt") if component else first
+
     @property
     def posterior_path(self) -> Path:
         """The guide's and the model's parameters."""

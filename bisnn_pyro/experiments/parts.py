@@ -66,11 +66,11 @@ PARTS: dict[str, dict[str, str]] = {
     ),
     "guide": _listed(
         "bisnn_pyro.inference",
-        "relaxed=AutoRelaxedSign straight-through=AutoStraightThrough gaussian=AutoMeanFieldGaussian "
-        "full-precision=AutoFullPrecision ebp=AutoExpectationSign ebp-real=AutoExpectationNormal "
-        "flips=AutoUniformFlips scaled-latents=AutoScaledLatents sign-swag=AutoSignSWAG "
-        "laplace=AutoBernoulliLaplace checkpoints=AutoCheckpoints dropout=AutoDropout "
-        "last-layer=AutoBayesianLastLayer",
+        "relaxed=AutoRelaxedSign rank-one=AutoRankOneMixture straight-through=AutoStraightThrough "
+        "gaussian=AutoMeanFieldGaussian full-precision=AutoFullPrecision ebp=AutoExpectationSign "
+        "ebp-real=AutoExpectationNormal flips=AutoUniformFlips scaled-latents=AutoScaledLatents "
+        "sign-swag=AutoSignSWAG laplace=AutoBernoulliLaplace checkpoints=AutoCheckpoints "
+        "dropout=AutoDropout last-layer=AutoBayesianLastLayer",
     ),
     "rule": _listed(
         "bisnn_pyro.inference", "bayesian=BayesianLearningRule bimu=BiMU expectation=ExpectationSteps"
@@ -102,6 +102,9 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "rule": ("params", "prior", "dataset_size", "batch_size"),
 }
 """Parameters that :mod:`bisnn_pyro.experiments.build` gives to those parts that take them."""
+
+SHARED: dict[str, str] = {"guide": "bisnn_pyro.experiments.config:MixtureSettings"}
+"""Classes whose parameters are keys of every part of a kind; builders read them, constructors do not."""
 
 BASES: dict[str, tuple[str, ...]] = {
     "encoder": ("bisnn_pyro.data:Encoder",),
@@ -203,11 +206,18 @@ def keys(kind: str, name: str = "", *, trust: bool = False) -> dict[str, Key]:
         (0.25, <class 'float'>)
     """
     usual = DEFAULTS.get((kind, name), {})
+    target = find(kind, name, trust=trust)
     return {
         key: k._replace(default=usual.get(key, k.default))
-        for key, k in _parameters(find(kind, name, trust=trust)).items()
+        for key, k in (_parameters(target) | shared(kind, target)).items()
         if key not in SUPPLIED.get(kind, ())
     }
+
+
+def shared(kind: str, target: Any) -> dict[str, Key]:
+    """Return the keys that builders read (:data:`SHARED`); none if the part has one of them itself."""
+    found = _parameters(_imported(SHARED[kind])) if kind in SHARED else {}
+    return {} if found.keys() & _parameters(target).keys() else found
 
 
 def takes(target: Any, name: str) -> bool:
@@ -302,7 +312,7 @@ def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied
     """
     name, known, given = _opened(kind, table, trust)
     target = find(kind, name, trust=trust)
-    given = DEFAULTS.get((kind, name), {}) | given
+    given = DEFAULTS.get((kind, name), {}) | {k: v for k, v in given.items() if k not in shared(kind, target)}
     settings = {key: _value(f"{where(kind)}.{key}", v, known[key], build=True) for key, v in given.items()}
     settings |= {key: value for key, value in supplied.items() if takes(target, key)}
     try:

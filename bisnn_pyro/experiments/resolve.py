@@ -110,7 +110,12 @@ def resolve(
     _choose_guide(base, method)
     _make_path_absolute(base.get("data", {}), "path")
     _make_path_absolute(base.get("prior", {}), "run")
-    return Config.from_dict(_complete(base, trust))
+    config = Config.from_dict(_complete(base, trust))
+    if {"components", "seeds"} & config.guide.keys():
+        from bisnn_pyro.experiments.components import component_configs  # imports torch
+
+        component_configs(config, trust=trust)  # refuses what does not make a mixture
+    return config
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
@@ -225,8 +230,8 @@ def _kept(kind: str, table: Mapping[str, Any], name: str, trust: bool) -> dict[s
     """Return those keys of a table that another part takes too; of a data set or encoder, none."""
     if kind in ("data", "encoder"):
         return {}
-    part = parts.find(kind, name, trust=trust)
-    return {key: value for key, value in table.items() if parts.takes(part, key)}
+    known = parts.keys(kind, name, trust=trust)
+    return {key: value for key, value in table.items() if key in known}
 
 
 # -- completing -------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,7 @@ from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import (
     build_augmentation,
     build_encoder,
-    build_guide,
     build_learner,
-    build_model,
     build_task,
     check_noise,
 )
@@ -26,12 +25,19 @@ from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.distil import training_targets
 from bisnn_pyro.experiments.evaluate import check_early_decisions, evaluate, metrics_record
 from bisnn_pyro.experiments.figures import draw_run_figures
-from bisnn_pyro.experiments.fitted import FittedRun, check_data, load_run, moved
+from bisnn_pyro.experiments.fitted import (
+    FittedRun,
+    assembled,
+    build_components,
+    check_data,
+    load_run,
+    moved,
+)
 from bisnn_pyro.experiments.folder import RunFolder, environment
 from bisnn_pyro.experiments.predictors import check_temperature_scaling
 from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
-from bisnn_pyro.inference import FitResult, History, Purpose, as_inputs, seeded, steady_process
+from bisnn_pyro.inference import FitResult, History, as_inputs, steady_process
 
 
 @dataclass(frozen=True)
@@ -94,23 +100,22 @@ def run(
         folder.prepare(overwrite=overwrite, resume=resume)
         resumed = resume and folder.resumable
         try:
-            checkpoint = _load_checkpoint(folder, fitted) if resumed else None
+            checkpoints = _load_checkpoints(folder, fitted) if resumed else []
             folder.write_config(config)
             folder.write_json("environment.json", environment(torch.get_num_threads(), command))
             # Before training: a run that is killed must not go on with other data.
             folder.write_json("preprocessing.json", fitted.preprocessing.to_dict())
-            result = fit(fitted, task, folder, checkpoint, progress=progress, trust=trust)
+            results = fit(fitted, task, folder, checkpoints, progress=progress, trust=trust)
         except BaseException:
             if not folder.resumable:
                 folder.discard()
             raise
         # From here on the folder is worth keeping, whatever happens: it can be resumed and evaluated.
-        fitted.save(folder)
-        with atomic_path(folder.history_path) as temporary:
-            result.history.write_csv(temporary)
-        if result.interrupted:
+        fitted.others = fitted.others[: len(results) - 1]  # an interrupted mixture has those that were begun
+        save(folder, fitted, results)
+        if results[-1].interrupted:
             return RunResult(folder.path, None)
-        metrics = analyse(folder, fitted, task, result.history, result.seconds, result.best_epoch)
+        metrics = analyse(folder, fitted, task, results)
         folder.finish()
         return RunResult(folder.path, metrics)
 
@@ -129,14 +134,14 @@ def new_fit(config: Config, task: Task, *, prior: FittedRun | None = None, trust
     naturals = {} if prior is None else prior.guide.natural_parameters()
     encoder = build_encoder(config, task if prior is None else prior.preprocessing, trust=trust)
     check_early_decisions(config, task, encoder.n_steps)
-    with seeded(config.seed, Purpose.INITIALISATION):
-        model = build_model(config, task, encoder, naturals=naturals, trust=trust)
-        guide = build_guide(config, model, trust=trust)
-    if prior is not None:
+    components = build_components(config, task, encoder, naturals=naturals, trust=trust)
+    for component in components:
+        if prior is None:
+            break
         state = prior.fixed()
-        model.set_reference(state.pop("reference", None))
-        model.load_state_dict(state)
-    return FittedRun(config, model, guide, encoder, Preprocessing.of(task, encoder), naturals=naturals)
+        component.model.set_reference(state.pop("reference", None))
+        component.model.load_state_dict(state)
+    return assembled(config, components, encoder, Preprocessing.of(task, encoder), naturals=naturals)
 
 
 def prior_run(config: Config, *, trust: bool = False) -> FittedRun:
@@ -161,59 +166,72 @@ def fit(
     fitted: FittedRun,
     task: Task,
     folder: RunFolder | None = None,
-    checkpoint: dict[str, Any] | None = None,
+    checkpoints: Sequence[dict[str, Any]] = (),
     *,
     progress: bool = False,
     trust: bool = False,
-) -> FitResult:
-    """Train; with a folder, write checkpoints into it, the last one at the end."""
-    config = fitted.config
-    save = None if folder is None else _Checkpoints(folder, config)
-    augment = build_augmentation(config, task)
-    learner = build_learner(config, fitted.model, fitted.guide, fitted.encoder, augment, trust=trust)
-    result = learner.fit(
-        as_inputs(task.train.x),
-        training_targets(config, task, trust=trust),
-        as_inputs(task.val.x),
-        torch.as_tensor(task.val.y),
-        resume=checkpoint and checkpoint["learner"],
-        on_epoch=save,
-        progress=progress,
-    )
-    if save is not None:
-        save.write(result.checkpoint)
-    return result
+) -> list[FitResult]:
+    """Train one component after another; with a folder, write checkpoints into it, the last at the end.
+
+    Returns:
+        One result per component, up to the one that was interrupted.
+    """
+    train = as_inputs(task.train.x), training_targets(fitted.config, task, trust=trust)
+    val = as_inputs(task.val.x), torch.as_tensor(task.val.y)
+    results: list[FitResult] = []
+    for m, own in enumerate(fitted.components):
+        save = None if folder is None else _Checkpoints(folder, fitted.config, m)
+        augment = build_augmentation(own.config, task)
+        learner = build_learner(own.config, own.model, own.guide, fitted.encoder, augment, trust=trust)
+        # A component that was finished goes on from its end, which only restores it.
+        resume = checkpoints[m]["learner"] if m < len(checkpoints) else None
+        result = learner.fit(*train, *val, resume=resume, on_epoch=save, progress=progress)
+        if save is not None:
+            save.write(result.checkpoint)
+        results.append(result)
+        if result.interrupted:
+            break
+    return results
+
+
+def save(folder: RunFolder, fitted: FittedRun, results: Sequence[FitResult]) -> None:
+    """Write the posterior and the history of its training."""
+    fitted.save(folder)
+    with atomic_path(folder.history_path) as temporary:
+        History.joined([result.history for result in results]).write_csv(temporary)
 
 
 class _Checkpoints:
     """Writes a checkpoint every few epochs."""
 
-    def __init__(self, folder: RunFolder, config: Config) -> None:
-        self.folder, self.config = folder, config
+    def __init__(self, folder: RunFolder, config: Config, component: int) -> None:
+        self.path, self.config = folder.component_checkpoint(component), config
 
     def __call__(self, history: History, make: Callable[[], dict[str, Any]]) -> None:
         if len(history) % self.config.train.checkpoint_every == 0:
             self.write(make())
 
     def write(self, learner: dict[str, Any]) -> None:
-        with atomic_path(self.folder.checkpoint_path) as temporary:
+        with atomic_path(self.path) as temporary:
             torch.save({"learner": learner, "config": self.config.to_dict()}, temporary)
 
 
-def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
+def _read_checkpoints(folder: RunFolder, n_components: int) -> list[dict[str, Any]]:
+    """Return the checkpoints of the components that were begun."""
+    paths = map(folder.component_checkpoint, range(n_components))
     try:
-        return torch.load(folder.checkpoint_path, weights_only=True)
+        return [torch.load(path, weights_only=True) for path in takewhile(Path.is_file, paths)]
     except Exception as error:
         raise RunFolderError(f"cannot read the checkpoint in {folder.path}: {error}") from error
 
 
-def _load_checkpoint(folder: RunFolder, fitted: FittedRun) -> dict[str, Any]:
-    checkpoint = _read_checkpoint(folder)
+def _load_checkpoints(folder: RunFolder, fitted: FittedRun) -> list[dict[str, Any]]:
+    checkpoints = _read_checkpoints(folder, len(fitted.components))
     # Read as a config, so that keys of a later release stand at their defaults.
-    _check_config(folder, Config.from_dict(checkpoint["config"]).to_dict(), fitted.config)
+    _check_config(folder, Config.from_dict(checkpoints[0]["config"]).to_dict(), fitted.config)
     if (folder.path / "preprocessing.json").is_file():
         check_data(folder, fitted.preprocessing)
-    return checkpoint
+    return checkpoints
 
 
 def _check_config(folder: RunFolder, then: dict[str, Any], now: Config) -> None:
@@ -238,16 +256,51 @@ def finished_alike(folder: RunFolder, config: Config) -> bool:
     return True
 
 
-def analyse(
-    folder: RunFolder, fitted: FittedRun, task: Task, history: History, seconds: float, best: int
-) -> dict[str, Any]:
-    """Evaluate a fitted posterior and write everything but the posterior itself; metrics last."""
-    evaluation = evaluate(fitted, task)
-    write_store(folder, fitted, task, evaluation, history)
+def analyse(folder: RunFolder, fitted: FittedRun, task: Task, results: Sequence[FitResult]) -> dict[str, Any]:
+    """Evaluate a fitted posterior and write everything but the posterior itself; metrics last.
+
+    Of a mixture the store has the training of the first component, and the metrics its epochs; ``components``
+    in the metrics has all of them, and ``train_seconds`` is their sum.
+    """
+    evaluation, first = evaluate(fitted, task), results[0]
+    write_store(folder, fitted, task, evaluation, first.history)
     draw_run_figures(folder)
-    metrics = metrics_record(fitted, task, evaluation, history, seconds, best)
+    seconds = sum(result.seconds for result in results)
+    metrics = metrics_record(fitted, task, evaluation, first.history, seconds, first.best_epoch)
+    if fitted.others:
+        pairs = zip(fitted.components, results, strict=True)
+        metrics["components"] = [_trained(own.config.seed, result) for own, result in pairs]
     folder.write_json("metrics.json", metrics)
     return metrics
+
+
+def _trained(seed: int, result: FitResult) -> dict[str, Any]:
+    """Return what the metrics say of the training of one component."""
+    validated = [row["val_nll"] for row in result.history if "val_nll" in row]
+    own: dict[str, Any] = {"seed": seed, "epochs": len(result.history), "best_epoch": result.best_epoch}
+    own["train_seconds"] = result.seconds
+    return own | ({"val_nll": min(validated)} if validated else {})
+
+
+def trained(folder: RunFolder, fitted: FittedRun) -> list[FitResult]:
+    """Return how each component of a run folder was trained, without checkpoints.
+
+    Raises:
+        RunFolderError: if a file is missing or broken.
+    """
+    if not folder.history_path.is_file():
+        raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
+    histories = History.read_csv(folder.history_path).components()
+    if folder.resumable:
+        states = [state["learner"] for state in _read_checkpoints(folder, len(fitted.components))]
+        ends = [(state["seconds"], state["best_epoch"] or state["epoch"]) for state in states]
+    else:
+        metrics = folder.read_json("metrics.json")
+        ends = [(own["train_seconds"], own["best_epoch"]) for own in metrics.get("components", [metrics])]
+    if len(histories) != len(ends):
+        raise RunFolderError(f"history.csv and metrics.json of {folder.path} are of different components")
+    pairs = zip(histories, ends, strict=True)
+    return [FitResult(history, best, False, seconds, {}) for history, (seconds, best) in pairs]
 
 
 def evaluate_folder(
@@ -272,17 +325,9 @@ def evaluate_folder(
     if noise is not None:
         fitted.config = fitted.config.replace("analysis.noise", noise)
     fitted.config = moved(fitted.config, data_dir)
-    if not folder.history_path.is_file():
-        raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
-    history = History.read_csv(folder.history_path)
-    if folder.resumable:
-        state = _read_checkpoint(folder)["learner"]
-        seconds, best = state["seconds"], state["best_epoch"] or state["epoch"]
-    else:
-        old = folder.read_json("metrics.json")
-        seconds, best = old["train_seconds"], old["best_epoch"]
+    results = trained(folder, fitted)
     with steady_process(fitted.config.train.get("threads")):
         task = build_task(fitted.config, trust=trust)
         fresh = new_fit(fitted.config, task, prior=fitted if fitted.naturals else None, trust=trust)
         check_data(folder, fresh.preprocessing)
-        return analyse(folder, fitted, task, history, seconds, best)
+        return analyse(folder, fitted, task, results)

@@ -158,12 +158,12 @@ def _units(task: Task, prediction: Prediction) -> dict[str, Any]:
 
 
 def _summaries(fitted: FittedRun) -> dict[str, np.ndarray]:
-    mean = fitted.guide.mean()
+    mean = fitted.mean()
     if sum(w.numel() for w in mean.values()) > MAX_STORED_SYNAPSES:
         return {}
     result = {f"{name}_mean": w.numpy() for name, w in mean.items()}
-    if not fitted.guide.point:
-        result |= {f"{n}_natural_parameter": v.numpy() for n, v in fitted.guide.natural_parameters().items()}
+    if not fitted.guide.point and (fitted.guide.binary or not fitted.others):
+        result |= {f"{n}_natural_parameter": v.numpy() for n, v in fitted.natural_parameters().items()}
     return result
 
 

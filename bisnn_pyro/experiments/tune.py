@@ -151,14 +151,15 @@ def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool, bool]) -> Tri
             if not len(task.val):
                 raise ConfigError("the data keep no validation examples to tune on; set data.n_val")
             try:
-                result = fit(new_fit(config, task, trust=trust), task, trust=trust)
+                results = fit(new_fit(config, task, trust=trust), task, trust=trust)
             except DivergenceError:
                 scores.append(math.inf)
                 continue
-        if result.interrupted:
+        if results[-1].interrupted:
             raise KeyboardInterrupt
-        seconds += result.seconds
-        scores.append(min(row["val_nll"] for row in result.history if "val_nll" in row))
+        seconds += sum(result.seconds for result in results)
+        best = [min(row["val_nll"] for row in result.history if "val_nll" in row) for result in results]
+        scores.append(float(np.mean(best)))  # of a mixture's components, each by itself
     return Trial(trial.method, trial.number, trial.setting, float(np.mean(scores)), seconds)
 
 

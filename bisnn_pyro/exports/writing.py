@@ -57,6 +57,8 @@ def export(
 ) -> Path:
     """Write the mode of a run, or one member of its committee, as packed 1-bit weights.
 
+    Of a mixture (``guide.components``) that is the first component's mode, or the member of its component.
+
     Args:
         path: a run folder.
         out: the file; ``mode.bisnn`` or ``member-K.bisnn`` in the run folder by default.
@@ -75,7 +77,7 @@ def export(
     if out is not None and Path(out).is_dir():
         raise ConfigError(f"--out {out} is a folder; name a file, {Path(out) / (name + SUFFIX)} for example")
     fitted = load_run(folder, trust=trust)
-    weights = _network(fitted, member, folder)
+    fitted, weights = _network(fitted, member, folder)
     _check_parts(fitted.model, str(folder))
     layers, signs, constants = _layers(fitted, weights, member or 0)
     header = {"network": name, **_origin(fitted), **_meaning(fitted), "layers": layers}
@@ -105,29 +107,32 @@ def _meaning(fitted: FittedRun) -> dict[str, Any]:
     }
 
 
-def _network(fitted: FittedRun, member: int | None, path: Path) -> dict[str, Tensor]:
-    """Return the weights ``[O, I]`` of each site."""
+def _network(fitted: FittedRun, member: int | None, path: Path) -> tuple[FittedRun, dict[str, Tensor]]:
+    """Return the component and the weights ``[O, I]`` of each site."""
     if not fitted.guide.binary:
         raise RunFolderError(
             f"{path} has real weights (guide {fitted.config.guide.name!r}), and only weights of +1 and -1 "
             "can be packed into bits: export a run of bayes, straight-through or ebp"
         )
     if member is None:
-        return fitted.guide.mode()
-    if fitted.guide.point:
+        return fitted.component(0) if fitted.others else fitted, fitted.guide.mode()
+    if fitted.guide.point and not fitted.others:
         raise RunFolderError(f"{path} is a point estimate: it has no members, leave --member out")
-    n_members = fitted.config.predict.draws
+    n_members = fitted.n_members("mode") if fitted.guide.point else fitted.config.predict.draws
     if not 0 <= member < n_members:
         raise RunFolderError(
             f"{path} has a committee of {n_members}: give --member 0 to {n_members - 1}, not {member}"
         )
+    if fitted.others:
+        member, m = divmod(member, len(fitted.components))
+        fitted = fitted.component(m)
     drawn = posterior_draws(fitted.guide, fitted.config.predict.seed)(member, 1)
     if not all(bool((w.abs() == 1).all()) for w in drawn.values()):
         raise RunFolderError(
             f"members of {path} have other weights than +1 and -1 (guide {fitted.config.guide.name!r}): "
             "leave --member out to export the mode"
         )
-    return {name: w[0] for name, w in drawn.items()}
+    return fitted, {name: w[0] for name, w in drawn.items()}
 
 
 def _layers(fitted: FittedRun, weights: Weights, member: int) -> tuple[list[dict[str, Any]], Arrays, Arrays]:

@@ -34,7 +34,9 @@ from bisnn_pyro.inference.latent_posteriors import (
     flip_natural,
 )
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
+from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
+from bisnn_pyro.inference.rank_one import AutoRankOneMixture
 from bisnn_pyro.inference.rules import BayesianLearningRule, BiMU, NaturalRule
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
@@ -50,6 +52,7 @@ __all__ = [
     "AutoExpectationSign",
     "AutoFullPrecision",
     "AutoMeanFieldGaussian",
+    "AutoRankOneMixture",
     "AutoRelaxedSign",
     "AutoScaledLatents",
     "AutoSignSWAG",
@@ -89,6 +92,7 @@ __all__ = [
     "flip_natural",
     "generator",
     "listen_to",
+    "marginal_natural",
     "point_draws",
     "posterior_draws",
     "predict",

@@ -25,7 +25,6 @@ from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 
-
 Estimator = Literal["second-order", "first-order", "local", "relaxed", "hard"]
 
 ESTIMATORS: dict[str, type[SignBernoulli] | type[RelaxedSignBernoulli]] = {
@@ -77,7 +76,7 @@ class AutoRelaxedSign(SynapticGuide):
     """
 
     default_rule = "bayesian"
-    roles = ("natural",)
+    roles: ClassVar[tuple[str, ...]] = ("natural",)
     temperature: Tensor
     warm_scale: Tensor
 
@@ -147,10 +146,10 @@ class AutoRelaxedSign(SynapticGuide):
         return {"natural": self.init_scale * noise}
 
     def _training_distribution(self, name: str) -> TorchDistribution:
-        natural = self.parameter("natural", name)
         if self.warming:
-            return dist.Delta(SignStraightThrough.apply(natural, None))
+            return dist.Delta(SignStraightThrough.apply(self.parameter("natural", name), None))
         estimator: Any = ESTIMATORS[self.estimator]
+        natural = self._natural(name)
         return estimator(self.temperature, natural) if self.tempered else estimator(natural)
 
     def _posterior(self, name: str) -> TorchDistribution:

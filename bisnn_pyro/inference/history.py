@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 Row = dict[str, float]
@@ -46,6 +46,27 @@ class History:
     def column(self, name: str) -> list[float]:
         """Return one column, NaN where a row has no such entry."""
         return [row.get(name, math.nan) for row in self.rows]
+
+    @classmethod
+    def joined(cls, histories: Sequence[History]) -> History:
+        """Return the histories of a mixture's components as one, with the column ``component``; one as it is.
+
+        Example:
+            >>> both = History.joined([History([{"epoch": 1.0}]), History([{"epoch": 1.0}])])
+            >>> both.column("component"), [len(own) for own in both.components()]
+            ([0.0, 1.0], [1, 1])
+        """
+        if len(histories) == 1:
+            return histories[0]
+        return cls([{"component": float(m), **row} for m, own in enumerate(histories) for row in own])
+
+    def components(self) -> list[History]:
+        """Return the history of each component, without its column; of a run without components, itself."""
+        found: dict[float, History] = {}
+        for row in self.rows:
+            own = {name: value for name, value in row.items() if name != "component"}
+            found.setdefault(row.get("component", 0.0), History()).append(own)
+        return list(found.values()) or [self]
 
     def write_csv(self, path: Path) -> None:
         """Write all rows; an entry that is missing stays empty."""

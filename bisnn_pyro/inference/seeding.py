@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     INITIALISATION = 6
     VALIDATION = 7
     REFERENCE = 8
+    COMPONENTS = 16
 
 
 def derived_seed(seed: int, *path: int) -> int:

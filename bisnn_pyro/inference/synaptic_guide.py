@@ -202,9 +202,13 @@ class SynapticGuide(AutoGuide):
         members = []
         for i in range(first, first + n):
             source = generator(seed, Purpose.MEMBERS, i)
-            # By name: the order of the sites is the model's, or a file's.
-            members.append({name: self._draw(name, source) for name in sorted(self._known_sites())})
+            members.append(self._member(i, source))
         return {name: torch.stack([m[name] for m in members]) for name in self._known_sites()}
+
+    def _member(self, index: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw one network of a committee, ``[O, I]`` for each site."""
+        # By name: the order of the sites is the model's, or a file's.
+        return {name: self._draw(name, generator) for name in sorted(self._known_sites())}
 
     def _known_sites(self) -> dict[str, int]:
         if not self.sites:
@@ -238,8 +242,9 @@ class SynapticGuide(AutoGuide):
                 if role not in self.roles:
                     continue  # another guide's: torch reports it as unexpected
                 for needed in self.roles:  # every role, so that torch reports missing entries
+                    own = state_dict.get(f"{prefix}{needed}.{parts[1]}", value)
                     if _key(name) not in _children(self, needed):
-                        self._register(needed, name, torch.ones_like(value))
+                        self._register(needed, name, torch.ones_like(own))
                 self.sites.setdefault(name, value.dim())
         super()._load_from_state_dict(state_dict, prefix, *args)
 

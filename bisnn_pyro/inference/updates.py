@@ -264,6 +264,8 @@ class GradientSteps(Updater):
         bits = None if self.guide.point else entropy_bits(self.guide)
         if bits is None or self.guide.warming:
             return {}
+        if self.guide.roles != ("natural",):
+            return {"entropy_bits": bits}
         shares = [forgetting(optimiser, self.beta / self._n_examples(1)) for optimiser in self.rule]
         acted = {} if None in shares else {"kl_time": n_updates * sum(s for s in shares if s is not None)}
         return {"entropy_bits": bits} | acted

@@ -48,7 +48,10 @@ class TestFirstOrder(EstimatorContract):
         # L = c w^2 is constant on +-1, so that the truth is 0; the estimate is sech^2 * 2 c w, 2 c mu sech^2 on
         # average.  The second order's is 2 c E[(1 - w mu) w] = 0.
         natural = torch.tensor([0.7], dtype=self.dtype)
-        for kind, expected in ((FirstOrderSign, 2 * 1.5 * torch.tanh(natural) * sech2(natural)), (SecondOrderSign, 0)):
+        for kind, expected in (
+            (FirstOrderSign, 2 * 1.5 * torch.tanh(natural) * sech2(natural)),
+            (SecondOrderSign, 0),
+        ):
             each = natural.expand(200_000, 1).clone().requires_grad_()
             (1.5 * kind(each).rsample() ** 2).sum().backward()
             error = 6 * float(each.grad.std()) / 200_000**0.5

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bisnn_pyro.distributions import Perturbed
-from bisnn_pyro.models import BinaryPrior, CategoricalSteps, Conv, Dense, SpikingGLM
-from bisnn_pyro.models import dynamics, layers
+from bisnn_pyro.models import BinaryPrior, CategoricalSteps, Conv, Dense, SpikingGLM, dynamics, layers
 from bisnn_pyro.models.dynamics import TimeConstants, recurrent_scan
 from bisnn_pyro.models.layers import ConvSynapses, DenseSynapses, split_examples
 from bisnn_pyro.models.surrogate import Sigmoid
@@ -29,7 +28,9 @@ def signs(monkeypatch):
 
 
 def perturbed(*shape):
-    return Perturbed(torch.randn(shape, dtype=F64, requires_grad=True), torch.randn(shape, dtype=F64, requires_grad=True))
+    return Perturbed(
+        torch.randn(shape, dtype=F64, requires_grad=True), torch.randn(shape, dtype=F64, requires_grad=True)
+    )
 
 
 def explicit(weight, into, out):
@@ -93,7 +94,11 @@ def test_lateral_synapses_equal_explicit_weights(signs, through_time):
     weight = perturbed(O, O)
     current = torch.randn(T, B, O, dtype=F64, requires_grad=True)
     slopes = torch.randn(T, B, O, dtype=F64)
-    options = {"constants": TimeConstants(2.0, 1.0, 1.0), "surrogate": Sigmoid(), "through_time": through_time}
+    options = {
+        "constants": TimeConstants(2.0, 1.0, 1.0),
+        "surrogate": Sigmoid(),
+        "through_time": through_time,
+    }
     spikes, *_ = recurrent_scan(current, weight, **options)
     leaves = [current, weight.mean, weight.noise]
     found = torch.autograd.grad((spikes * slopes).sum(), leaves)
@@ -119,7 +124,12 @@ class TestGroups:
     def test_each_group_runs_as_alone(self, kind, normalise, constant):
         """Inputs ``[S, T, B, I]``: every draw sees its own examples, with its own normalisation."""
         net = SpikingGLM(
-            8, likelihood=CategoricalSteps(3), normalise=normalise, credit="end-to-end", readout="trained", **NETWORKS[kind]
+            8,
+            likelihood=CategoricalSteps(3),
+            normalise=normalise,
+            credit="end-to-end",
+            readout="trained",
+            **NETWORKS[kind],
         )
         x = torch.rand(T, 6, 8)
         x = x[:1].expand(T, 6, 8) if constant else x

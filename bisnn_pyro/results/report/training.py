@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -54,21 +55,26 @@ ABOUT_AGREEMENT = (
 ABOUT_POSTERIOR = (
     "A synapse is undecided if both signs have a probability of at least 1/4. mean_size is the mean |tanh| "
     "of the natural parameter: 0 for fair coins, 1 for fixed signs. kl_per_synapse (nats) is at most 0.69 "
-    "under a fair prior, which it reaches if every sign is fixed. saturated is the share of synapses whose "
-    "tanh is rounded to -1 or 1 in single precision."
+    "under a fair prior, which it reaches if every sign is fixed; of a mixture it is that of the "
+    "marginals, a lower bound, and the mean over its components' trainings is an upper one. saturated is the "
+    "share of synapses whose tanh is rounded to -1 or 1 in single precision."
 )
 
 
 def training(runs: Runs) -> Section:
     """Return the curves of each method's first run, and one line per run on how it ended."""
-    histories = {run: History.read_csv(run.folder.history_path) for run in runs}
-    curves = {line.name: histories[line.first] for line in runs.lines}
+    histories = {run: History.read_csv(run.folder.history_path).components() for run in runs}
+    curves = {line.name: histories[line.first][0] for line in runs.lines}
     columns = {name: {c: history.column(c) for c in history.columns} for name, history in curves.items()}
     rows = [
-        {"run": line.run_name(run), **_ended(run, histories[run])} for line in runs.lines for run in line.runs
+        {"run": line.run_name(run) + name, **ended}
+        for line in runs.lines
+        for run in line.runs
+        for name, ended in _ended(run, histories[run])
     ]
     caption = (
-        "Training of each method's first run: data term of the loss, KL, and NLL of the validation points."
+        "Training of each method's first run, of a mixture its first component: data term of the loss, KL, "
+        "and NLL of the validation points."
     )
     blocks: list[Block] = [
         drawn(plot_training_curves(columns), caption),
@@ -94,19 +100,25 @@ def late_gain(val_nll: np.ndarray) -> float:
     return max(float((before.min() - late.min()) / abs(before.min())), 0.0)
 
 
-def _ended(run: FinishedRun, history: History) -> dict[str, Any]:
-    val = np.array(history.column("val_nll"))
-    validated = np.flatnonzero(np.isfinite(val)) + 1
-    best = run.metrics["best_epoch"]
-    last = len(validated) > 1 and best >= validated[-1]
-    return {
-        "epochs": run.metrics["epochs"],
-        "best epoch": best if len(validated) else None,
-        "last is best": ("yes" if last else "no") if len(validated) else "not validated",
-        "val_nll": run.metrics.get("val_nll"),
-        "late_gain": late_gain(val),
-        "train_seconds": float(run.metrics["train_seconds"]),
-    }
+def _ended(run: FinishedRun, histories: Sequence[History]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield how each component of a run ended, with what names it; a plain run is one without a name."""
+    components = run.metrics.get("components", [run.metrics])
+    for m, (metrics, history) in enumerate(zip(components, histories, strict=True)):
+        val = np.array(history.column("val_nll"))
+        validated = np.flatnonzero(np.isfinite(val)) + 1
+        best = metrics["best_epoch"]
+        last = len(validated) > 1 and best >= validated[-1]
+        yield (
+            f", component {m}" if len(components) > 1 else "",
+            {
+                "epochs": metrics["epochs"],
+                "best epoch": best if len(validated) else None,
+                "last is best": ("yes" if last else "no") if len(validated) else "not validated",
+                "val_nll": metrics.get("val_nll"),
+                "late_gain": late_gain(val),
+                "train_seconds": float(metrics["train_seconds"]),
+            },
+        )
 
 
 def _training_cautions(rows: list[dict[str, Any]]) -> list[Caution]:
@@ -218,7 +230,7 @@ def posteriors(runs: Runs) -> Section | None:
                 fitted = load_run(run.folder.path, trust=run.trust)
                 layers = layer_posteriors(fitted)
                 first.setdefault(line.name, layers)
-                natural = fitted.guide.natural_parameters()
+                natural = fitted.natural_parameters()
                 for name, layer in layers.items():
                     saturated = saturated_share(natural[name].cpu().numpy())
                     # Each run is a repetition of its own, a fold of a seed as well.

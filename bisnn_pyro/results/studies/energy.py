@@ -134,10 +134,11 @@ def inference_work(fitted: FittedRun, x: Any) -> dict[str, Work]:
             bits = predictor.bits_per_synapse(fitted.guide)
             total = sum((spiking_inference(layers, bits) for layers in networks), Work())
             result[name] = total * (fitted.n_members(name) / len(networks))
-    (mode,) = seen["mode"]
+    mode, n = seen["mode"], fitted.n_members("mode")  # one network, or one per component of a mixture
     if fitted.guide.binary:
-        result[WIDE] = spiking_inference(mode, WORD)
-    result[NON_SPIKING] = non_spiking_inference(mode, n_steps)
+        total = sum((spiking_inference(layers, WORD) for layers in mode), Work())
+        result[WIDE] = total * (n / len(mode))
+    result[NON_SPIKING] = non_spiking_inference(mode[0], n_steps) * n
     return result
 
 
@@ -162,6 +163,6 @@ def _rows(run: FinishedRun, energies: OperationEnergies, data_dir: Folder) -> li
 
 def _all_bits(fitted: FittedRun) -> dict[str, int]:
     own = weight_bits(fitted)
-    synapses = sum(w.numel() for w in fitted.guide.mode().values())
+    synapses = fitted.n_members("mode") * sum(w.numel() for w in fitted.guide.mode().values())
     wide = own["mode"] + (WORD - 1) * synapses if fitted.guide.binary else own["mode"]
     return {**own, WIDE: wide, NON_SPIKING: wide}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +26,8 @@ from bisnn_pyro.errors import DataError, ModelError
 from bisnn_pyro.experiments.costs import evenly_spread
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.predictors import base_name
-from bisnn_pyro.inference import Purpose, chosen_rows, seeded
-from bisnn_pyro.models import SignNetwork, SimulationPlan, SpikeTrainBernoulli, Window
+from bisnn_pyro.inference import chosen_rows
+from bisnn_pyro.models import SignNetwork, SimulationPlan, SpikeTrainBernoulli, SpikingGLM, Window
 from bisnn_pyro.results.finished import FinishedRun, Paths, read_runs
 from bisnn_pyro.results.runs import Runs, as_runs
 from bisnn_pyro.results.studies.study import Folder
@@ -44,6 +43,9 @@ def layer_posteriors(
 ) -> dict[str, LayerPosterior]:
     """Return the distribution of natural parameters, undecided share and KL of each matrix of synapses.
 
+    Those of a mixture are of its marginals, each synapse by itself.  Their KL is at most that of the mixture,
+    which is at most the mean of its components' (the column ``kl`` of their histories).
+
     Args:
         fitted: the posterior, of binary synapses.
         threshold: below which ``|tanh(lambda)|`` counts as undecided.
@@ -58,7 +60,7 @@ def layer_posteriors(
             f"the posterior of {fitted.config.method!r} is {what}, so its synapses have no distribution over "
             "two signs; bayes and ebp have such posteriors"
         )
-    natural = {name: value.cpu().numpy() for name, value in fitted.guide.natural_parameters().items()}
+    natural = {name: value.cpu().numpy() for name, value in fitted.natural_parameters().items()}
     if not any(np.isfinite(value).any() for value in natural.values()):
         raise ModelError(
             f"the posterior of {fitted.config.method!r} is not one over signs: all of them are certain"
@@ -118,21 +120,16 @@ def spike_checks(
     targets = torch.as_tensor(y[index])
     hidden: dict[str, list[dict[str, np.ndarray]]] = {}
     trains: list[np.ndarray] = []
-    was_training = fitted.model.training
-    fitted.model.eval()
-    try:
-        with torch.no_grad(), seeded(fitted.config.predict.seed, Purpose.HIDDEN_SPIKES):
-            for k, weights in enumerate(_networks(fitted, members)):
-                like = next(iter(weights.values()))
-                noise = fitted.model.point_noise(inputs, fitted.config.predict.seed, k)
-                plan = SimulationPlan(record=False, noise=noise)
-                run = fitted.model.simulate(weights, inputs.to(like), plan=plan)
-                for depth, spikes in enumerate(run.spikes):
-                    statistics = train_statistics(spikes[0].cpu().numpy(), window)
-                    hidden.setdefault(f"layers.{depth}", []).append(statistics)
-                trains += _drawn(fitted, run.readouts[-1])
-    finally:
-        fitted.model.train(was_training)
+    sampled = [name for name, predictor in fitted.predictors.items() if predictor.several]
+    with fitted.simulating():
+        for model, weights, member in fitted.networks([*sampled, "mode"][0], members):
+            like = next(iter(weights.values()))
+            noise = model.point_noise(inputs, fitted.config.predict.seed, member)
+            run = model.simulate(weights, inputs.to(like), plan=SimulationPlan(record=False, noise=noise))
+            for k, spikes in enumerate(run.spikes):
+                statistics = train_statistics(spikes[0].cpu().numpy(), window)
+                hidden.setdefault(f"layers.{k}", []).append(statistics)
+            trains += _drawn(model, run.readouts[-1])
     return spike_check_data(
         seed=fitted.config.seed,
         hidden=hidden,
@@ -143,23 +140,13 @@ def spike_checks(
     )
 
 
-def _networks(fitted: FittedRun, members: int) -> Iterator[dict[str, Tensor]]:
-    """Yield the networks ``[1, O, I]`` of the first members, or the one network of a point estimate."""
-    sampled = [predictor for predictor in fitted.predictors.values() if predictor.several]
-    predictor = sampled[0] if sampled else fitted.predictors["mode"]
-    source = predictor.networks(fitted.guide, fitted.config.predict.seed)
-    assert source is not None
-    for k in range(min(members, predictor.n_members(fitted.config.predict.draws))):
-        yield source(k, 1)
-
-
-def _drawn(fitted: FittedRun, readout: Tensor) -> list[np.ndarray]:
+def _drawn(model: SpikingGLM, readout: Tensor) -> list[np.ndarray]:
     """Return the trains ``[T', B, O]`` that one member draws; none under another likelihood."""
-    likelihood = fitted.model.likelihood
+    likelihood = model.likelihood
     if not isinstance(likelihood, SpikeTrainBernoulli):
         return []
-    window = Window(burn_in=fitted.model.burn_in)
-    site: Any = likelihood.distribution(fitted.model.counted(readout, window), None, window)
+    window = Window(burn_in=model.burn_in)
+    site: Any = likelihood.distribution(model.counted(readout, window), None, window)
     return [site.sample()[0].transpose(0, 1).cpu().numpy()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,17 @@ import torch
 from bisnn_pyro.analysis import plot_shift, predictive_entropy
 from bisnn_pyro.data import ChangedRows, SpikeAugmentation, Task, chosen_signs, gaussian_noise, rotate
 from bisnn_pyro.data.checks import check_choice
-from bisnn_pyro.errors import ConfigError, DataError
+from bisnn_pyro.errors import ConfigError, DataError, ModelError
 from bisnn_pyro.experiments.evaluate import score
 from bisnn_pyro.experiments.fitted import FittedRun
-from bisnn_pyro.inference import EncodedBlocks, SynapticGuide, as_inputs, encode_all, generator
+from bisnn_pyro.inference import (
+    AutoRankOneMixture,
+    EncodedBlocks,
+    SynapticGuide,
+    as_inputs,
+    encode_all,
+    generator,
+)
 from bisnn_pyro.results.finished import Paths
 from bisnn_pyro.results.runs import Runs
 from bisnn_pyro.results.studies.study import (
@@ -169,6 +176,10 @@ def with_flipped_synapses(guide: SynapticGuide, fraction: float, seed: int = 0) 
         fraction: the share, in [0, 1].
         seed: of the places.
     """
+    if isinstance(guide, AutoRankOneMixture):
+        raise ModelError(
+            "flipped synapses leave a rank-one mixture no longer of rank one; use guide.components"
+        )
     faulty = copy.deepcopy(guide)
     role = guide.roles[0]  # natural parameters, means or latents: all turn with the synapse
     with torch.no_grad():
@@ -192,7 +203,7 @@ def _rotation(fitted: FittedRun, task: Task, degrees: float, seed: int) -> Shift
 
 
 def _flipped(fitted: FittedRun, task: Task, fraction: float, seed: int) -> Shifted:
-    posterior = replace(fitted, guide=with_flipped_synapses(fitted.guide, fraction, seed))
+    posterior = fitted.with_guides(partial(with_flipped_synapses, fraction=fraction, seed=seed))
     return posterior, posterior.encode(task.test.x)
 
 

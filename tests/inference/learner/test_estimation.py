@@ -32,7 +32,9 @@ def data(n=24, seed=0):
 
 
 def network(likelihood=None):
-    return SpikingGLM(3, [5], likelihood or BernoulliRate(), credit="end-to-end", readout="trained", normalise=True)
+    return SpikingGLM(
+        3, [5], likelihood or BernoulliRate(), credit="end-to-end", readout="trained", normalise=True
+    )
 
 
 def bayes(lr=0.5):
@@ -78,7 +80,9 @@ class TestLossPerExample:
         """K is the same after as many epochs, for N and N / 2: a preset stays right when N changes."""
         times = []
         for n in (24, 12):
-            _, _, result = fit(TrainSettings(epochs=3, batch_size=4, kl_weight=0.1), bayes(0.5), points=data(n))
+            _, _, result = fit(
+                TrainSettings(epochs=3, batch_size=4, kl_weight=0.1), bayes(0.5), points=data(n)
+            )
             times.append(result.history.rows[-1]["kl_time"])
         # eta kl_weight / N a step, N / batch_size steps an epoch.
         assert times == pytest.approx([3 * 0.5 * 0.1 / 4] * 2, rel=1e-6)
@@ -95,7 +99,10 @@ class TestGroups:
         torch.manual_seed(3)
         (energy,) = updater.free_energies(encode(x), y)
         torch.manual_seed(3)
-        drawn = {n: guide._training_distribution(n).expand((2, 1, *w.shape)).rsample() for n, w in guide.mode().items()}
+        drawn = {
+            n: guide._training_distribution(n).expand((2, 1, *w.shape)).rsample()
+            for n, w in guide.mode().items()
+        }
         halves = []
         for k in range(2):
             part = slice(4 * k, 4 * k + 4)
@@ -165,20 +172,27 @@ class TestCommitteeWeight:
         particles = 3
         updater = adam(1e-12)
         updater.begin(
-            model, guide, TrainSettings(particles=particles, groups=groups, committee_weight=share, other_lr=1e-12)
+            model,
+            guide,
+            TrainSettings(particles=particles, groups=groups, committee_weight=share, other_lr=1e-12),
         )
         torch.manual_seed(1)
         (energy,) = updater.free_energies(encode(x), y)
         torch.manual_seed(1)
         n = particles * groups
-        drawn = {k: guide._training_distribution(k).expand((n, 1, *w.shape)).rsample() for k, w in guide.mode().items()}
+        drawn = {
+            k: guide._training_distribution(k).expand((n, 1, *w.shape)).rsample()
+            for k, w in guide.mode().items()
+        }
         total, size = 0.0, 8 // groups
         for g in range(groups):
             part = slice(g * size, (g + 1) * size)
             logs = []
             for k in range(particles):
                 run = model.simulate({m: w[k * groups + g, 0] for m, w in drawn.items()}, encode(x[part]))
-                logs.append(model.likelihood.log_prob(model.counted(run.readouts[-1], updater_window()), y[part]))
+                logs.append(
+                    model.likelihood.log_prob(model.counted(run.readouts[-1], updater_window()), y[part])
+                )
             logs = torch.stack(logs)
             vote = logs.logsumexp(0) - math.log(particles)
             total += float(-((1 - share) * logs.mean(0) + share * vote).sum().detach())
@@ -197,7 +211,9 @@ class TestWarmStart:
         """Up to the share, latents move exactly as those of the straight-through guide."""
         first = TrainSettings(epochs=4, batch_size=8, warm_start=WarmStart(0.99, 0.02, 2.0), kl_weight=0.0)
         _, warm, _ = fit(first)
-        _, point, _ = fit(TrainSettings(epochs=4, batch_size=8, kl_weight=0.0), adam(0.02), AutoStraightThrough)
+        _, point, _ = fit(
+            TrainSettings(epochs=4, batch_size=8, kl_weight=0.0), adam(0.02), AutoStraightThrough
+        )
         for name in warm.sites:
             latent = point.parameter("latent", name)
             # The last batch of the four epochs comes after 11/12 of the training.
@@ -246,7 +262,10 @@ class TestAverage:
         guide = AutoRelaxedSign(model)
         learner = Learner(model, guide, encode, updater, TrainSettings(epochs=2, batch_size=8, average=0.999))
         step = updater._check_parameters
-        updater._check_parameters = lambda: (seen.append([p.detach().clone() for p in guide.parameters()]), step())
+        updater._check_parameters = lambda: (
+            seen.append([p.detach().clone() for p in guide.parameters()]),
+            step(),
+        )
         learner.fit(*data())
         for k, parameter in enumerate(guide.parameters()):
             torch.testing.assert_close(parameter.detach(), torch.stack([s[k] for s in seen]).mean(0))
@@ -271,7 +290,9 @@ class TestHowFarTheKLHasActed:
             optimiser = make([natural])
             (0.1 * natural.square().sum() / 2).backward()  # the KL to a fair coin is lambda^2 / 2 near 0
             optimiser.step()
-            assert forgetting(optimiser, 0.1) == pytest.approx(1 - float(natural.detach()[0]) / 1e-3, rel=1e-4)
+            assert forgetting(optimiser, 0.1) == pytest.approx(
+                1 - float(natural.detach()[0]) / 1e-3, rel=1e-4
+            )
 
     def test_adam_by_its_second_moment(self):
         natural = torch.zeros(4, requires_grad=True)
