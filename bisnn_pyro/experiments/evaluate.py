@@ -23,7 +23,14 @@ from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
 from bisnn_pyro.experiments.predictors import fit_temperatures
-from bisnn_pyro.inference import EarlyVotes, History, Prediction, chosen_rows, steady_process
+from bisnn_pyro.inference import (
+    EarlyVotes,
+    History,
+    Prediction,
+    chosen_rows,
+    entropy_bits,
+    steady_process,
+)
 
 UNITS = "target rescaled to [0, 1] on the training set"
 MAX_TRAINING_POINTS = 2_000
@@ -147,6 +154,7 @@ def metrics_record(
 ) -> dict[str, Any]:
     """Return what goes to ``metrics.json``."""
     config = fitted.config
+    ended = history.rows[best - 1] if 0 < best <= len(history) else {}
     record: dict[str, Any] = {
         "experiment": config.experiment,
         "method": config.method,
@@ -155,7 +163,9 @@ def metrics_record(
         "epochs": len(history),
         "best_epoch": best,
         "train_seconds": train_seconds,
-        "kl_weight": history.rows[best - 1].get("kl_weight") if 0 < best <= len(history) else None,
+        "kl_weight": ended.get("kl_weight"),
+        "kl_time": ended.get("kl_time"),
+        "entropy_bits": entropy_bits(fitted.guide),
         "predictors": evaluation.scores,
         "weight_bits": weight_bits(fitted),
         "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
@@ -166,12 +176,22 @@ def metrics_record(
         record["units"] = UNITS
     if evaluation.noisy_scores:
         record["noise"] = evaluation.noisy_scores
-    if task.notes:
-        record["notes"] = list(task.notes)
+    if notes := [*task.notes, *kl_notes(ended.get("kl_time"))]:
+        record["notes"] = notes
     validated = [row for row in history if "val_nll" in row]
     if validated:
         record["val_nll"] = min(row["val_nll"] for row in validated)
     return record
+
+
+def kl_notes(kl_time: float | None) -> list[str]:
+    """Return the warning of a training in which the KL had no time to act, see :mod:`~.inference.kl_time`."""
+    if kl_time is None or kl_time >= 1:
+        return []
+    return [
+        f"K = {kl_time:.2g}: the KL has hardly acted, and the posterior is an early-stopped sum of gradients "
+        "rather than a minimum of the free energy; train longer, or with a larger rule.lr or train.kl_weight"
+    ]
 
 
 # -- early decisions ------------------------------------------------------------------------------

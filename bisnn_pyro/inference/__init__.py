@@ -33,6 +33,7 @@ from bisnn_pyro.inference.latent_posteriors import (
     AutoUniformFlips,
     flip_natural,
 )
+from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
@@ -88,8 +89,10 @@ __all__ = [
     "chosen_rows",
     "derived_seed",
     "encode_all",
+    "entropy_bits",
     "exact_posterior",
     "flip_natural",
+    "forgetting",
     "generator",
     "listen_to",
     "marginal_natural",

@@ -44,7 +44,8 @@ SATURATED = 0.01
 
 ABOUT_TRAINING = (
     "late_gain is the relative reduction of the best validation NLL in the last quarter of training, against "
-    "the best of the first three quarters."
+    "the best of the first three quarters. K is how far the KL has acted, in units of its own relaxation time, "
+    "and entropy that of a binary synapse in bits, both at the best epoch."
 )
 ABOUT_AGREEMENT = (
     "r_hat compares the members' mean log-likelihood between seeds with that within a seed. Near 1, another "
@@ -116,6 +117,8 @@ def _ended(run: FinishedRun, histories: Sequence[History]) -> Iterator[tuple[str
                 "last is best": ("yes" if last else "no") if len(validated) else "not validated",
                 "val_nll": metrics.get("val_nll"),
                 "late_gain": late_gain(val),
+                "K": history.rows[best - 1].get("kl_time") if 0 < best <= len(history) else None,
+                "entropy": history.rows[best - 1].get("entropy_bits") if 0 < best <= len(history) else None,
                 "train_seconds": float(metrics["train_seconds"]),
             },
         )
@@ -137,7 +140,13 @@ def _training_cautions(rows: list[dict[str, Any]]) -> list[Caution]:
         "training: these runs may not have converged."
     )
     unknown = "Nothing shows when training should have stopped."
+    hardly = [f"{row['run']}: K = {row['K']:.2g}" for row in rows if row["K"] is not None and row["K"] < 1]
+    early_stopped = (
+        "The posterior has not forgotten its start: it is an early-stopped sum of gradients, not a minimum of "
+        "the free energy, and says little about the weight of the KL."
+    )
     return [
+        *caution_if(hardly, "The KL has hardly acted", early_stopped),
         *caution_if(last, "Validation chose the last epoch", at_the_end),
         *caution_if(falling, "The validation NLL was still falling", text),
         *caution_if(never, "Runs without validation", unknown),
