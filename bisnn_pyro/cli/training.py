@@ -167,19 +167,25 @@ def tune(
     overrides: Overrides = None,
     data_dir: DataDir = None,
     n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, help="Training seeds per trial.")] = 1,
+    rungs: Annotated[int, typer.Option(min=1, help="Rungs of successive halving; 1 for none.")] = 1,
+    keep: Annotated[float, typer.Option(help="Share of the trials that goes on to the next rung.")] = 1 / 3,
+    first_share: Annotated[
+        float, typer.Option(help="Share of the epochs in the first of several rungs.")
+    ] = 0.25,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder instead of runs/<experiment>/tune.", show_default=False),
     ] = None,
     jobs: Jobs = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Search again.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted search.")] = False,
     trust: TrustCode = False,
 ) -> None:
     """Search the settings of every method on validation NLL.
 
     Every method gets the same budget.
     """
-    from bisnn_pyro.experiments.tune import tune as search
+    from bisnn_pyro.experiments.tune import Rungs, tune as search
 
     folder = search(
         source,
@@ -187,9 +193,11 @@ def tune(
         out,
         methods=method or [],
         n_seeds=n_seeds,
+        rungs=Rungs(rungs, keep, first_share),
         overrides=_with_data_dir(overrides, data_dir),
         jobs=jobs,
         overwrite=overwrite,
+        resume=resume,
         report=_report_trial,
         trust=trust,
     )
@@ -198,4 +206,5 @@ def tune(
 
 def _report_trial(trial: Trial) -> None:
     setting = ", ".join(f"{key} = {value}" for key, value in trial.setting.items())
-    typer.echo(f"{trial.method} trial {trial.number}: validation NLL {trial.val_nll:.4f} ({setting})")
+    where = f"{trial.method} trial {trial.number}, {trial.epochs} epochs"
+    typer.echo(f"{where}: validation NLL {trial.val_nll:.4f} ({setting})")

@@ -15,7 +15,14 @@ import numpy as np
 from bisnn_pyro.data.checks import check_count
 from bisnn_pyro.data.location import PublishedSet, cache_folder, download, listing
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap
-from bisnn_pyro.data.splitting import at_most, choose, kept_classes, of_classes
+from bisnn_pyro.data.splitting import (
+    at_most,
+    choose,
+    held_out,
+    kept_classes,
+    of_classes,
+    stratified_folds,
+)
 from bisnn_pyro.data.task import Split, Task
 from bisnn_pyro.errors import DataError
 
@@ -159,13 +166,19 @@ def fashion_mnist(
 
 
 def handwritten_digits(
-    n_train: int | None = None, seed: int = 0, classes: Sequence[int] | None = None
+    n_train: int | None = None,
+    seed: int = 0,
+    classes: Sequence[int] | None = None,
+    n_folds: int | None = None,
+    fold: int | None = None,
 ) -> Task:
-    """Scikit-learn's handwritten digits, 1797 real 8 x 8 images, with a fixed, stratified split.
+    """Scikit-learn's handwritten digits, 1797 real 8 x 8 images, with a stratified split.
 
     599 test images (a third), 240 for validation (a fifth of the rest), 958 for training, every
-    class in proportion.  Pixels are divided by 16, so an empty pixel stays 0.  The data: Alpaydin
-    and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
+    class in proportion; or one of K folds of all images for testing, and a fifth of the rest for
+    validation.  Another seed makes other folds: a repeat of the cross-validation.  Pixels are divided
+    by 16, so an empty pixel stays 0.  The data: Alpaydin and Kaynak, Optical Recognition of
+    Handwritten Digits, UCI, 1998 (its test part).
 
     Args:
         n_train: At most this many training images, classes in proportion; None for all.  Test and
@@ -173,24 +186,37 @@ def handwritten_digits(
         seed: Seed of the split; keep it while training seeds change.
         classes: Classes to learn, at least two, for example ``[0, 1, 2, 3, 4]``; images of the others
             are left out of all three parts.  None for all.
+        n_folds: K: all images are divided into K folds, classes in proportion.  None for the fixed test
+            third.  ``--folds K`` sets it.
+        fold: Which of them, 0..K-1, is the test set; ``--folds`` sets it.
 
     Returns:
         A classification task with 64 features, 10 classes (or those chosen) and image shape (1, 8, 8).
 
     Raises:
-        DataError: If ``n_train`` is below 1, the seed is negative, or a class does not exist.
+        DataError: If ``n_train`` is below 1, the seed is negative, a class or fold does not exist, or only
+            one of ``n_folds`` and ``fold`` is given.
 
     Example:
         >>> task = handwritten_digits(n_train=100, classes=[3, 8])
         >>> task.image_shape, task.classes, len(task.train)
         ((1, 8, 8), ('3', '8'), 100)
+        >>> [len(handwritten_digits(n_folds=10, fold=k).test) for k in (0, 9)]
+        [180, 179]
     """
     from sklearn.datasets import load_digits  # slow to import, so only when it is used
 
     x, y = load_digits(return_X_y=True)
     kept = kept_classes(classes, N_CLASSES)
     # Split before classes are left out: the images of a class are in the same part whatever the others.
-    test = choose(len(x), len(x) // 3, seed, y)
+    if n_folds is not None and fold is not None:
+        test = held_out(stratified_folds(n_folds, seed, y), fold, n_folds)
+    elif n_folds is None and fold is None:
+        test = choose(len(x), len(x) // 3, seed, y)
+    else:
+        raise DataError(
+            f"data.n_folds is {n_folds} and data.fold is {fold}; give both, as --folds does, or neither"
+        )
     rest = np.flatnonzero(~test)
     val = choose(len(rest), round(len(rest) / 5), seed + 1, y[rest])
     train = of_classes(rest[~val], y, kept)

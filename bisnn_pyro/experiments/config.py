@@ -182,11 +182,13 @@ class Range:
         low: Lower end.
         high: Upper end.
         log: Search on a logarithmic scale.
+        integer: Search whole numbers, as ``train.epochs`` needs.
     """
 
     low: float
     high: float
     log: bool = False
+    integer: bool = False
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):

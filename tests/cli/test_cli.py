@@ -142,13 +142,13 @@ def test_tune_saves_all_trials_and_a_config_that_runs(source, bisnn, tmp_path):
     done = bisnn("tune", source, "--trials", "2", "--out", out, "-m", "bayes", "-m", "straight-through")
     assert done.returncode == 0, done.stderr
     lines = (out / "trials.csv").read_text().splitlines()
-    assert lines[0] == "method,trial,rule.lr,val_nll,seconds"
+    assert lines[0] == "method,trial,rung,epochs,rule.lr,val_nll,seconds"
     assert len(lines) == 5
-    best = min((line.split(",") for line in lines if line.startswith("bayes")), key=lambda c: float(c[3]))
+    best = min((line.split(",") for line in lines if line.startswith("bayes")), key=lambda c: float(c[5]))
     from bisnn_pyro.experiments.batch import plan
 
     (config,) = plan(str(out / "tuned.toml"), ["bayes"])
-    assert config.rule.lr == float(best[2])
+    assert config.rule.lr == float(best[4])
 
 
 def test_a_folder_that_cannot_be_written(source, bisnn, tmp_path):

@@ -318,3 +318,53 @@ def test_fewer_training_images_are_of_these_classes_in_proportion(load):
 def test_what_is_no_choice_of_classes_is_refused(load, classes):
     with pytest.raises(DataError, match=r"data\.classes"):
         load(classes=classes)
+
+
+# --- cross-validation of the digits -----------------------------------------------------------------------
+
+
+def test_every_digit_is_tested_once_in_a_cross_validation():
+    from sklearn.datasets import load_digits
+
+    folds = [handwritten_digits(n_folds=10, fold=k) for k in range(10)]
+    tested = np.concatenate([task.test.x for task in folds])
+    everything = load_digits().data / 16
+    assert np.array_equal(np.unique(tested, axis=0), np.unique(everything.astype(tested.dtype), axis=0))
+    assert [len(task.test) for task in folds] == [180] * 7 + [179] * 3
+    for task in folds:
+        assert len(task.train) + len(task.val) + len(task.test) == 1797
+        assert len(task.val) == round((1797 - len(task.test)) / 5)
+        counts = np.bincount(load_digits().target)
+        assert (np.abs(np.bincount(task.test.y) - counts / 10) < 1).all()
+        assert (np.abs(np.bincount(task.val.y) - counts * 0.9 / 5) < 2).all()
+        rows = {part: {x.tobytes() for x in getattr(task, part).x} for part in ("train", "val", "test")}
+        assert not rows["test"] & (rows["train"] | rows["val"])
+
+
+def test_another_split_seed_is_a_repeat_of_the_cross_validation():
+    one, same, other = (handwritten_digits(n_folds=5, fold=2, seed=s) for s in (0, 0, 1))
+    assert np.array_equal(one.test.x, same.test.x)
+    assert np.array_equal(one.val.x, same.val.x)
+    ours, theirs = ({x.tobytes() for x in task.test.x} for task in (one, other))
+    # Two random fifths share a fifth of their images: 72 of 360, standard deviation below 8; 4 of them.
+    assert abs(len(ours & theirs) - 72) < 32
+
+
+def test_the_fixed_split_is_that_of_before():
+    task = handwritten_digits()
+    assert [len(task.train), len(task.val), len(task.test)] == [958, 240, 599]
+    hashes = [hashlib.sha256(p.x.tobytes() + p.y.tobytes()) for p in (task.train, task.val, task.test)]
+    # Of the version without folds.
+    assert [h.hexdigest()[:16] for h in hashes] == [
+        "7379fd6436315b53",
+        "39b2419f996caf86",
+        "b9a058605c67b822",
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"n_folds": 5}, {"fold": 0}, {"n_folds": 5, "fold": 5}, {"n_folds": 1, "fold": 0}]
+)
+def test_folds_of_digits_that_cannot_be(settings):
+    with pytest.raises(DataError, match=r"data\.(n_folds|fold)"):
+        handwritten_digits(**settings)

@@ -44,7 +44,7 @@ def test_a_config_a_fold_method_and_seed(source, settings, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "n_folds", "message"),
     [
-        (["data.name=digits"], 3, "'digits' has a fixed test set and no folds"),
+        (["data.name=two-moons"], 3, "'two-moons' has a fixed test set and no folds"),
         (["data.name=mat", "data.fold=1"], 3, "leave them out of --set"),
         (["data.name=mat", "data.n_folds=3"], 3, "leave them out of --set"),
         (["data.name=mat"], 1, "at least 2"),
