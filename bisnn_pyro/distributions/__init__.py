@@ -9,6 +9,7 @@ from bisnn_pyro.distributions.sign_bernoulli import (
     RelaxedSignBernoulli,
     SignBernoulli,
     SignKL,
+    repeated_kl,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "log_odds",
     "log_two_cosh",
     "random_signs",
+    "repeated_kl",
     "sech2",
     "tanh",
 ]

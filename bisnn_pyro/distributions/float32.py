@@ -126,6 +126,35 @@ def _sech2_loop(x, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 @compiled
+def _hard_draw_loop(x, bits, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n = x.size
+    for m in range(n):
+        v = x[m]
+        likelier = F(1) if v >= F(0) else F(-1)
+        # P(flip) = sigmoid(-2|x|) in units of 2^-32, against bits that are uniform on the int32 numbers.
+        q = _exp(F(-2) * abs(v))
+        flips = q / (F(1) + q) * F(4294967296.0) - F(2147483648.0)
+        for s in range(bits.size // n):
+            out[s * n + m] = -likelier if F(bits[s * n + m]) < flips else likelier
+
+
+@compiled
+def _hard_gradient_loop(x, w, grad, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n = x.size
+    for m in range(n):
+        q = _exp(F(-2) * abs(x[m]))
+        near, far = (
+            F(2) * q / (F(1) + q),
+            F(2) / (F(1) + q),
+        )  # 1 - w tanh(x), for the likelier w and the other
+        plus, minus = (near, far) if x[m] >= F(0) else (far, near)
+        total = F(0)
+        for s in range(w.size // n):
+            total += grad[s * n + m] * (plus if w[s * n + m] > F(0) else minus)
+        out[m] = total
+
+
+@compiled
 def _half_logit_loop(u, eps, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     for m in range(u.size):
         v = min(max(u[m], eps), F(1) - eps)
@@ -175,6 +204,22 @@ def sech2(x: Tensor) -> Tensor:
 def times_sech2(y: Tensor, x: Tensor) -> Tensor:
     """Return ``y sech^2(x)``, both of one shape."""
     return _run(_times_sech2_loop, y, x)
+
+
+def hard_draw(x: Tensor, bits: Tensor) -> Tensor:
+    """Return draws in {-1, +1} ``[S, ...]`` at natural parameters ``x`` ``[...]``.
+
+    Args:
+        x: natural parameters.
+        bits: uniform int32 numbers ``[S, ...]``; a flip has the resolution of float32, 2^-24 of one half.
+    """
+    out = torch.empty(bits.shape, dtype=torch.float32, device="cpu")
+    return _run(_hard_draw_loop, x, bits, out=out)
+
+
+def hard_gradient(x: Tensor, w: Tensor, grad: Tensor) -> Tensor:
+    """Return the sum over draws of ``(1 - w tanh(x)) grad``, w and grad ``[S, ...]``, in the shape of ``x``."""
+    return _run(_hard_gradient_loop, x, w, grad)
 
 
 def half_logit(u: Tensor, eps: float) -> Tensor:

@@ -64,7 +64,7 @@ class LocalSign(SecondOrderSign):
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Any:  # noqa: B008 (torch's own signature)
         """Draw a :class:`Perturbed` pair."""
-        natural = self.natural if self._own is None else self._own
+        natural = self.unexpanded
         mean, deviation = sign_mean(natural), sign_variance(natural).sqrt()
         shape = self._extended_shape(sample_shape)
         noise = torch.randn(shape, dtype=natural.dtype, device=natural.device)

@@ -8,7 +8,7 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.distributions import constraints, register_kl
+from torch.distributions import Independent, constraints, register_kl
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
@@ -85,12 +85,13 @@ class SignBernoulli(TorchDistribution):
                 raise ValueError("SignBernoulli: `probs` must lie strictly between 0 and 1")
             natural = 0.5 * torch.logit(p)
         (self.natural,) = broadcast_all(natural)
+        self.unexpanded = self.natural
         super().__init__(self.natural.shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> SignBernoulli:
         """Return the same distribution with its batch shape expanded (and its type kept)."""
-        new = self._get_checked_instance(SignBernoulli, _instance)
-        new.natural = self.natural.expand(torch.Size(batch_shape))
+        new = self._get_checked_instance(type(self), _instance)
+        new.natural, new.unexpanded = self.natural.expand(torch.Size(batch_shape)), self.unexpanded
         super(SignBernoulli, new).__init__(torch.Size(batch_shape), validate_args=False)
         new._validate_args = self._validate_args
         return new
@@ -208,6 +209,7 @@ class RelaxedSignBernoulli(TorchDistribution):
         self, temperature: Tensor | float, natural: Tensor | float, *, validate_args: bool | None = None
     ) -> None:
         (self.natural,) = broadcast_all(natural)
+        self.unexpanded = self.natural
         # A Python float would crash torch's argument validation.
         self.temperature = torch.as_tensor(temperature, dtype=self.natural.dtype, device=self.natural.device)
         if self.temperature.dim():
@@ -217,7 +219,7 @@ class RelaxedSignBernoulli(TorchDistribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> RelaxedSignBernoulli:
         """Return the same distribution with its batch shape expanded (and its type kept)."""
         new = self._get_checked_instance(type(self), _instance)
-        new.natural = self.natural.expand(torch.Size(batch_shape))
+        new.natural, new.unexpanded = self.natural.expand(torch.Size(batch_shape)), self.unexpanded
         new.temperature = self.temperature
         super(RelaxedSignBernoulli, new).__init__(torch.Size(batch_shape), validate_args=False)
         new._validate_args = self._validate_args
@@ -287,16 +289,25 @@ class SignKL(torch.autograd.Function):
         return grad_natural, grad_prior
 
 
-def _compact(x: Tensor) -> Tensor:
-    """Undo expansions: a plate or an event repeats the same numbers, whose KL is computed once."""
-    for dim, (size, stride) in enumerate(zip(x.shape, x.stride(), strict=True)):
-        if stride == 0 and size > 1:
-            x = x.narrow(dim, 0, 1)
-    return x
-
-
 @register_kl(RelaxedSignBernoulli, SignBernoulli)
 @register_kl(SignBernoulli, SignBernoulli)
 def _kl_sign(q: RelaxedSignBernoulli | SignBernoulli, p: SignBernoulli) -> Tensor:
     shape = torch.broadcast_shapes(q.natural.shape, p.natural.shape)
-    return SignKL.apply(_compact(q.natural), _compact(p.natural)).expand(shape)
+    return SignKL.apply(q.unexpanded, p.unexpanded).expand(shape)
+
+
+def repeated_kl(q: Independent, p: Independent) -> Tensor | None:
+    """Return the KL of whole networks of signs that a plate repeats: computed once, not per draw.
+
+    Args:
+        q: posterior, all dimensions as the event but those of plates.
+        p: prior of the same event.
+
+    Returns:
+        The KL in q's batch shape, as ``kl_divergence`` has it; ``None`` for other distributions.
+    """
+    one, other = getattr(q, "base_dist", None), getattr(p, "base_dist", None)
+    signs = isinstance(one, RelaxedSignBernoulli | SignBernoulli) and isinstance(other, SignBernoulli)
+    if not signs or q.event_shape != one.unexpanded.shape or p.event_shape != q.event_shape:
+        return None
+    return SignKL.apply(one.unexpanded, other.unexpanded).expand(q.event_shape).sum().expand(q.batch_shape)

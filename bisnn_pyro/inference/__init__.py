@@ -25,6 +25,7 @@ from bisnn_pyro.inference.guides import (
 )
 from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.inputs import EncodedBlocks, Inputs, as_inputs, chosen_rows
+from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
 from bisnn_pyro.inference.last_layer import AutoBayesianLastLayer
 from bisnn_pyro.inference.latent_posteriors import (
     AutoBernoulliLaplace,
@@ -33,7 +34,6 @@ from bisnn_pyro.inference.latent_posteriors import (
     AutoUniformFlips,
     flip_natural,
 )
-from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process

@@ -17,6 +17,7 @@ from pyro.util import check_model_guide_match, check_site_shape
 from torch import Tensor
 from torch.distributions import Independent, kl_divergence
 
+from bisnn_pyro.distributions import repeated_kl
 from bisnn_pyro.errors import EstimatorError
 
 Callee = Callable[..., Any]
@@ -177,7 +178,8 @@ def _kl(name: str, guide_site: dict[str, Any], prior: TorchDistribution) -> Tens
             "sampler, so its gradient would be lost (is the guide in eval()?)"
         )
     try:
-        kl = kl_divergence(q, prior)
+        kl = repeated_kl(q, prior)
+        kl = kl_divergence(q, prior) if kl is None else kl
     except NotImplementedError as error:
         raise EstimatorError(
             f"no closed-form KL is registered between {_name(q)} (guide) and {_name(prior)} (model) at "

@@ -336,32 +336,41 @@ def random_readout(n_outputs: int, n_units: int, seed: int) -> Tensor:
     return signs.to(torch.get_default_dtype()) / math.sqrt(n_units)
 
 
-class _CountedProduct(torch.autograd.Function):
-    """A product whose weight gradient leaves out first steps that no loss depends on."""
+class _Product(torch.autograd.Function):
+    """``x W^T``, with the weights' gradient in the weights' own memory layout.
+
+    Autograd's would be transposed, and cost another pass over the weights of every draw.  First steps that
+    no loss depends on may be left out of it.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, uncounted: int) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.uncounted, ctx.shape = uncounted, weight.shape
-        return matmul_over_time(x, weight)
+        ctx.save_for_backward(x, weight)
+        ctx.uncounted = uncounted
+        out = torch.matmul(_rows(x), weight.mT)
+        return out.reshape(*out.shape[:-2], x.shape[-3], x.shape[-2], out.shape[-1])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
-        (x,) = ctx.saved_tensors
-        rows, drive = (_rows(z[..., ctx.uncounted :, :, :]) for z in (x, grad))
-        return None, torch.matmul(rows.mT, drive).mT.sum_to_size(ctx.shape), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = (
+                torch.matmul(_rows(grad), weight).reshape(*grad.shape[:-1], x.shape[-1]).sum_to_size(x.shape)
+            )
+        if ctx.needs_input_grad[1]:
+            rows, drive = (_rows(z[..., ctx.uncounted :, :, :]) for z in (x, grad))
+            of_weight = torch.matmul(drive.mT, rows).sum_to_size(weight.shape)
+        return of_x, of_weight, None
 
 
 def matmul_over_time(x: Tensor, weight: Tensor, uncounted: int = 0) -> Tensor:
     """Return ``x W^T``, with ``x`` ``[*S, T, B, I]`` or ``[T, B, I]`` and ``weight`` ``[*S, O, I]``.
 
-    With ``uncounted > 0`` only the weights get a gradient, to which the first steps do not contribute.
+    Where the inputs want no gradient, the first ``uncounted`` steps do not contribute to the weights'.
     """
-    if uncounted and not x.requires_grad:
-        return _CountedProduct.apply(x, weight, uncounted)
-    out = torch.matmul(_rows(x), weight.mT)
-    return out.reshape(*out.shape[:-2], x.shape[-3], x.shape[-2], out.shape[-1])
+    return _Product.apply(x, weight, 0 if x.requires_grad else uncounted)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -59,8 +59,10 @@ class Normalisation(PyroModule):
 
     def forward(self, current: Tensor, reference: Reference) -> Tensor:
         """Normalise ``[*S, T, B, O]`` by the statistics that ``reference`` selects."""
+        if reference == 0:
+            return _Normalised.apply(current, self.gain, self.offset, self.eps)
         if isinstance(reference, int):
-            reference = self.moments(current[..., :reference, :] if reference else current)
+            reference = self.moments(current[..., :reference, :])
         mean, variance = reference
         return (current - mean) * (torch.rsqrt(variance + self.eps) * self.gain) + self.offset
 

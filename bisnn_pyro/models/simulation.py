@@ -105,13 +105,14 @@ class LayerRun(NamedTuple):
 
         To become currents they only lack the normalisation or the bias, see :meth:`Synapses.finished`.
         """
-        layer, linear = self.synapses, self.neuron.linear
-        weight = self.weight("weight") * layer.scale
+        layer, linear, weight = self.synapses, self.neuron.linear, self.weight("weight")
         if self.depth == 0 and state is None and linear and is_constant(x):
             response, end = self.neuron.step_response(x.shape[-3], x)
             constant = x.select(-3, 0)
-            sums = layer.constant_product(constant, response, weight)
+            # The response is far smaller than the weights of several draws.
+            sums = layer.constant_product(constant, response * layer.scale, weight)
             return sums, FilterState(*(constant * end_of_one for end_of_one in end))
+        weight = weight * layer.scale
         if not carry and linear and filters_after(x, weight, layer.n_units):
             sums, _ = self.neuron.trace(layer.sums(x, weight), None)
             return sums, None
