@@ -46,6 +46,7 @@ class FittedRun:
         encoder: features to spikes.
         preprocessing: raw data to features, labels and back.
         temperatures: by predictor, where the run fitted some on its validation points.
+        sharpness: factor of the sharpened committee, where the run fitted one.
 
     Example::
 
@@ -61,6 +62,7 @@ class FittedRun:
     encoder: Encoder
     preprocessing: Preprocessing
     temperatures: dict[str, float] = field(default_factory=dict)
+    sharpness: float | None = None
 
     def __repr__(self) -> str:
         """One line for each part; ``print(fitted.model)`` shows the network itself."""
@@ -79,7 +81,8 @@ class FittedRun:
     @property
     def predictors(self) -> Mapping[str, Predictor]:
         """What can vote, by name, each followed by itself at its temperature; the first is the default."""
-        return predictors_of(self.guide, self.temperatures)
+        found, how = predictors_of(self.guide, self.temperatures, self.sharpness), self.config.predict
+        return {name: predictor.with_members(how.draws, how.scheme) for name, predictor in found.items()}
 
     def prepare(self, x: Any) -> Any:
         """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
@@ -216,16 +219,30 @@ class FittedRun:
         self.n_members(chosen.name, draws)
         seed = self.config.predict.seed if seed is None else seed
         blocks = x if isinstance(x, EncodedBlocks) else self.encode(x, seed)
-        found = chosen.base.vote(
+        return chosen.derived(self.vote(chosen.base, blocks, y, draws=draws, seed=seed, early=early))
+
+    def vote(
+        self,
+        predictor: Predictor,
+        blocks: EncodedBlocks,
+        y: np.ndarray | None = None,
+        *,
+        draws: int | None = None,
+        seed: int | None = None,
+        early: EarlyVotes | None = None,
+    ) -> Prediction:
+        """Let a predictor vote on what :meth:`encode` made of inputs, whether the run has it or not."""
+        how = self.config.predict
+        draws = draws or how.draws
+        return predictor.with_members(draws, how.scheme).vote(
             self.model,
             self.guide,
             blocks,
             None if y is None else torch.as_tensor(y),
-            draws=draws or self.config.predict.draws,
-            seed=seed,
+            draws=draws,
+            seed=how.seed if seed is None else seed,
             early=early,
         )
-        return chosen.derived(found)
 
     def votes(
         self, blocks: Any, y: np.ndarray | None = None, *, early: Mapping[str, EarlyVotes] | None = None
@@ -323,7 +340,8 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
     model.eval()
     guide.eval()
     scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
-    return FittedRun(config, model, guide, encoder, preprocessing, scored.get("temperatures", {}))
+    temperatures, sharpness = scored.get("temperatures", {}), scored.get("sharpness")
+    return FittedRun(config, model, guide, encoder, preprocessing, temperatures, sharpness)
 
 
 def reopen(

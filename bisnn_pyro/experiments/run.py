@@ -27,7 +27,7 @@ from bisnn_pyro.experiments.evaluate import check_early_decisions, evaluate, met
 from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import FittedRun, check_data, load_run, moved
 from bisnn_pyro.experiments.folder import RunFolder, environment
-from bisnn_pyro.experiments.predictors import check_temperature_scaling
+from bisnn_pyro.experiments.predictors import check_fits
 from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History, Purpose, as_inputs, seeded, steady_process
@@ -117,7 +117,7 @@ def run(
 def new_fit(config: Config, task: Task, *, trust: bool = False) -> FittedRun:
     """Build everything that a config and a task determine; nothing is trained yet."""
     check_noise(config, task)
-    check_temperature_scaling(config, task)
+    check_fits(config, task)
     build_augmentation(config, task)  # a wrong one is refused here, before anything is written
     encoder = build_encoder(config, task, trust=trust)
     check_early_decisions(config, task, encoder.n_steps)

@@ -28,7 +28,6 @@ from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
 from bisnn_pyro.inference.rules import BayesianLearningRule, BiMU, NaturalRule
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
-from bisnn_pyro.inference.stratified import SCHEMES
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 from bisnn_pyro.inference.updates import GradientSteps, TrainSettings, Updater
 

@@ -15,10 +15,10 @@ def latin_uniforms(
     r"""Return one member's uniform number for each synapse, strictly between 0 and 1.
 
     With K the least prime that is not below the number of members, each synapse has a random order of K
-    equal strata, :math:`(a k + b) \bmod K` for member k (a in 1..K-1, b in 0..K-1), and a place U within them:
-    :math:`u_k = (((a k + b) \bmod K) + U) / K`.  Each u is uniform and independent between synapses, so
-    that a member is an exact draw; two members never share a stratum, so that they are negatively correlated at
-    each synapse (McKay, Beckman and Conover 1979, with the orders of a linear congruence).
+    equal strata, :math:`(a k + b) \bmod K` for member k (a in 1..K-1, b in 0..K-1), and a place U within
+    them: :math:`u_k = (((a k + b) \bmod K) + U) / K`.  Each u is uniform and independent
+    between synapses, so that a member is an exact draw; two members never share a stratum, so that they are
+    negatively correlated at each synapse (McKay, Beckman and Conover 1979, in a linear order).
 
     *Assumes* that a vote is about additive in the synapses' draws; what it owes to several synapses at once
     varies as it does for independent members.  One notices as a vote that varies over seeds as before.

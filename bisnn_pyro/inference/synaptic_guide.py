@@ -225,6 +225,34 @@ class SynapticGuide(AutoGuide):
                 members.append({name: self._draw(name, source) for name in names})
         return {name: torch.stack([m[name] for m in members]) for name in self._known_sites()}
 
+    @property
+    def sharpens(self) -> bool:
+        """Whether :meth:`sharpened` has a meaning: a binary posterior given by natural parameters alone."""
+        return self.binary and not self.point and self.roles == ("natural",)
+
+    def sharpened(self, factor: float) -> SynapticGuide:
+        r"""Return a copy whose natural parameters are multiplied: the posterior to this power.
+
+        With :math:`q^c` a synapse of mean :math:`\tanh \lambda` has mean :math:`\tanh c \lambda`: at c = 1
+        nothing changes, and as c grows draws become the mode.  Draws under one seed use the same uniform
+        numbers at every c.
+
+        Args:
+            factor: c > 0, finite.
+
+        Raises:
+            ModelError: if the guide cannot (:attr:`sharpens`), or the factor is not positive.
+        """
+        if not self.sharpens:
+            raise ModelError(f"{type(self).__name__} cannot be sharpened: lambda alone must give it")
+        if not 0 < factor < float("inf"):
+            raise ModelError(f"a posterior is sharpened by a positive number, not {factor}")
+        new = copy.deepcopy(self)
+        with torch.no_grad():
+            for name in self._known_sites():
+                getattr(new._modules["natural"], f"{_key(name)}_unconstrained").mul_(factor)
+        return new
+
     def _stratified(self, name: str, member: int, of: int, generator: torch.Generator) -> Tensor:
         like = self.parameter(self.roles[0], name)
         u = latin_uniforms(like.shape, member, of, generator, like.dtype)

@@ -122,7 +122,7 @@ def test_work_of_a_run(source, tmp_path):
     fitted = bisnn_pyro.load_run(result.path)
     x = build_task(fitted.config).test.x
     found = inference_work(fitted, x)
-    assert list(found) == ["committee", "mode", "mean", WIDE, NON_SPIKING]
+    assert list(found) == ["committee", "mode", "mean", "pruned", WIDE, NON_SPIKING]
     (block,) = encode_all(fitted.encoder, torch.as_tensor(x), fitted.config.predict.seed)
     inputs = block.float()
     members = fitted.guide.sample_posterior(4, seed=fitted.config.predict.seed)
