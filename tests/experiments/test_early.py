@@ -129,7 +129,7 @@ def test_one_simulation_serves_all(tmp_path, monkeypatch):
     path = run(config, tmp_path / "out").path
     monkeypatch.setattr(committee, "_parts", spy)
     evaluate_folder(path)
-    assert len(calls) == 4  # three predictors, as without, and the committee on training points
+    assert len(calls) == 5  # four predictors, as without, and the committee on training points
     assert plain.analysis.early_decisions == 0
 
 
