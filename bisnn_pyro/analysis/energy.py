@@ -11,7 +11,7 @@ The accounting, so that it can be judged:
 - *Layers on inputs that are not spikes* (currents, features, signs) are dense: each product reads its weight
   and its input and keeps the sum in a register, which is written once.  A current that does not change is
   multiplied once for all steps.
-- *A weight is read in its own bits*, 1 or 32, as if packed words were always used to the full.
+- *A weight is read in its own bits*, 1, 2 (with a 0) or 32, as if packed words were always used to the full.
 - *Left out:* encoding of the inputs, pooling, soft-max, random numbers of escape noise, the reference batch
   of a normalisation (it folds into constants), control, routing and leakage.  On real chips these can be
   most of it (Dampfhoffer et al., IEEE TETCI 7, 2023; Yan et al., arXiv 2409.08290): take ratios between nets
@@ -166,7 +166,7 @@ class LayerActivity:
 
 
 def spiking_inference(layers: Iterable[LayerActivity], weight_bits: int) -> Work:
-    """Return the work of a network with weights of 1 or 32 bits, from its observed activity."""
+    """Return the work of a network with weights of 1, 2 or 32 bits, from its observed activity."""
     total = Work()
     for layer in layers:
         bits = 1 if layer.signs else weight_bits
@@ -215,7 +215,7 @@ def _reached(side: int, kernel: int, stride: int, padding: int) -> IntArray:
 
 
 def _event_driven(events: float, weight_bits: int) -> Work:
-    add = {"add_int" if weight_bits == 1 else "add_float": events}
+    add = {"add_int" if weight_bits < WORD else "add_float": events}
     return Work(
         synaptic_ops=events, memory_accesses=3 * events, memory_bits=(weight_bits + 2 * WORD) * events, **add
     )
@@ -224,9 +224,9 @@ def _event_driven(events: float, weight_bits: int) -> Work:
 def _dense(products: float, sums: float, weight_bits: int, input_bits: int) -> Work:
     return Work(
         synaptic_ops=products,
-        add_int=products if weight_bits == input_bits == 1 else 0,
-        add_float=products if not weight_bits == input_bits == 1 else 0,
-        multiply_float=products if weight_bits > 1 and input_bits > 1 else 0,
+        add_int=products if max(weight_bits, input_bits) < WORD else 0,
+        add_float=products if max(weight_bits, input_bits) == WORD else 0,
+        multiply_float=products if min(weight_bits, input_bits) == WORD else 0,
         memory_accesses=2 * products + sums,
         memory_bits=(weight_bits + input_bits) * products + WORD * sums,
     )

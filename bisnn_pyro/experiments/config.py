@@ -79,6 +79,10 @@ def _plain(value: Any) -> Any:
     return list(map(_plain, value)) if isinstance(value, tuple) else value
 
 
+SCHEMES = ("independent", "latin-hypercube")
+"""Values of ``predict.scheme``: those of ``SynapticGuide.sample_posterior``, without an import of torch."""
+
+
 @dataclass(frozen=True)
 class PredictSettings:
     """How a finished run predicts.
@@ -86,14 +90,22 @@ class PredictSettings:
     Args:
         draws: Members of the committee.
         seed: Seed of the test points' one encoding and of the members.
+        scheme: How members are drawn: ``independent``, or ``latin-hypercube``, which spreads them over the
+            posterior of each synapse, so that the vote varies less.
     """
 
     draws: int = 50
     seed: int = 0
+    scheme: str = "latin-hypercube"
 
     def __post_init__(self) -> None:
         _check_at_least("predict.draws", self.draws, 1)
         _check_at_least("predict.seed", self.seed, 0)
+        if self.scheme not in SCHEMES:
+            raise ConfigError(
+                f"predict.scheme = {self.scheme!r}; expected {' or '.join(map(repr, SCHEMES))}"
+                f"{nearest(self.scheme, SCHEMES)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,9 @@ class AnalysisSettings:
         bins: Bins of calibration errors and reliability diagrams.
         temperature_scaling: Add to each predictor of a classification another one, ``<predictor>-scaled``, at
             the temperature with the least NLL on the validation points.
+        sharpening: Add to the committee of a classification with binary synapses another one,
+            ``committee-sharpened``, whose natural parameters are multiplied by the factor, 1 or more, with
+            the least NLL on the validation points.
         early_decisions: Numbers of elapsed steps at which the test points are also decided, or how many of
             them to spread evenly over the sequence; 0 for none.
         noise: Standard deviations of input noise at which the test points are also scored.
@@ -113,6 +128,7 @@ class AnalysisSettings:
 
     bins: int = 15
     temperature_scaling: bool = False
+    sharpening: bool = False
     early_decisions: int | Sequence[int] = 0
     noise: Sequence[float] = ()
     resolution: int = 60

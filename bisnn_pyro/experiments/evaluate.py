@@ -22,7 +22,7 @@ from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
-from bisnn_pyro.experiments.predictors import fit_temperatures
+from bisnn_pyro.experiments.predictors import fit_sharpness, fit_temperatures
 from bisnn_pyro.inference import (
     EarlyVotes,
     History,
@@ -90,10 +90,13 @@ class Evaluation:
 def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
     """Let every predictor vote on the test points, on noisy copies of them, on a grid, on training points.
 
-    Fits temperatures first, where the config asks for them, and leaves them in ``fitted``.
+    Fits a sharpness and temperatures first, where the config asks for them, and leaves them in ``fitted``.
     """
     config, test = fitted.config, task.test
-    fitted.temperatures = {}
+    fitted.temperatures, fitted.sharpness = {}, None
+    if config.analysis.sharpening and fitted.guide.sharpens:
+        val = fitted.encode(task.val.x)
+        fitted.sharpness = fit_sharpness(lambda predictor: fitted.vote(predictor, val), task.val.y)
     if config.analysis.temperature_scaling:
         fitted.temperatures = fit_temperatures(fitted.votes(fitted.encode(task.val.x)), task.val.y)
     early = collectors(fitted, len(test))
@@ -172,6 +175,8 @@ def metrics_record(
     }
     if evaluation.temperatures:
         record["temperatures"] = evaluation.temperatures
+    if fitted.sharpness is not None:
+        record["sharpness"] = fitted.sharpness
     if task.kind == "regression":
         record["units"] = UNITS
     if evaluation.noisy_scores:

@@ -62,6 +62,7 @@ class FittedRun:
         temperatures: by predictor, where the run fitted some on its validation points.
         naturals: of the run whose posterior is the prior, by site; empty with any other prior.
         others: the other components of a mixture.
+        sharpness: factor of the sharpened committee, where the run fitted one.
 
     Example::
 
@@ -79,6 +80,7 @@ class FittedRun:
     temperatures: dict[str, float] = field(default_factory=dict)
     naturals: dict[str, Tensor] = field(default_factory=dict)
     others: tuple[Component, ...] = ()
+    sharpness: float | None = None
 
     def __repr__(self) -> str:
         """One line for each part; ``print(fitted.model)`` shows the network itself."""
@@ -99,7 +101,8 @@ class FittedRun:
     @property
     def predictors(self) -> Mapping[str, Predictor]:
         """What can vote, by name, each followed by itself at its temperature; the first is the default."""
-        return predictors_of(self.guide, self.temperatures)
+        found, how = predictors_of(self.guide, self.temperatures, self.sharpness), self.config.predict
+        return {name: predictor.with_members(how.draws, how.scheme) for name, predictor in found.items()}
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -147,8 +150,11 @@ class FittedRun:
             predictor: one of :attr:`predictors`; one that votes analytically has no networks.
             most: how many at most.
         """
-        base, components = self.predictors[predictor].base, self.components
-        sources = [base.networks(component.guide, self.config.predict.seed) for component in components]
+        base, components, how = self.predictors[predictor].base, self.components, self.config.predict
+        sources = [
+            base.with_members(share, how.scheme).networks(component.guide, how.seed)
+            for component, share in zip(components, self._shares(), strict=True)
+        ]
         for i in range(min(most, self.n_members(predictor))):
             member, m = divmod(i, len(components))
             if (source := sources[m]) is not None:
@@ -302,20 +308,34 @@ class FittedRun:
         self.n_members(chosen.name, draws)
         seed = self.config.predict.seed if seed is None else seed
         blocks = x if isinstance(x, EncodedBlocks) else self.encode(x, seed)
-        targets, several = None if y is None else torch.as_tensor(y), len(self.components)
+        return chosen.derived(self.vote(chosen.base, blocks, y, draws=draws, seed=seed, early=early))
+
+    def vote(
+        self,
+        predictor: Predictor,
+        blocks: EncodedBlocks,
+        y: np.ndarray | None = None,
+        *,
+        draws: int | None = None,
+        seed: int | None = None,
+        early: EarlyVotes | None = None,
+    ) -> Prediction:
+        """Let a predictor vote on what :meth:`encode` made of inputs, whether the run has it or not."""
+        how, targets = self.config.predict, None if y is None else torch.as_tensor(y)
+        several = len(self.components)
         votes = [
-            chosen.base.vote(
+            predictor.with_members(share, how.scheme).vote(
                 component.model,
                 component.guide,
                 blocks,
                 targets,
                 draws=share,
-                seed=seed,
+                seed=how.seed if seed is None else seed,
                 early=early if early is None or several == 1 else PlacedVotes(early, m, several),
             )
             for m, (component, share) in enumerate(zip(self.components, self._shares(draws), strict=True))
         ]
-        return chosen.derived(interleaved(votes))
+        return interleaved(votes)
 
     def votes(
         self, blocks: Any, y: np.ndarray | None = None, *, early: Mapping[str, EarlyVotes] | None = None
@@ -447,9 +467,9 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise RunFolderError(f"cannot read {folder.posterior_path}: {error}") from error
     scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
-    return assembled(
-        config, components, encoder, preprocessing, scored.get("temperatures", {}), naturals=naturals
-    )
+    fitted = assembled(config, components, encoder, preprocessing, naturals=naturals)
+    fitted.temperatures, fitted.sharpness = scored.get("temperatures", {}), scored.get("sharpness")
+    return fitted
 
 
 def build_components(
@@ -482,7 +502,6 @@ def assembled(
     components: Sequence[Component],
     encoder: Encoder,
     preprocessing: Preprocessing,
-    temperatures: dict[str, float] | None = None,
     *,
     naturals: Mapping[str, Tensor] | None = None,
 ) -> FittedRun:
@@ -494,9 +513,8 @@ def assembled(
         first.guide,
         encoder,
         preprocessing,
-        temperatures or {},
-        dict(naturals or {}),
-        tuple(others),
+        naturals=dict(naturals or {}),
+        others=tuple(others),
     )
 
 

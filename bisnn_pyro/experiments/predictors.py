@@ -1,4 +1,4 @@
-"""Who votes in a finished run: the committee, the mode, the mean, the moments, and each at a temperature.
+"""Who votes in a finished run: a committee, the mode, the mean, the moments, and each at a temperature.
 
 A predictor says which guides it suits, which networks vote, how many, and how many bits keep one.  Runs,
 stores, tables, studies and energy ask these objects; no other code looks at their names.  A new predictor is
@@ -15,12 +15,13 @@ one class and one line::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bisnn_pyro.analysis import LIMITS, fit_temperature, scale_temperature
+from bisnn_pyro.analysis import LIMITS, fit_temperature, negative_log_likelihood, scale_temperature
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.inference import (
     EarlyVotes,
@@ -69,6 +70,13 @@ class Predictor:
     def n_members(self, draws: int) -> int:
         """Return how many networks vote where ``draws`` are asked for."""
         return draws if self.several else 1
+
+    def with_members(self, draws: int, scheme: str) -> Predictor:
+        """Return the predictor whose networks are a committee of this size, drawn in this way.
+
+        Only predictors whose members depend on one another need to know.
+        """
+        return self
 
     def bits_per_synapse(self, guide: SynapticGuide) -> int:
         """Return the bits that keep one synapse of one network."""
@@ -137,9 +145,17 @@ class Moments(Predictor):
 
 
 class Committee(Predictor):
-    """The mean vote of networks drawn from the posterior."""
+    """The mean vote of networks drawn from the posterior.
+
+    Args:
+        scheme: how they are drawn, see ``SynapticGuide.sample_posterior``.
+        of: how many of them there are, which a Latin hypercube depends on.
+    """
 
     name, several = "committee", True
+
+    def __init__(self, scheme: str = "independent", of: int | None = None) -> None:
+        self.scheme, self.of = scheme, of
 
     def suits(self, guide: SynapticGuide) -> bool:
         """Return whether there is a posterior to draw from."""
@@ -147,7 +163,52 @@ class Committee(Predictor):
 
     def networks(self, guide: SynapticGuide, seed: int) -> Source:
         """Return posterior draws."""
-        return posterior_draws(guide, seed)
+        return posterior_draws(guide, seed, scheme=self.scheme, of=self.of)
+
+    def with_members(self, draws: int, scheme: str) -> Predictor:
+        """Return the committee of this size and scheme."""
+        return type(self)(scheme, draws)
+
+
+class Sharpened(Committee):
+    """The committee of the posterior to a power: lambda times a factor, fitted on the validation points.
+
+    *Assumes* that the factor was fitted on points like those to come; between 1 (the committee) and infinity
+    (the mode) it trades the spread of the votes for the strength of each.
+
+    *Fails* where there are few validation points, most of all without a mistake: then their NLL prefers large
+    factors.  One notices by a factor at infinity, and by a test NLL above that of the committee, which stays
+    in every table.
+
+    Args:
+        factor: c >= 1; infinity is the mode, a committee of one.
+        scheme: as for :class:`Committee`.
+        of: as for :class:`Committee`.
+    """
+
+    name = "committee-sharpened"
+
+    def __init__(self, factor: float, scheme: str = "independent", of: int | None = None) -> None:
+        super().__init__(scheme, of)
+        self.factor = factor
+
+    def suits(self, guide: SynapticGuide) -> bool:
+        """Return whether the posterior's natural parameters can be multiplied."""
+        return guide.sharpens
+
+    def networks(self, guide: SynapticGuide, seed: int) -> Source:
+        """Return draws of the sharpened posterior, with the same uniform numbers at each factor."""
+        if math.isinf(self.factor):
+            return point_draws(guide.mode())
+        return super().networks(guide.sharpened(self.factor), seed)
+
+    def n_members(self, draws: int) -> int:
+        """Return how many networks vote: one where all would be the mode."""
+        return 1 if math.isinf(self.factor) else draws
+
+    def with_members(self, draws: int, scheme: str) -> Predictor:
+        """Return the sharpened committee of this size and scheme."""
+        return type(self)(self.factor, scheme, draws)
 
 
 class Mode(Predictor):
@@ -172,6 +233,31 @@ class Mean(Predictor):
     def networks(self, guide: SynapticGuide, seed: int) -> Source:
         """Return the network of the means."""
         return point_draws(guide.mean())
+
+
+class Pruned(Predictor):
+    """One network of the signs that are sure: a synapse of mean below 1/2 in absolute value is 0.
+
+    Its synapses are ternary, kept in two bits, and no longer those of packed arithmetic, which has no 0.
+
+    *Assumes* that a synapse whose sign is in doubt adds noise and nothing else.  *Fails* where the posterior
+    is broad: most synapses are 0, and units that need many weak inputs fall silent.  One notices by an
+    accuracy below the mode's.  Energy counts a synapse of 0 as if it were there.
+    """
+
+    name = "pruned"
+
+    def suits(self, guide: SynapticGuide) -> bool:
+        """Return whether synapses are binary and not certain."""
+        return guide.binary and not guide.point
+
+    def networks(self, guide: SynapticGuide, seed: int) -> Source:
+        """Return the pruned network."""
+        return point_draws({k: w.sign() * (w.abs() >= 0.5) for k, w in guide.mean().items()})
+
+    def bits_per_synapse(self, guide: SynapticGuide) -> int:
+        """Return two bits, which hold three states."""
+        return 2
 
 
 class Scaled(Predictor):
@@ -199,6 +285,10 @@ class Scaled(Predictor):
         """Return the networks of the base."""
         return self._base.networks(guide, seed)
 
+    def with_members(self, draws: int, scheme: str) -> Predictor:
+        """Return the same at this temperature of the base's."""
+        return Scaled(self._base.with_members(draws, scheme), self.temperature)
+
     def n_members(self, draws: int) -> int:
         """Return the number of networks of the base."""
         return self._base.n_members(draws)
@@ -212,14 +302,16 @@ class Scaled(Predictor):
         return Prediction(scale_temperature(prediction.mean, self.temperature)[None], path=prediction.path)
 
 
-PREDICTORS: list[Predictor] = [Moments(), Committee(), Mode(), Mean()]
+PREDICTORS: list[Predictor] = [Moments(), Committee(), Mode(), Mean(), Pruned()]
 """All predictors; the first that suits a guide is its default."""
 
 
 def predictors_of(
-    guide: SynapticGuide, temperatures: Mapping[str, float] | None = None
+    guide: SynapticGuide, temperatures: Mapping[str, float] | None = None, sharpness: float | None = None
 ) -> dict[str, Predictor]:
     """Return the predictors of a posterior by name, each followed by itself at its temperature if it has one.
+
+    The sharpened committee is the last, where there is a factor for it.
 
     Example:
         >>> from bisnn_pyro.inference import AutoStraightThrough
@@ -227,7 +319,7 @@ def predictors_of(
         ['mode', 'mode-scaled']
     """
     found: dict[str, Predictor] = {}
-    for predictor in PREDICTORS:
+    for predictor in [*PREDICTORS, *([] if sharpness is None else [Sharpened(sharpness)])]:
         if predictor.suits(guide):
             found[predictor.name] = predictor
             if temperatures and predictor.name in temperatures:
@@ -254,23 +346,23 @@ def legend(method: str, predictor: str) -> str:
     return f"{method} ({label})" if label else method
 
 
-def check_temperature_scaling(config: Any, task: Any) -> None:
-    """Refuse temperature scaling where there are no class probabilities, or no points to fit it on.
+def check_fits(config: Any, task: Any) -> None:
+    """Refuse temperatures and sharpening where there are no class probabilities, or no points to fit on.
 
     Raises:
-        ConfigError: if it is asked for in a regression, or without validation examples.
+        ConfigError: if one is asked for in a regression, or without validation examples.
     """
-    if not config.analysis.temperature_scaling:
-        return
-    if task.kind != "classification":
-        raise ConfigError(
-            f"analysis.temperature_scaling is for classification, and the data are a {task.kind}; "
-            "set it to false"
-        )
-    if not len(task.val):
-        raise ConfigError(
-            "analysis.temperature_scaling needs validation examples, and the data keep none: set data.n_val"
-        )
+    for key in ("temperature_scaling", "sharpening"):
+        if not getattr(config.analysis, key):
+            continue
+        if task.kind != "classification":
+            raise ConfigError(
+                f"analysis.{key} is for classification, and the data are a {task.kind}; set it to false"
+            )
+        if not len(task.val):
+            raise ConfigError(
+                f"analysis.{key} needs validation examples, and the data keep none: set data.n_val"
+            )
 
 
 def fit_temperatures(votes: Mapping[str, Prediction], labels: Any) -> dict[str, float]:
@@ -279,6 +371,20 @@ def fit_temperatures(votes: Mapping[str, Prediction], labels: Any) -> dict[str, 
     The validation points also stop the training and pick the best epoch, where the config says so.
     """
     return {name: fit_temperature(vote.mean, labels) for name, vote in votes.items()}
+
+
+FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
+"""The factors that :func:`fit_sharpness` tries."""
+
+
+def fit_sharpness(vote: Callable[[Predictor], Prediction], labels: Any) -> float:
+    """Return the factor of :data:`FACTORS` whose sharpened committee has the least NLL; the lowest of equals.
+
+    Args:
+        vote: what lets a predictor vote on the validation points.
+        labels: of these points ``[N]``.
+    """
+    return min(FACTORS, key=lambda factor: negative_log_likelihood(vote(Sharpened(factor)).mean, labels))
 
 
 AT_LIMIT = (

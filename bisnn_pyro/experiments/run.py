@@ -34,7 +34,7 @@ from bisnn_pyro.experiments.fitted import (
     moved,
 )
 from bisnn_pyro.experiments.folder import RunFolder, environment
-from bisnn_pyro.experiments.predictors import check_temperature_scaling
+from bisnn_pyro.experiments.predictors import check_fits
 from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History, as_inputs, steady_process
@@ -127,7 +127,7 @@ def new_fit(config: Config, task: Task, *, prior: FittedRun | None = None, trust
     parameters that are not synapses and the reference batch are that run's as well.
     """
     check_noise(config, task)
-    check_temperature_scaling(config, task)
+    check_fits(config, task)
     build_augmentation(config, task)  # a wrong one is refused here, before anything is written
     if prior is None and config.prior.name == "posterior":
         prior = prior_run(config, trust=trust)

@@ -173,7 +173,7 @@ class Store:
     Example::
 
         store = Store.open("runs/two-moons/bayes-seed0")
-        store.predictors                # ('committee', 'mode', 'mean')
+        store.predictors                # ('committee', 'mode', 'mean', 'pruned')
         store.votes("mode")             # probabilities [N, C]
         store.shifted("0.1", "mode")    # the same on noisy test points
         store.dataset("posterior")      # a group of the file, an xarray.Dataset

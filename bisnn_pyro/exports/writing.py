@@ -123,10 +123,13 @@ def _network(fitted: FittedRun, member: int | None, path: Path) -> tuple[FittedR
         raise RunFolderError(
             f"{path} has a committee of {n_members}: give --member 0 to {n_members - 1}, not {member}"
         )
+    of = n_members
     if fitted.others:
-        member, m = divmod(member, len(fitted.components))
-        fitted = fitted.component(m)
-    drawn = posterior_draws(fitted.guide, fitted.config.predict.seed)(member, 1)
+        n = len(fitted.components)
+        member, m = divmod(member, n)
+        fitted, of = fitted.component(m), len(range(m, n_members, n))
+    how = fitted.config.predict
+    drawn = posterior_draws(fitted.guide, how.seed, scheme=how.scheme, of=of)(member, 1)
     if not all(bool((w.abs() == 1).all()) for w in drawn.values()):
         raise RunFolderError(
             f"members of {path} have other weights than +1 and -1 (guide {fitted.config.guide.name!r}): "

@@ -75,9 +75,25 @@ def point_draws(weights: Mapping[str, Tensor]) -> Source:
     return lambda first, n: {name: w.expand(n, *w.shape) for name, w in weights.items()}
 
 
-def posterior_draws(guide: SynapticGuide, seed: int) -> Source:
-    """Return a source of posterior draws: member i is the same however they are chunked."""
-    return lambda first, n: guide.sample_posterior(n, seed=seed, first=first)
+def posterior_draws(
+    guide: SynapticGuide, seed: int, *, scheme: str = "independent", of: int | None = None
+) -> Source:
+    """Return a source of posterior draws: member i is the same however they are chunked.
+
+    Args:
+        guide: the posterior.
+        seed: of the committee.
+        scheme: see :meth:`SynapticGuide.sample_posterior`.
+        of: size of the committee, which a Latin hypercube needs.
+
+    Raises:
+        ModelError: for a Latin hypercube without its size.
+    """
+    if scheme == "independent" or not guide.stratifies:
+        return lambda first, n: guide.sample_posterior(n, seed=seed, first=first)
+    if of is None:
+        raise ModelError(f"the scheme {scheme!r} needs the size of the committee, of=...")
+    return lambda first, n: guide.sample_posterior(n, seed=seed, first=first, scheme=scheme, of=of)
 
 
 @torch.no_grad()

@@ -156,9 +156,13 @@ class AutoRelaxedSign(SynapticGuide):
         return SignBernoulli(self._natural(name))
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
+        like = self._natural(name)
+        u = torch.rand(like.shape, generator=generator, dtype=like.dtype)
+        return self._quantile(name, u.to(like.device))
+
+    def _quantile(self, name: str, u: Tensor) -> Tensor:
         p = torch.sigmoid(2 * self._natural(name).detach())
-        u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
-        return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
+        return torch.where(u < p, 1.0, -1.0).to(p.dtype)
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return lambda for each site."""
@@ -206,6 +210,10 @@ class AutoMeanFieldGaussian(SynapticGuide):
         q = self._posterior(name)
         noise = torch.randn(q.loc.shape, generator=generator, dtype=q.loc.dtype)
         return (q.loc + q.scale * noise.to(q.loc.device)).detach()
+
+    def _quantile(self, name: str, u: Tensor) -> Tensor:
+        q = self._posterior(name)
+        return (q.loc + q.scale * torch.special.ndtri(u)).detach()
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return (mean times precision, minus half the precision), ``[2, O, I]`` for each site."""

@@ -17,6 +17,7 @@ from torch.distributions import Independent, constraints
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.seeding import Purpose, generator
+from bisnn_pyro.inference.stratified import SCHEMES, latin_uniforms
 
 
 class SynapticGuide(AutoGuide):
@@ -76,6 +77,13 @@ class SynapticGuide(AutoGuide):
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
         """Draw a site from the posterior with an explicit generator."""
+        raise NotImplementedError
+
+    def _quantile(self, name: str, u: Tensor) -> Tensor:
+        """Return the draw that belongs to uniform numbers, rising or falling with them: optional.
+
+        A class that defines it next to ``_draw`` has committees drawn as a Latin hypercube.
+        """
         raise NotImplementedError
 
     def anneal(self, progress: float) -> Row:
@@ -189,26 +197,94 @@ class SynapticGuide(AutoGuide):
         """
         raise NotImplementedError
 
+    @property
+    def stratifies(self) -> bool:
+        """Whether a Latin hypercube of members can be drawn.
+
+        The class that says how to draw must also say how from uniform numbers: a subclass with a ``_draw``
+        (or ``sample_posterior``) of its own and the inherited ``_quantile`` draws independent members.
+        """
+        ways = {"_draw", "_member", "_quantile", "sample_posterior"}
+        owner = next(c for c in type(self).__mro__ if ways & vars(c).keys())
+        return owner is not SynapticGuide and "_quantile" in vars(owner)
+
     @torch.no_grad()
-    def sample_posterior(self, n: int, *, seed: int, first: int = 0) -> dict[str, Tensor]:
+    def sample_posterior(
+        self, n: int, *, seed: int, first: int = 0, scheme: str = "independent", of: int | None = None
+    ) -> dict[str, Tensor]:
         """Draw ``n`` networks from the posterior, ``[n, O, I]`` for each site.
 
-        Member ``i`` depends on ``seed`` and ``i`` alone, so that a committee drawn in pieces (``first``)
-        is the committee drawn at once.  The draws depend neither on the module's mode nor on the global
-        random state, and change neither.
+        Member ``i`` depends on ``seed`` and ``i`` alone (in a Latin hypercube on ``of`` as well), so that a
+        committee drawn in pieces (``first``) is the committee drawn at once.  The draws depend neither on the
+        module's mode nor on the global random state, and change neither.
+
+        Args:
+            n: number of networks.
+            seed: of the committee.
+            first: index of the first one.
+            scheme: ``independent``, or ``latin-hypercube``: each member is still an exact draw, but they are
+                negatively correlated, see :func:`~bisnn_pyro.inference.stratified.latin_uniforms`.  A guide
+                that cannot (:attr:`stratifies`) draws independent members.
+            of: size of the whole committee; what is drawn up to now, ``first + n``, by default.
+
+        Raises:
+            ModelError: if there are no members, or more than the committee has, or no such scheme.
         """
+        of = first + n if of is None else of
         if n < 1:
             raise ModelError(f"a committee needs at least one member, not {n}")
+        if of < first + n:
+            raise ModelError(f"a committee of {of} has no member {first + n - 1}")
+        if scheme not in SCHEMES:
+            raise ModelError(f"unknown scheme {scheme!r} of a committee; use one of {', '.join(SCHEMES)}")
+        stratified = scheme != "independent" and self.stratifies
         members = []
         for i in range(first, first + n):
-            source = generator(seed, Purpose.MEMBERS, i)
-            members.append(self._member(i, source))
+            if stratified:
+                source = generator(seed, Purpose.MEMBERS)
+                names = sorted(self._known_sites())
+                members.append({name: self._stratified(name, i, of, source) for name in names})
+            else:
+                members.append(self._member(i, generator(seed, Purpose.MEMBERS, i)))
         return {name: torch.stack([m[name] for m in members]) for name in self._known_sites()}
 
     def _member(self, index: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw one network of a committee, ``[O, I]`` for each site."""
         # By name: the order of the sites is the model's, or a file's.
         return {name: self._draw(name, generator) for name in sorted(self._known_sites())}
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether :meth:`sharpened` has a meaning: a binary posterior given by natural parameters alone."""
+        return self.binary and not self.point and self.roles == ("natural",)
+
+    def sharpened(self, factor: float) -> SynapticGuide:
+        r"""Return a copy whose natural parameters are multiplied: the posterior to this power.
+
+        With :math:`q^c` a synapse of mean :math:`\tanh \lambda` has mean :math:`\tanh c \lambda`: at c = 1
+        nothing changes, and as c grows draws become the mode.  Draws under one seed use the same uniform
+        numbers at every c.
+
+        Args:
+            factor: c > 0, finite.
+
+        Raises:
+            ModelError: if the guide cannot (:attr:`sharpens`), or the factor is not positive.
+        """
+        if not self.sharpens:
+            raise ModelError(f"{type(self).__name__} cannot be sharpened: lambda alone must give it")
+        if not 0 < factor < float("inf"):
+            raise ModelError(f"a posterior is sharpened by a positive number, not {factor}")
+        new = copy.deepcopy(self)
+        with torch.no_grad():
+            for name in self._known_sites():
+                getattr(new._modules["natural"], f"{_key(name)}_unconstrained").mul_(factor)
+        return new
+
+    def _stratified(self, name: str, member: int, of: int, generator: torch.Generator) -> Tensor:
+        like = self.parameter(self.roles[0], name)
+        u = latin_uniforms(like.shape, member, of, generator, like.dtype)
+        return self._quantile(name, u.to(like.device))
 
     def _known_sites(self) -> dict[str, int]:
         if not self.sites:

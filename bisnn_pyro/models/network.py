@@ -342,6 +342,7 @@ class SpikingGLM(PyroModule):
             state: state to continue from.
             window: which steps these are; by default the whole sequence after ``burn_in``.
         """
+        self.check_inputs(spikes)
         window = window or Window(burn_in=self.burn_in)
         if spikes.shape[-3] <= window.burn_in:
             raise ModelError(

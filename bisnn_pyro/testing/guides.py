@@ -291,6 +291,60 @@ class GuideContract(OwnState):
             for name in guide.sites:
                 assert torch.equal(torch.cat((left[name], right[name])), whole[name])
 
+    def test_latin_hypercube_follows_the_posterior(self) -> None:
+        """Each member is an exact draw: over many committees it averages to the mean (six errors)."""
+        _, guide = self.ready()
+        n = 500
+        for size in (1, 4):  # of one member, and of fewer than the strata
+            draws = [
+                guide.sample_posterior(1, seed=s, first=size - 1, scheme="latin-hypercube", of=size)
+                for s in range(n)
+            ]
+            for name in guide.sites:
+                found = torch.cat([draw[name] for draw in draws])
+                q = guide.posterior()[name]
+                deviation = torch.zeros(()) if guide.point else q.variance.detach().sqrt()
+                error = (found.mean(0) - guide.mean()[name]).abs()
+                assert bool((error <= 6 * deviation / math.sqrt(n) + 1e-5).all())
+                assert not guide.binary or bool((found.abs() == 1).all())
+
+    def test_latin_hypercube_spreads_its_members(self) -> None:
+        """Their average varies over seeds less than half as much as that of independent draws, or not at all.
+
+        A guide that does not stratify draws exactly the independent members.
+        """
+        _, guide = self.ready()
+
+        def average(seed: int, scheme: str) -> Tensor:
+            draws = guide.sample_posterior(7, seed=seed, scheme=scheme)
+            return torch.cat([draws[name].mean(0).flatten() for name in sorted(guide.sites)])
+
+        latin, independent = (
+            torch.stack([average(s, scheme) for s in range(40)])
+            for scheme in ("latin-hypercube", "independent")
+        )
+        if not guide.stratifies:
+            assert torch.equal(latin, independent)
+        else:
+            assert float(latin.var(0).mean()) < 0.5 * float(independent.var(0).mean())
+
+    def test_latin_hypercube_in_pieces(self) -> None:
+        """A committee drawn in pieces of a known whole is the committee drawn at once; a seed is another."""
+        _, guide = self.ready()
+        latin: dict[str, Any] = {"scheme": "latin-hypercube", "of": 7}
+        whole = guide.sample_posterior(7, seed=5, scheme="latin-hypercube")
+        other = guide.sample_posterior(7, seed=6, scheme="latin-hypercube")
+        for cut in (1, 4):
+            left = guide.sample_posterior(cut, seed=5, **latin)
+            right = guide.sample_posterior(7 - cut, seed=5, first=cut, **latin)
+            for name in guide.sites:
+                assert torch.equal(torch.cat((left[name], right[name])), whole[name])
+                assert torch.equal(whole[name], other[name]) == guide.point
+        with raises(ModelError, "no member 7"):
+            guide.sample_posterior(1, seed=5, first=7, **latin)
+        with raises(ModelError, "scheme"):
+            guide.sample_posterior(1, seed=5, scheme="cubes")
+
     def test_sample_posterior_leaves_the_global_random_state(self) -> None:
         """And does not depend on it."""
         _, guide = self.ready()

@@ -26,7 +26,11 @@ def run_tiny(source, tmp_path, method, *overrides):
 @pytest.mark.parametrize(
     ("method", "overrides", "bits"),
     [
-        ("bayes", [], {"committee": 4 * SYNAPSES, "mode": SYNAPSES, "mean": 32 * SYNAPSES}),
+        (
+            "bayes",
+            [],
+            {"committee": 4 * SYNAPSES, "mode": SYNAPSES, "mean": 32 * SYNAPSES, "pruned": 2 * SYNAPSES},
+        ),
         ("straight-through", [], {"mode": SYNAPSES}),
         ("full-precision", [], {"mode": 32 * SYNAPSES}),
         ("gaussian", [], {"committee": 4 * 32 * SYNAPSES, "mode": 32 * SYNAPSES, "mean": 32 * SYNAPSES}),
@@ -34,7 +38,12 @@ def run_tiny(source, tmp_path, method, *overrides):
         (
             "bayes",
             ["network.bias=true"],
-            {"committee": 4 * SYNAPSES + 512, "mode": SYNAPSES + 512, "mean": 32 * SYNAPSES + 512},
+            {
+                "committee": 4 * SYNAPSES + 512,
+                "mode": SYNAPSES + 512,
+                "mean": 32 * SYNAPSES + 512,
+                "pruned": 2 * SYNAPSES + 512,
+            },
         ),
         ("straight-through", ["network.normalise=true"], {"mode": SYNAPSES + 16 * 64}),
         (
@@ -44,6 +53,7 @@ def run_tiny(source, tmp_path, method, *overrides):
                 "committee": 4 * (SYNAPSES + 16 * 64),
                 "mode": SYNAPSES + 16 * 64,
                 "mean": 32 * SYNAPSES + 16 * 64,
+                "pruned": 2 * SYNAPSES + 16 * 64,
             },
         ),
         (
@@ -72,7 +82,7 @@ def test_spikes_per_inference(source, tmp_path, overrides):
     x = build_task(fitted.config).test.x  # 30 points: all of them count
     assert found["mode"] == pytest.approx(count_spikes(fitted, x, fitted.guide.mode()))
     assert found["mean"] == pytest.approx(count_spikes(fitted, x, fitted.guide.mean()))
-    members = fitted.guide.sample_posterior(4, seed=fitted.config.predict.seed)
+    members = fitted.guide.sample_posterior(4, seed=fitted.config.predict.seed, scheme="latin-hypercube")
     each = [count_spikes(fitted, x, {k: w[i] for k, w in members.items()}) for i in range(4)]
     assert found["committee"] == pytest.approx(4 * np.mean(each))
     assert found["mode"] > 0
@@ -90,7 +100,9 @@ def test_spikes_of_few_points_and_members_stand_for_all(source, tmp_path, monkey
     assert torch.equal(state, torch.get_rng_state())
     some = x[[0, 5, 10, 14, 19, 24, 29]]
     assert found["mode"] == pytest.approx(count_spikes(fitted, some, fitted.guide.mode()))
-    members = fitted.guide.sample_posterior(2, seed=fitted.config.predict.seed)
+    members = fitted.guide.sample_posterior(
+        2, seed=fitted.config.predict.seed, scheme="latin-hypercube", of=4
+    )
     each = [count_spikes(fitted, some, {k: w[i] for k, w in members.items()}) for i in range(2)]
     assert found["committee"] == pytest.approx(4 * np.mean(each))
 
@@ -111,7 +123,16 @@ def test_units_that_do_not_spike_have_no_count(source, tmp_path, monkeypatch):
 def test_temperatures_come_from_validation_points_alone(source, tmp_path):
     result = run_tiny(source, tmp_path, "bayes", "analysis.temperature_scaling=true", "analysis.noise=[0.1]")
     metrics = json.loads((result.path / "metrics.json").read_text())
-    names = ["committee", "committee-scaled", "mode", "mode-scaled", "mean", "mean-scaled"]
+    names = [
+        "committee",
+        "committee-scaled",
+        "mode",
+        "mode-scaled",
+        "mean",
+        "mean-scaled",
+        "pruned",
+        "pruned-scaled",
+    ]
     assert list(metrics["predictors"]) == list(metrics["noise"]["0.1"]) == names
     assert list(metrics["weight_bits"]) == list(metrics["spikes_per_inference"]) == names
     fitted = bisnn_pyro.load_run(result.path)

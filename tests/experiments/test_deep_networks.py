@@ -99,7 +99,7 @@ def test_the_command_line(bisnn, tmp_path):
     done = bisnn("run", "digits", "-m", "bayes", "--out", tmp_path / "runs", *sets)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "runs" / "bayes-seed0" / "metrics.json").read_text())
-    assert set(metrics["predictors"]) == {"committee", "mode", "mean"}
+    assert set(metrics["predictors"]) == {"committee", "mode", "mean", "pruned"}
     too_large = 'network.hidden=[{kind = "conv", channels = 4, kernel = 9}]'
     done = bisnn("run", "digits", "-m", "bayes", "--out", tmp_path / "bad", *sets, "--set", too_large)
     assert done.returncode == 2

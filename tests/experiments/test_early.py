@@ -51,8 +51,17 @@ class TestFiles:
         config, result = finished
         posterior, test = bisnn_pyro.load_run(result.path), build_task(config).test
         tables = by_predictor(result.path / "figures" / "early_decisions.csv")
-        assert list(tables) == ["committee", "committee-scaled", "mode", "mode-scaled", "mean", "mean-scaled"]
-        for predictor in ("committee", "mode", "mean"):
+        assert list(tables) == [
+            "committee",
+            "committee-scaled",
+            "mode",
+            "mode-scaled",
+            "mean",
+            "mean-scaled",
+            "pruned",
+            "pruned-scaled",
+        ]
+        for predictor in ("committee", "mode", "mean", "pruned"):
             draws = posterior.predict_early(test.x, [4, 6, 8, 10, 12], predictor=predictor)
             assert draws.shape == (5, 4 if predictor == "committee" else 1, 21, 3)
             table = tables[predictor]
@@ -120,7 +129,7 @@ def test_one_simulation_serves_all(tmp_path, monkeypatch):
     path = run(config, tmp_path / "out").path
     monkeypatch.setattr(committee, "_parts", spy)
     evaluate_folder(path)
-    assert len(calls) == 4  # three predictors, as without, and the committee on training points
+    assert len(calls) == 5  # four predictors, as without, and the committee on training points
     assert plain.analysis.early_decisions == 0
 
 

@@ -41,7 +41,7 @@ def test_posterior_shows_network_and_predictors(result):
     assert repr(fitted).splitlines() == [
         "FittedRun(tiny: bayes, seed 0)",
         f"  network: 8 inputs -> 8 -> 8, {n_synapses} binary synapses",
-        "  predictors: committee of 4, mode, mean",
+        "  predictors: committee of 4, mode, mean, pruned",
     ]
 
 

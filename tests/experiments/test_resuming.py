@@ -39,7 +39,7 @@ def test_interrupt_then_resume_gives_the_bits_of_one_run(config, tiny_run, tmp_p
     # The folder is valid as it stands: its posterior predicts, and can be evaluated, and that leaves
     # it as unfinished as it was.
     assert bisnn_pyro.load_run(cut.path).predict(np.zeros((2, 2))).draws.shape == (4, 2, 2)
-    assert set(evaluate_folder(cut.path)["predictors"]) == {"committee", "mode", "mean"}
+    assert set(evaluate_folder(cut.path)["predictors"]) == {"committee", "mode", "mean", "pruned"}
     assert folder.resumable
     assert not folder.finished
 

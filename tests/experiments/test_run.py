@@ -38,7 +38,7 @@ def test_the_folder_holds_what_was_promised(tiny_run):
     assert metrics == result.metrics
     assert metrics["experiment"] == "tiny"
     assert (metrics["method"], metrics["seed"], metrics["n_test"], metrics["epochs"]) == ("bayes", 0, 30, 3)
-    assert set(metrics["predictors"]) == {"committee", "mode", "mean"}
+    assert set(metrics["predictors"]) == {"committee", "mode", "mean", "pruned"}
     for scores in metrics["predictors"].values():
         assert set(scores) == {"accuracy", "nll", "brier", "ece", "ece_mass", "mce"}
     assert set(metrics["noise"]) == {"0.1"}

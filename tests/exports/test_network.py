@@ -145,7 +145,7 @@ def test_numpy_predicts_as_the_run_does(name, tmp_path):
 
 def test_a_member_is_that_of_the_committee(tmp_path):
     path, fitted, x = untrained(tmp_path)
-    members = fitted.guide.sample_posterior(5, seed=fitted.config.predict.seed)
+    members = fitted.guide.sample_posterior(5, seed=fitted.config.predict.seed, scheme="latin-hypercube")
     votes = fitted.predict_scaled(x).draws
     for k in (0, 3):
         file = export(path, member=k)

@@ -16,7 +16,13 @@ from tests.experiments.numbers import read_rows
 from tests.results.changing import change_config, change_metrics, change_targets
 
 METHODS = ("bayes", "straight-through")
-PREDICTORS = [("bayes", "committee"), ("bayes", "mode"), ("bayes", "mean"), ("straight-through", "mode")]
+PREDICTORS = [
+    ("bayes", "committee"),
+    ("bayes", "mode"),
+    ("bayes", "mean"),
+    ("bayes", "pruned"),
+    ("straight-through", "mode"),
+]
 LINES = [(method, predictor + end) for method, predictor in PREDICTORS for end in ("", "-scaled")]
 
 

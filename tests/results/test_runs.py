@@ -32,7 +32,7 @@ def test_scores_are_those_of_the_metrics(read, finished):
             assert row[metric] == value
         assert row["weight_bits"] == record["weight_bits"][row["predictor"]]
         assert row["spikes"] == record["spikes_per_inference"][row["predictor"]]
-    assert len(frame) == 2 * (6 + 2)
+    assert len(frame) == 2 * (8 + 2)
 
 
 def test_scores_recomputed_from_the_store_are_equal(read, curves):

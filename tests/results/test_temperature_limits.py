@@ -15,11 +15,11 @@ from tests.experiments.study_runs import moons_runs
 
 def test_a_fit_without_mistakes_is_at_a_limit():
     sure = [[0.9, 0.1], [0.2, 0.8]]
-    found = fit_temperature(sure, [0, 1])
+    found = fit_temperature(sure, [0, 1], prior_scale=None)
     assert predictors_at_limit([("net", {"mode": found}), ("net", {"mode": 1.0})]) == [
         "net mode (1 of 2 runs)"
     ]
-    wrong = fit_temperature(sure, [1, 0])
+    wrong = fit_temperature(sure, [1, 0], prior_scale=None)
     assert predictors_at_limit([("net", {"mode": wrong, "mean": 0.051})]) == ["net mode (1 of 1 runs)"]
     assert limit_notes([("net", {"mode": 0.7}), ("other", {})]) == []
 

@@ -122,10 +122,10 @@ def test_work_of_a_run(source, tmp_path):
     fitted = bisnn_pyro.load_run(result.path)
     x = build_task(fitted.config).test.x
     found = inference_work(fitted, x)
-    assert list(found) == ["committee", "mode", "mean", WIDE, NON_SPIKING]
+    assert list(found) == ["committee", "mode", "mean", "pruned", WIDE, NON_SPIKING]
     (block,) = encode_all(fitted.encoder, torch.as_tensor(x), fitted.config.predict.seed)
     inputs = block.float()
-    members = fitted.guide.sample_posterior(4, seed=fitted.config.predict.seed)
+    members = fitted.guide.sample_posterior(4, seed=fitted.config.predict.seed, scheme="latin-hypercube")
     own = {
         "mode": [fitted.guide.mode()],
         "committee": [{k: w[i] for k, w in members.items()} for i in range(4)],
@@ -139,6 +139,11 @@ def test_work_of_a_run(source, tmp_path):
     assert found[WIDE].synaptic_ops == found["mode"].synaptic_ops
     assert found[NON_SPIKING].synaptic_ops == 64 + 64 + 8
     assert found["mean"].add_float > found["mode"].add_float
+    pruned = found["pruned"]  # adds and subtracts whole numbers: no more floats than the mode
+    assert (pruned.add_float, pruned.multiply_float) == (
+        found["mode"].add_float,
+        found["mode"].multiply_float,
+    )
 
 
 def test_table_over_seeds(source, tmp_path):
@@ -149,7 +154,7 @@ def test_table_over_seeds(source, tmp_path):
     before = (result.path / "metrics.json").read_bytes()
     table = energy_study([tmp_path / "runs"], tmp_path / "energy.csv").table
     rows = {(row["method"], row["predictor"]): row for row in table.numbers}
-    assert len(rows) == 5 + 2
+    assert len(rows) == 6 + 2
     assert all(row["n"] == 2 for row in rows.values())
     bayes = rows["bayes", "mode"]
     assert bayes["weight_bits"] == SYNAPSES
@@ -179,7 +184,7 @@ def test_operations_of_ones_own_parts_are_not_known():
 
 def test_analytic_predictors_are_left_out(ebp):
     rows = {row["predictor"]: row for row in energy_study([ebp]).table.numbers}
-    assert list(rows) == ["committee", "mode", WIDE, NON_SPIKING]
+    assert list(rows) == ["committee", "mode", "pruned", WIDE, NON_SPIKING]
     assert rows["mode"]["spikes"] is None
     assert rows["mode"]["synaptic_ops"] == 64 * 12 + 12 * 10
     assert rows["committee"]["energy_nj"] == pytest.approx(2 * rows["mode"]["energy_nj"])

@@ -16,7 +16,7 @@ def test_scores_by_hand(digits):
     before = contents(path)
     rows = selective_study([path], level=0.8).frame.to_dict("records")
     fitted, task = reopen(path)
-    assert [row["predictor"] for row in rows] == ["committee", "mode", "mean"]
+    assert [row["predictor"] for row in rows] == ["committee", "mode", "mean", "pruned"]
     for row in rows:
         val, test = (
             fitted.predict_scaled(part.x, predictor=row["predictor"]).mean for part in (task.val, task.test)
