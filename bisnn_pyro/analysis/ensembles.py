@@ -37,7 +37,8 @@ def seed_sets(seeds: Sequence[int], size: int, most: int = 300) -> list[tuple[in
         raise DataError(f"size is {size}; expected 1 to {len(seeds)}, the number of seeds.")
     if math.comb(len(seeds), size) <= most:
         return list(combinations(sorted(seeds), size))
-    rng, ordered, found = np.random.default_rng(0), sorted(seeds), set()
+    rng, ordered = np.random.default_rng(0), sorted(seeds)
+    found: set[tuple[int, ...]] = set()
     while len(found) < most:
         found.add(tuple(ordered[i] for i in sorted(rng.choice(len(ordered), size, replace=False))))
     return sorted(found)

@@ -157,6 +157,7 @@ def metrics_record(
         "train_seconds": train_seconds,
         "kl_weight": history.rows[best - 1].get("kl_weight") if 0 < best <= len(history) else None,
         "predictors": evaluation.scores,
+        "networks": {name: fitted.n_members(name) for name in fitted.predictors},
         "weight_bits": weight_bits(fitted),
         "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
     }
