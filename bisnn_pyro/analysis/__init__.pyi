@@ -37,7 +37,6 @@ from bisnn_pyro.analysis.calibration.temperature import (
 from bisnn_pyro.analysis.comparison import (
     MARGIN as MARGIN,
     Difference as Difference,
-    Verdict as Verdict,
     holm as holm,
     over_folds as over_folds,
     over_seeds as over_seeds,

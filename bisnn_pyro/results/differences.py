@@ -165,8 +165,8 @@ def _difference(pairs: Any, interval: Callable[[np.ndarray], Difference]) -> Dif
     array = np.asarray(pairs, dtype=np.float64)
     if len(array) == 0 or not np.isfinite(array).all():
         with np.errstate(invalid="ignore"):
-            means = [float(array[:, k].mean()) if len(array) else np.nan for k in (0, 1)]
-            return Difference(float(np.subtract(*means)), np.nan, np.nan, len(array))
+            mean = float(array[:, 0].mean() - array[:, 1].mean()) if len(array) else np.nan
+        return Difference(mean, np.nan, np.nan, len(array))
     return interval(array[:, 0] - array[:, 1])
 
 

@@ -284,8 +284,8 @@ def _other_data(a: FinishedRun, b: FinishedRun) -> str | None:
         return f"the data are {a.config.data.name!r} and {b.config.data.name!r}"
     if (a.fold is None) != (b.fold is None):
         return "only one belongs to a cross-validation"
-    ignored = SAME_POINTS if None in (a.tested, b.tested) else SAME_POINTS + BINNING
-    ignored += () if a.fold is None else ("seed",)  # another one is a repeat of the cross-validation
+    ignored = {*SAME_POINTS, *(() if None in (a.tested, b.tested) else BINNING)}
+    ignored |= set() if a.fold is None else {"seed"}  # another one is a repeat of the cross-validation
     ours, theirs = (
         {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in ignored} for run in (a, b)
     )

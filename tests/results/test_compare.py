@@ -13,6 +13,7 @@ from bisnn_pyro.errors import ConfigError, InputError, RunFolderError
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.store import Store
 from bisnn_pyro.results import Runs, compare
+from bisnn_pyro.results.report.training import agreement
 from tests.experiments.numbers import read_rows
 from tests.results.changing import change_config, change_metrics, change_targets
 
@@ -147,6 +148,7 @@ def test_repeated_folds_have_the_corrected_resampled_t(finished, tmp_path):
         assert words in result.differences.notes[0]
     # Figures show one repeat, whose test points are the same for all.
     assert Runs([runs]).votes()["bayes (committee)"].sizes == {"seed": 1, "point": 60, "class": 2}
+    assert agreement(Runs([runs])) is None  # seeds with other test points do not pair
     shutil.rmtree(runs / "bayes-fold1-seed1")
     with pytest.raises(RunFolderError, match="bayes of tiny with seed 1 lacks the folds 1"):
         compare([runs])
