@@ -52,6 +52,7 @@ from bisnn_pyro.results import Runs as Runs, compare as compare
 from bisnn_pyro.results.report import report as report
 from bisnn_pyro.results.studies import compare_elpd as compare_elpd, compare_loo as compare_loo
 from bisnn_pyro.results.studies.energy import energy_study as energy_study
+from bisnn_pyro.results.studies.ensembles import ensembles_study as ensembles_study
 from bisnn_pyro.results.studies.out_of_distribution import (
     out_of_distribution_study as out_of_distribution_study,
 )

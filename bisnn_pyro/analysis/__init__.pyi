@@ -34,6 +34,15 @@ from bisnn_pyro.analysis.calibration.temperature import (
     fit_temperature as fit_temperature,
     scale_temperature as scale_temperature,
 )
+from bisnn_pyro.analysis.comparison import (
+    MARGIN as MARGIN,
+    Difference as Difference,
+    holm as holm,
+    over_folds as over_folds,
+    over_seeds as over_seeds,
+    over_seeds_and_points as over_seeds_and_points,
+    verdicts as verdicts,
+)
 from bisnn_pyro.analysis.energy import (
     COUNTING_READOUT as COUNTING_READOUT,
     FILTERED_READOUT as FILTERED_READOUT,
@@ -49,6 +58,12 @@ from bisnn_pyro.analysis.energy import (
     conv_fan_out as conv_fan_out,
     non_spiking_inference as non_spiking_inference,
     spiking_inference as spiking_inference,
+)
+from bisnn_pyro.analysis.ensembles import (
+    EnsembleEquivalent as EnsembleEquivalent,
+    ensemble_equivalent as ensemble_equivalent,
+    ensemble_mean as ensemble_mean,
+    seed_sets as seed_sets,
 )
 from bisnn_pyro.analysis.figures.inputs import (
     find_gaps as find_gaps,

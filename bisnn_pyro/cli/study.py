@@ -95,6 +95,26 @@ def sweep(
     _print(sweep_study(runs, key, out=out))
 
 
+@study_app.command()
+def ensembles(
+    runs: Runs,
+    sizes: Annotated[
+        str | None, typer.Option(help="Numbers of trainings; 1,2,3,5,10,20.", show_default=False)
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(help="Method whose networks the equivalents count.")
+    ] = "straight-through",
+    out: Out = None,
+    trust: TrustCode = False,
+) -> None:
+    """Pool the votes of several trainings, without training anew."""
+    from bisnn_pyro.results.studies import ensembles_study
+    from bisnn_pyro.results.studies.ensembles import SIZES
+
+    trainings = [int(m) for m in numbers("--sizes", sizes, "1,2,3,5") or SIZES]
+    _print(ensembles_study(runs, sizes=trainings, baseline=baseline, out=out, trust=trust))
+
+
 def _print(study: Study) -> None:
     typer.echo(study.table.plain())
     echo_files(study.files)

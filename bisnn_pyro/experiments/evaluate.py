@@ -170,6 +170,7 @@ def metrics_record(
         "kl_time": ended.get("kl_time"),
         "entropy_bits": entropy_bits(fitted.guide),
         "predictors": evaluation.scores,
+        "networks": {name: fitted.n_members(name) for name in fitted.predictors},
         "weight_bits": weight_bits(fitted),
         "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
     }

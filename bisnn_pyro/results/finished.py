@@ -104,6 +104,16 @@ class FinishedRun:
         return self.config.fold
 
     @property
+    def split(self) -> tuple[int | None, int | None]:
+        """Which division of the data into folds (``data.seed``), and which fold; None without folds."""
+        return (None if self.fold is None else self.config.data.get("seed")), self.fold
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings made it: 1 unless ``metrics.json`` says otherwise."""
+        return int(self.metrics.get("trainings", 1))
+
+    @property
     def predictors(self) -> list[str]:
         """All predictors; the first is the method's own."""
         return list(self.metrics["predictors"])
@@ -234,7 +244,7 @@ def why_apart(
             return Apart(other, run, why)
         if other.config.analysis.bins != run.config.analysis.bins:
             return Apart(other, run, "analysis.bins differs, and with it what their calibration errors mean")
-    for other in [one for one in together if one.fold == run.fold][:1]:
+    for other in [one for one in together if one.split == run.split][:1]:
         if why := _other_targets(other, run):
             return Apart(other, run, why)
     own = [one for one in together if _line(one, varying) == _line(run, varying)]
@@ -242,6 +252,7 @@ def why_apart(
     for other in own[:1]:
         changed = {name for name, _ in settings_of(other.config) ^ settings_of(run.config)}
         changed -= set() if varying is None else {varying, "experiment"}
+        changed -= set() if run.fold is None else {"data.seed"}  # a repeat of the cross-validation
         if changed:
             keys = ", ".join(sorted(changed))
             return Apart(other, run, f"{line} with other settings ({keys})", RENAME)
@@ -262,8 +273,8 @@ def _line(run: FinishedRun, varying: str | None) -> tuple[str, ...]:
     return (run.experiment, run.method) if varying is None else (run.method,)
 
 
-def _place(run: FinishedRun, varying: str | None) -> tuple[Any, int | None, int]:
-    return (None if varying is None else run.config.value(varying)), run.fold, run.seed
+def _place(run: FinishedRun, varying: str | None) -> tuple[Any, tuple[int | None, int | None], int]:
+    return (None if varying is None else run.config.value(varying)), run.split, run.seed
 
 
 def _other_data(a: FinishedRun, b: FinishedRun) -> str | None:
@@ -273,7 +284,8 @@ def _other_data(a: FinishedRun, b: FinishedRun) -> str | None:
         return f"the data are {a.config.data.name!r} and {b.config.data.name!r}"
     if (a.fold is None) != (b.fold is None):
         return "only one belongs to a cross-validation"
-    ignored = SAME_POINTS if None in (a.tested, b.tested) else SAME_POINTS + BINNING
+    ignored = {*SAME_POINTS, *(() if None in (a.tested, b.tested) else BINNING)}
+    ignored |= set() if a.fold is None else {"seed"}  # another one is a repeat of the cross-validation
     ours, theirs = (
         {(k, repr(v)) for k, v in run.config.data_settings.items() if k not in ignored} for run in (a, b)
     )
@@ -296,8 +308,8 @@ def _check_folds(runs: Sequence[FinishedRun], varying: str | None) -> None:
     """Refuse a cross-validation in which a seed lacks a fold that other runs have."""
     found: dict[tuple[Any, ...], list[FinishedRun]] = {}
     for run in runs:
-        value, _, seed = _place(run, varying)
-        found.setdefault((*_line(run, varying), value, seed), []).append(run)
+        value, (division, _), seed = _place(run, varying)
+        found.setdefault((*_line(run, varying), value, division, seed), []).append(run)
     folds = {run.fold for run in runs if run.fold is not None}
     for own in found.values():
         missing = sorted(folds - {run.fold for run in own})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 from bisnn_pyro.analysis import PrintedTable, average_seeds, printed_table
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.predictors import base_name, legend, limit_notes
-from bisnn_pyro.results.differences import Key, difference_table
+from bisnn_pyro.results.differences import Key, Paired, difference_table
 from bisnn_pyro.results.finished import FinishedRun, Paths, check_together, read_runs
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece")
 REGRESSION = ("rmse", "nll", "coverage90")
-COSTS = {"weight_bits": 0, "spikes": 1, "train_seconds": 1}
+COSTS = {"trainings": 0, "networks": 0, "weight_bits": 0, "spikes": 1, "train_seconds": 1}
 """Columns of costs, and their places after the point in a table."""
 
 
@@ -46,6 +46,12 @@ class Line:
     def seeds(self) -> list[int]:
         """Training seeds, ascending."""
         return sorted({run.seed for run in self.runs})
+
+    @property
+    def seeds_alike(self) -> list[int]:
+        """Those with the test points of the first: of a repeated cross-validation, one repeat."""
+        splits = {seed: [run.split for run in self.of_seed(seed)] for seed in self.seeds}
+        return [seed for seed in self.seeds if splits[seed] == splits[self.seeds[0]]]
 
     @property
     def predictors(self) -> list[str]:
@@ -86,15 +92,18 @@ class Line:
         return len(self.first.store.members()) > 1
 
     def point_scores(self, predictor: str) -> dict[str, np.ndarray]:
-        """Return scores of each seed and test point, ``[K, N]`` by metric, folds one after the other."""
-        seeds = [[run.point_scores(predictor) for run in self.of_seed(seed)] for seed in self.seeds]
+        """Return scores of each seed and test point, ``[K, N]`` by metric, folds one after the other.
+
+        Of a repeated cross-validation they are those of the first repeat (:attr:`seeds_alike`).
+        """
+        seeds = [[run.point_scores(predictor) for run in self.of_seed(seed)] for seed in self.seeds_alike]
         return {
             metric: np.stack([np.concatenate([fold[metric] for fold in folds]) for folds in seeds])
             for metric in seeds[0][0]
         }
 
     def dataset(self, predictor: str | None = None) -> xr.Dataset:
-        """Return the votes of all seeds on the test points, labelled.
+        """Return the votes of all seeds on the test points, labelled; of the first repeat if there are more.
 
         Args:
             predictor: whose votes; None for those of each member of the first predictor.
@@ -107,9 +116,10 @@ class Line:
         """
         import xarray as xr
 
-        found = [self.members(s) if predictor is None else self.votes(predictor, s) for s in self.seeds]
+        seeds = self.seeds_alike
+        found = [self.members(s) if predictor is None else self.votes(predictor, s) for s in seeds]
         data: dict[str, Any] = {"target": ("point", found[0][1])}
-        labels: dict[str, Any] = {"seed": self.seeds}
+        labels: dict[str, Any] = {"seed": seeds}
         votes = np.stack([vote for vote, _ in found])
         if self.first.kind == "classification":
             draw = ("draw",) if predictor is None else ()
@@ -117,7 +127,7 @@ class Line:
             labels["class"] = list(self.first.store.class_names)
         else:
             data["mean"] = (("seed", "draw", "point"), votes)
-            stores = [[run.store for run in self.of_seed(seed)] for seed in self.seeds]
+            stores = [[run.store for run in self.of_seed(seed)] for seed in seeds]
             data["noise_scale"] = ("seed", [own[0].noise_scale for own in stores])
             if self.first.fold is not None:
                 noise = [[np.full(len(one.targets), one.noise_scale) for one in own] for own in stores]
@@ -198,7 +208,10 @@ class Runs:
             groups.setdefault((run.experiment, run.method, *value), []).append(run)
         start = 0 if len({experiment for experiment, *_ in groups}) > 1 else 1
         return tuple(
-            Line(" ".join(key[start:]), tuple(sorted(own, key=lambda run: (run.seed, run.fold or 0))))
+            Line(
+                " ".join(key[start:]),
+                tuple(sorted(own, key=lambda run: (run.seed, *(part or 0 for part in run.split)))),
+            )
             for key, own in groups.items()
         )
 
@@ -251,7 +264,8 @@ class Runs:
 
         Returns:
             Columns experiment, method, seed, fold (missing for data with a fixed test set), predictor, the
-            scores of ``metrics.json``, weight_bits, spikes and train_seconds.
+            scores of ``metrics.json``, trainings, networks, weight_bits, spikes and
+            train_seconds.
         """
         rows = []
         for run in self.runs:
@@ -259,6 +273,8 @@ class Runs:
             found = record["predictors"] if noise is None else record.get("noise", {}).get(noise, {})
             for name, scores in found.items():
                 costs = {
+                    "trainings": run.trainings,
+                    "networks": record.get("networks", {}).get(name),
                     "weight_bits": record.get("weight_bits", {}).get(name),
                     "spikes": record.get("spikes_per_inference", {}).get(name),
                     "train_seconds": record["train_seconds"],
@@ -269,7 +285,11 @@ class Runs:
     def differences(
         self, against: str | None = None, *, n_resamples: int = 2000, seed: int = 0
     ) -> pd.DataFrame:
-        """Return paired differences of scores on the same test points, with bootstrap intervals.
+        """Return paired differences of scores on the same test points, with their intervals.
+
+        In a cross-validation, repeated or not, runs are paired by fold and the interval is the corrected
+        resampled t; else, with two seeds or more that the lines share, it is over seeds and test points
+        together, and over seeds for a calibration error; else it is a bootstrap of the test points.
 
         Args:
             against: the method that the others are subtracted from, with its first predictor; the first
@@ -278,8 +298,10 @@ class Runs:
             seed: of the bootstrap.
 
         Returns:
-            One row per other line and predictor: difference, n_points, then ``<metric>``, ``<metric>_low``
-            and ``<metric>_high`` for every score that is a mean over points; empty without other lines.
+            One row per other line and predictor: difference, n (pairs), n_points, then ``<metric>``,
+            ``<metric>_low`` and ``<metric>_high`` for every score that has an interval, and, except with a
+            bootstrap, ``nll_p`` and ``verdict`` on the NLL (:func:`bisnn_pyro.analysis.verdicts`); empty
+            without other lines.
 
         Raises:
             ConfigError: if there is no such method.
@@ -291,11 +313,13 @@ class Runs:
         self, against: str | None = None, *, n_resamples: int = 2000, seed: int = 0
     ) -> PrintedTable | None:
         """Return :meth:`differences` as a printed table; None where there is nothing to compare with."""
-        points = {
-            (line.name, name): line.point_scores(name) for line in self.lines for name in line.predictors
+        paired = {
+            (line.name, name): Paired(line.runs, name, partial(line.point_scores, name))
+            for line in self.lines
+            for name in line.predictors
         }
         reference = self._reference(against)
-        return difference_table(points, reference, self.metrics, n_resamples=n_resamples, seed=seed)
+        return difference_table(paired, reference, self.metrics, n_resamples=n_resamples, seed=seed)
 
     def _reference(self, method: str | None) -> Key:
         for line in self.lines:

@@ -168,6 +168,7 @@ def _by_test_points(runs: Runs) -> dict[str, list[FinishedRun]]:
     for line in runs.lines:
         for run in line.runs:
             fold = "" if run.fold is None else f"-fold{run.fold}"
+            fold += f"-split{run.split[0]}" if len({one.split[0] for one in line.runs}) > 1 else ""
             groups.setdefault(f"{line.name.replace(' ', '-')}{fold}", []).append(run)
     return groups
 

@@ -43,6 +43,7 @@ FINISHED = (
     "bisnn_pyro.out_of_distribution_study",
     "bisnn_pyro.selective_study",
     "bisnn_pyro.sweep_study",
+    "bisnn_pyro.ensembles_study",
     "bisnn_pyro.energy_study",
     "bisnn_pyro.results.studies.Study",
     "bisnn_pyro.compare_elpd",

@@ -33,3 +33,13 @@ def change_targets(path, targets):
     constant = groups["predictions_constant_data"]
     groups["predictions_constant_data"] = constant.assign(y=("pred_point", targets))
     save_idata(from_datasets({name: found.copy() for name, found in groups.items()}, idata.attrs), file)
+
+
+def change_votes(path, change):
+    """Let a function change the votes of every predictor on the test points, ``[..., point, class]``."""
+    file = path / "inference_data.nc"
+    idata = load_idata(file)
+    groups = {name: group(idata, name).copy() for name in group_names(idata)}
+    vote = groups["predictions"]["vote"]
+    groups["predictions"] = groups["predictions"].assign(vote=(vote.dims, change(vote.values)))
+    save_idata(from_datasets(groups, idata.attrs), file)

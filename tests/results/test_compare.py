@@ -8,10 +8,12 @@ import pytest
 import scipy.stats
 import xarray as xr
 
+from bisnn_pyro.analysis import over_seeds_and_points, verdicts
 from bisnn_pyro.errors import ConfigError, InputError, RunFolderError
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.store import Store
-from bisnn_pyro.results import compare
+from bisnn_pyro.results import Runs, compare
+from bisnn_pyro.results.report.training import agreement
 from tests.experiments.numbers import read_rows
 from tests.results.changing import change_config, change_metrics, change_targets
 
@@ -68,24 +70,102 @@ def test_paired_differences_from_the_inference_data(finished, tmp_path):
     points = np.arange(len(y))
     scores = {
         method: {
-            "accuracy": np.mean([p.argmax(-1) == y for p in parts], 0),
-            "nll": np.mean([-np.log(p[points, y]) for p in parts], 0),
-            "brier": np.mean([((p - np.eye(2)[y]) ** 2).sum(-1) for p in parts], 0),
+            "accuracy": np.array([p.argmax(-1) == y for p in parts], float),
+            "nll": np.array([-np.log(p[points, y]) for p in parts]),
+            "brier": np.array([((p - np.eye(2)[y]) ** 2).sum(-1) for p in parts]),
         }
         for method, parts in probs.items()
     }
-    result = compare([finished], tmp_path / "t.csv", n_resamples=200, seed=4)
+    result = compare([finished], tmp_path / "t.csv")
     lines = {line["difference"]: line for line in read_rows(tmp_path / "t-differences.csv")}
     assert len(lines) == len(LINES) - 1
     line = lines["bayes committee - straight-through mode"]
     assert line["n_points"] == "30"
     for metric in ("accuracy", "nll", "brier"):
         a, b = scores["bayes"][metric], scores["straight-through"][metric]
-        low, high = bootstrap_by_hand(a, b, 4, 200)
-        found = [float(line[metric + end]) for end in ("", "_low", "_high")]
-        assert found == pytest.approx([(a - b).mean(), low, high], abs=1e-6)
+        found = over_seeds_and_points(a - b)
+        expected = [(a - b).mean(), *found.interval(0.95)]
+        assert [float(line[metric + end]) for end in ("", "_low", "_high")] == pytest.approx(
+            expected, abs=1e-6
+        )
+        if metric == "nll":
+            assert float(line["nll_p"]) == pytest.approx(found.p_value, abs=1e-6)
+            assert line["verdict"] == verdicts({"": found})[""]
+    # A calibration error is no mean over points: over seeds alone.
+    records = [
+        [json.loads((finished / f"{m}-seed{k}" / "metrics.json").read_text()) for k in (0, 1)]
+        for m in METHODS
+    ]
+    ours = [record["predictors"]["committee"]["ece"] for record in records[0]]
+    theirs = [record["predictors"]["mode"]["ece"] for record in records[1]]
+    interval = scipy.stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert [float(line["ece_low"]), float(line["ece_high"])] == pytest.approx([interval.low, interval.high])
+    assert "same 2 training seeds and 30 test points" in result.differences.notes[0]
+
+
+def test_a_single_seed_has_a_bootstrap_of_the_points(finished, tmp_path):
+    paths = [finished / f"{method}-seed0" for method in METHODS]
+    result = compare(paths, tmp_path / "t.csv", n_resamples=200, seed=4)
+    (line,) = [
+        one
+        for one in read_rows(tmp_path / "t-differences.csv")
+        if one["difference"] == "bayes committee - straight-through mode"
+    ]
+    stores = [Store.open(path) for path in paths]
+    y, probs = stores[0].targets, [s.votes(p) for s, p in zip(stores, ("committee", "mode"), strict=True)]
+    a, b = (-np.log(p[np.arange(30), y]) for p in probs)
+    low, high = bootstrap_by_hand(a, b, 4, 200)
+    found = [float(line["nll" + end]) for end in ("", "_low", "_high")]
+    assert found == pytest.approx([(a - b).mean(), low, high], abs=1e-6)
     assert "ece" not in line  # a biased score, which no bootstrap of points suits
+    assert "verdict" not in line
     assert "200 resamples, seed 4" in result.differences.plain()
+
+
+def test_repeated_folds_have_the_corrected_resampled_t(finished, tmp_path):
+    # Two folds, two repeats: another division for each training seed.
+    runs, nll = tmp_path / "repeated", {name: [] for name in METHODS}
+    for division in (0, 1):
+        for fold in (0, 1):
+            for name in METHODS:
+                folder = shutil.copytree(
+                    finished / f"{name}-seed{(division + fold) % 2}",
+                    runs / f"{name}-fold{fold}-seed{division}",
+                )
+                keys = {"data__fold": fold, "data__n_folds": 2, "data__seed": division, "seed": division}
+                change_config(folder, **keys)
+
+                def change(record, shift=0.01 * (division + 2 * fold) * (name == "bayes")):
+                    for scores in record["predictors"].values():
+                        scores["nll"] += shift
+
+                change_metrics(folder, change)
+                first = next(iter(json.loads((folder / "metrics.json").read_text())["predictors"].values()))
+                nll[name].append(first["nll"])
+    result = compare([runs], tmp_path / "t.csv")
+    rows = {row["difference"]: row for row in read_rows(tmp_path / "t-differences.csv")}
+    line = rows["bayes committee - straight-through mode"]
+    gaps = np.subtract(*nll.values())
+    half = scipy.stats.t.ppf(0.975, 3) * np.sqrt((1 / 4 + 1) * gaps.var(ddof=1))
+    found = [float(line["nll" + end]) for end in ("", "_low", "_high")]
+    assert found == pytest.approx([gaps.mean(), gaps.mean() - half, gaps.mean() + half], abs=1e-6)
+    assert (line["n"], line["n_points"]) == ("4", "60")
+    for words in ("corrected resampled t", "1/J + 1/1", "J = 4 test sets", "data.seed"):
+        assert words in result.differences.notes[0]
+    # Figures show one repeat, whose test points are the same for all.
+    assert Runs([runs]).votes()["bayes (committee)"].sizes == {"seed": 1, "point": 60, "class": 2}
+    assert agreement(Runs([runs])) is None  # seeds with other test points do not pair
+    shutil.rmtree(runs / "bayes-fold1-seed1")
+    with pytest.raises(RunFolderError, match="bayes of tiny with seed 1 lacks the folds 1"):
+        compare([runs])
+
+
+def test_every_line_states_trainings_networks_and_bits(finished, tmp_path):
+    compare([finished], tmp_path / "t.csv")
+    for line in read_rows(tmp_path / "t.csv"):
+        assert float(line["trainings"]) == 1
+        assert float(line["networks"]) == (4 if line["predictor"].startswith("committee") else 1)
+        assert float(line["weight_bits"]) > 0
 
 
 def test_differences_add_up_with_the_table(finished, tmp_path):
@@ -127,7 +207,7 @@ def test_experiments_are_told_apart(finished, runs):
     result = compare([finished, runs], n_resamples=10)
     assert len(result.scores.body) == 2 * len(LINES)
     same = [row for row in result.differences.body if row[0].endswith("- other bayes committee")]
-    assert same[0][1:] == ["0.0000 [0.0000, 0.0000]"] * 3
+    assert same[0][1:] == ["0.0000 [0.0000, 0.0000]"] * 4 + ["no different"]
 
 
 def test_folds_are_pooled_point_by_point(finished, runs, tmp_path):

@@ -24,8 +24,8 @@ PICTURES = {
 
 ABOUT_DIFFERENCES = (
     "A negative difference is in favour of the first predictor for errors (NLL, Brier, RMSE), and in favour "
-    "of the second for the accuracy. The interval of a difference is over test points, with the trained "
-    "networks held fixed; the intervals of the scores above are over training."
+    "of the second for the accuracy. The note below the table says what its intervals are over: other "
+    "trainings, other test points, or both. The intervals of the scores above are over training."
 )
 ABOUT_COSTS = (
     "The energies are computed, not measured: operations and accesses to weights, state and inputs, each at "

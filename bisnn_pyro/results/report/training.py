@@ -155,7 +155,7 @@ def _training_cautions(rows: list[dict[str, Any]]) -> list[Caution]:
 
 def agreement(runs: Runs) -> Section | None:
     """Return how far training seeds are apart; None if no method has several seeds."""
-    lines = [line for line in runs.lines if len(line.seeds) > 1]
+    lines = [line for line in runs.lines if len(line.seeds_alike) > 1]
     if not lines:
         return None
     rows = []
@@ -163,7 +163,7 @@ def agreement(runs: Runs) -> Section | None:
         points = line.point_scores(line.predictors[0])
         names = ("mse", "nll") if runs.kind == "regression" else ("accuracy", "nll")
         far = {f"distance {name}": distance(points[name]) for name in names}
-        own = {"method": line.name, "predictor": line.predictors[0], "seeds": len(line.seeds)}
+        own = {"method": line.name, "predictor": line.predictors[0], "seeds": len(line.seeds_alike)}
         rows.append({**own, "r_hat": _r_hat(line), **far})
     blocks: list[Block] = [
         Table("How far training seeds are apart", plain_table(rows, digits=2)),

@@ -1,6 +1,7 @@
 """Studies of finished runs: each a function from runs to a labelled table and its figures."""
 
 from bisnn_pyro.results.studies.energy import energy_study
+from bisnn_pyro.results.studies.ensembles import ensembles_study
 from bisnn_pyro.results.studies.out_of_distribution import out_of_distribution_study
 from bisnn_pyro.results.studies.posterior import (
     compare_elpd,
@@ -19,6 +20,7 @@ __all__ = [
     "compare_elpd",
     "compare_loo",
     "energy_study",
+    "ensembles_study",
     "layer_posteriors",
     "out_of_distribution_study",
     "posterior_table",
