@@ -87,7 +87,7 @@ VARIANTS = {
         'network.hidden=[{kind="conv", channels=4, kernel=3, stride=2}]',
         "network.bias=true",
     ],
-    "escape": [*SPIKING, "network.neuron.name=escape", "network.normalise=true", "predict.seed=0"],
+    "escape": [*SPIKING, "network.neuron.name=escape", "network.normalise=true"],
     "escape-recurrent": [
         *SPIKING,
         'network.hidden=[{kind="dense", units=12, recurrent=true}, 8]',
