@@ -1,6 +1,6 @@
 """Randomness that belongs to a point: keys made of a seed and the point's own values.
 
-A key is 64 bits.  Points with the same values have the same key, whatever is evaluated beside them and in
+A key is 64 bits.  Points with the same values have the same key, whichever points they are evaluated with and in
 whichever order, so that what is drawn from it does not depend on batches, subsets or permutations.
 """
 

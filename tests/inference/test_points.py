@@ -1,4 +1,4 @@
-"""A point's spikes in evaluation depend on the seed and its own values, not on the points beside it."""
+"""A point's spikes in evaluation depend on the seed and its own values, not on the points around it."""
 
 import numpy as np
 import pytest
