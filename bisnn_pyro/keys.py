@@ -1,7 +1,7 @@
 """Randomness that belongs to a point: keys made of a seed and the point's own values.
 
-A key is 64 bits.  Points with the same values have the same key, whatever is evaluated beside them and in
-whichever order, so that what is drawn from it does not depend on batches, subsets or permutations.
+A key is 64 bits.  Points with the same values have the same key, in whichever order and with whichever other
+points they are evaluated, so that what is drawn from it does not depend on batches, subsets or permutations.
 """
 
 from __future__ import annotations

@@ -295,7 +295,7 @@ class SpikingGLM(PyroModule):
             noise: of any inputs in the same members; that of the reference batch follows from it.
         """
         assert self.reference is not None
-        own = noise and noise.beside(self.reference)
+        own = noise and noise.on(self.reference)
         return moments_of(self._with_weights(weights), self.reference, n_examples, own)
 
     def point_noise(self, inputs: Tensor, seed: int, member: int = 0) -> PointNoise | None:

@@ -1,4 +1,4 @@
-"""Noise of stochastic neurons that belongs to a point, whatever runs beside it."""
+"""Noise of stochastic neurons that belongs to a point, in whichever batch it runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PointNoise:
         points = (one.float().numpy() for one in inputs.detach().cpu().unbind(1))
         return cls(point_keys(points, seed, HIDDEN_SPIKES), seed, range(member, member + 1))
 
-    def beside(self, inputs: Tensor) -> PointNoise:
+    def on(self, inputs: Tensor) -> PointNoise:
         """Return the noise of other inputs ``[T, R, I]`` in the same members."""
         return replace(self.of(inputs, self.seed), members=self.members)
 

@@ -3,14 +3,16 @@
 import json
 
 import numpy as np
+import pyro
 import pytest
+import torch
 import xarray as xr
 
 import bisnn_pyro
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.run import evaluate_folder, run
+from bisnn_pyro.experiments.run import evaluate_folder, new_fit, run
 
 
 def test_load_run_predicts_raw_inputs_as_the_run_did(config, tiny_run):
@@ -25,6 +27,28 @@ def test_load_run_predicts_raw_inputs_as_the_run_did(config, tiny_run):
     assert np.median(np.abs(stored - prediction.draws)) < 1e-6
     posterior.config = posterior.config.replace("predict.scheme", "independent")
     assert np.array_equal(posterior.predict(raw, draws=2).draws, posterior.predict(raw).draws[:2])
+
+
+@pytest.mark.parametrize("neuron", ["threshold", "escape"])
+@pytest.mark.parametrize("encoder", ["rate", "population"])
+def test_votes_on_a_point_do_not_depend_on_the_others(source, encoder, neuron):
+    overrides = [f"encoder.name={encoder}", f"network.neuron.name={neuron}", "network.normalise=true"]
+    if encoder == "rate":
+        overrides.append("encoder.n_steps=12")
+    (config,) = plan(str(source), ["bayes"], overrides=overrides)
+    task = build_task(config)
+    fitted = new_fit(config, task)
+    spikes = fitted.encode(task.train.x)[0].float()
+    with pyro.get_param_store().scope():
+        fitted.guide.initialize(spikes, torch.as_tensor(task.train.y))
+    fitted.model.set_reference(spikes[:, :6])
+    x = np.random.default_rng(0).random((9, 2))
+    whole, order = fitted.predict(x).draws, np.random.default_rng(1).permutation(9)
+    early = fitted.predict_early(x, [5, 12])
+    assert whole.std() > 0
+    for index in (slice(3, 6), order):
+        np.testing.assert_allclose(fitted.predict(x[index]).draws, whole[:, index], atol=1e-6)
+        np.testing.assert_allclose(fitted.predict_early(x[index], [5, 12]), early[:, :, index], atol=1e-6)
 
 
 def test_load_run_refuses_wrong_inputs_and_folders(spoilt):

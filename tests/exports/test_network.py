@@ -88,6 +88,12 @@ VARIANTS = {
         'network.hidden=[{kind="conv", channels=4, kernel=3, stride=2}]',
         "network.bias=true",
     ],
+    "escape": [*SPIKING, "network.neuron.name=escape", "network.normalise=true"],
+    "escape-recurrent": [
+        *SPIKING,
+        'network.hidden=[{kind="dense", units=12, recurrent=true}, 8]',
+        "network.neuron.name=escape",
+    ],
     "signs": [
         *DIGITS,
         "network.name=sign",

@@ -289,7 +289,7 @@ class TestPredictors:
 
 
 class TestEncoding:
-    def test_blocks_have_seeds_of_their_own(self):
+    def test_seed_determines_spikes(self):
         x = torch.rand(260, 2)
         blocks = encode_all(encode_spikes, x, seed=3)
         assert [b.shape for b in blocks] == [(12, 250, 4), (12, 10, 4)]

@@ -100,7 +100,7 @@ class TestBlocks:
         with pytest.raises(IndexError):
             blocks[8]
 
-    def test_features_on_demand_have_the_seeds_of_those_in_memory(self):
+    def test_features_on_demand_have_the_spikes_of_those_in_memory(self):
         x = torch.rand(260, 2)
         expected = encode_all(encode_spikes, x, seed=3)
         found = encode_all(encode_spikes, OnDemand(x.numpy()), seed=3)
@@ -179,18 +179,18 @@ class TestPrediction:
             np.testing.assert_array_equal(parts.log_likelihood, whole.log_likelihood)
             assert (sum(source.asked), max(source.asked)) == (N, 3)
 
-    def test_stochastic_neurons_stay_within_their_seed(self, small_blocks):
+    def test_stochastic_neurons_have_the_same_spikes_in_any_memory(self, small_blocks):
         net = make_network(hidden=(6,), neuron=EscapeNeuron())
         guide = spread_guide(net, ENCODE(torch.as_tensor(recordings())), labels())
         results = [
             predict(
                 net,
                 posterior_draws(guide, 1),
-                EncodedBlocks(ENCODE, OnDemand(recordings()), 0, memory=1),
+                EncodedBlocks(ENCODE, OnDemand(recordings()), 0, memory=memory),
                 n_draws=3,
                 seed=2,
             ).draws
-            for _ in range(2)
+            for memory in (1, 2**20)
         ]
         np.testing.assert_array_equal(*results)
 

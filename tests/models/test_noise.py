@@ -48,7 +48,7 @@ def test_reference_batch_has_noise_of_its_own():
     weights = {k: torch.randn(2, *s).sign() for k, s in net.weight_shapes.items()}
     whole = PointNoise.of(INPUTS, 0).part(slice(None), range(2))
     expected = net.reference_moments(weights, 4, whole)
-    # In other parts, beside other points, and as a matter of course in a simulation.
+    # In other parts, with other points, and as a matter of course in a simulation.
     for n, of in ((1, whole), (3, whole.part(slice(2, 3)))):
         for one, other in zip(net.reference_moments(weights, n, of), expected, strict=True):
             for a, b in zip(one, other, strict=True):
