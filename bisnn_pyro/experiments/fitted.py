@@ -81,8 +81,14 @@ class FittedRun:
     @property
     def predictors(self) -> Mapping[str, Predictor]:
         """What can vote, by name, each followed by itself at its temperature; the first is the default."""
-        found, how = predictors_of(self.guide, self.temperatures, self.sharpness), self.config.predict
-        return {name: predictor.with_members(how.draws, how.scheme) for name, predictor in found.items()}
+        found = predictors_of(self.guide, self.temperatures, self.sharpness)
+        draws = self.config.predict.draws
+        return {name: predictor.with_members(draws, self.scheme) for name, predictor in found.items()}
+
+    @property
+    def scheme(self) -> str:
+        """How members are drawn; a run from before the key ``predict.scheme`` has independent ones."""
+        return self.config.predict.get("scheme", "independent")
 
     def prepare(self, x: Any) -> Any:
         """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
@@ -234,7 +240,7 @@ class FittedRun:
         """Let a predictor vote on what :meth:`encode` made of inputs, whether the run has it or not."""
         how = self.config.predict
         draws = draws or how.draws
-        return predictor.with_members(draws, how.scheme).vote(
+        return predictor.with_members(draws, self.scheme).vote(
             self.model,
             self.guide,
             blocks,

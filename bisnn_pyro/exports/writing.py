@@ -120,8 +120,8 @@ def _network(fitted: FittedRun, member: int | None, path: Path) -> dict[str, Ten
         raise RunFolderError(
             f"{path} has a committee of {n_members}: give --member 0 to {n_members - 1}, not {member}"
         )
-    how = fitted.config.predict
-    drawn = posterior_draws(fitted.guide, how.seed, scheme=how.scheme, of=n_members)(member, 1)
+    seed = fitted.config.predict.seed
+    drawn = posterior_draws(fitted.guide, seed, scheme=fitted.scheme, of=n_members)(member, 1)
     return {name: w[0] for name, w in drawn.items()}
 
 
