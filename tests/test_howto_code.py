@@ -121,5 +121,5 @@ def test_file_of_own_parts_runs(tmp_path, monkeypatch):
         )
         result = bp.run(config, tmp_path / "runs", trust=True)
         assert set(result.metrics["predictors"]) >= {"mode"}
-    assert len(bp.Runs(tmp_path / "runs", trust=True).scores()) == 4
+    assert len(bp.Runs(tmp_path / "runs", trust=True).scores()) == 5
     monkeypatch.delitem(sys.modules, "own_parts")

@@ -94,7 +94,7 @@ def evaluate(fitted: FittedRun, task: Task) -> Evaluation:
     """
     config, test = fitted.config, task.test
     fitted.temperatures, fitted.sharpness = {}, None
-    if config.analysis.sharpening and fitted.guide.sharpens:
+    if config.analysis.get("sharpening") and fitted.guide.sharpens:
         val = fitted.encode(task.val.x)
         fitted.sharpness = fit_sharpness(lambda predictor: fitted.vote(predictor, val), task.val.y)
     if config.analysis.temperature_scaling:

@@ -101,8 +101,14 @@ class FittedRun:
     @property
     def predictors(self) -> Mapping[str, Predictor]:
         """What can vote, by name, each followed by itself at its temperature; the first is the default."""
-        found, how = predictors_of(self.guide, self.temperatures, self.sharpness), self.config.predict
-        return {name: predictor.with_members(how.draws, how.scheme) for name, predictor in found.items()}
+        found = predictors_of(self.guide, self.temperatures, self.sharpness)
+        draws = self.config.predict.draws
+        return {name: predictor.with_members(draws, self.scheme) for name, predictor in found.items()}
+
+    @property
+    def scheme(self) -> str:
+        """How members are drawn; a run from before the key ``predict.scheme`` has independent ones."""
+        return self.config.predict.get("scheme", "independent")
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -117,7 +123,7 @@ class FittedRun:
     def component(self, index: int) -> FittedRun:
         """Return one component as a run of its own."""
         own = self.components[index]
-        return replace(self, config=own.config, model=own.model, guide=own.guide, temperatures={}, others=())
+        return replace(self, config=own.config, model=own.model, guide=own.guide, temperatures={}, sharpness=None, others=())
 
     def with_guides(self, change: Callable[[SynapticGuide], SynapticGuide]) -> FittedRun:
         """Return a copy with every component's posterior changed."""
@@ -152,7 +158,7 @@ class FittedRun:
         """
         base, components, how = self.predictors[predictor].base, self.components, self.config.predict
         sources = [
-            base.with_members(share, how.scheme).networks(component.guide, how.seed)
+            base.with_members(share, self.scheme).networks(component.guide, how.seed)
             for component, share in zip(components, self._shares(), strict=True)
         ]
         for i in range(min(most, self.n_members(predictor))):
@@ -324,7 +330,7 @@ class FittedRun:
         how, targets = self.config.predict, None if y is None else torch.as_tensor(y)
         several = len(self.components)
         votes = [
-            predictor.with_members(share, how.scheme).vote(
+            predictor.with_members(share, self.scheme).vote(
                 component.model,
                 component.guide,
                 blocks,

@@ -353,7 +353,7 @@ def check_fits(config: Any, task: Any) -> None:
         ConfigError: if one is asked for in a regression, or without validation examples.
     """
     for key in ("temperature_scaling", "sharpening"):
-        if not getattr(config.analysis, key):
+        if not config.analysis.get(key):  # a run from before the key has none
             continue
         if task.kind != "classification":
             raise ConfigError(

@@ -128,8 +128,8 @@ def _network(fitted: FittedRun, member: int | None, path: Path) -> tuple[FittedR
         n = len(fitted.components)
         member, m = divmod(member, n)
         fitted, of = fitted.component(m), len(range(m, n_members, n))
-    how = fitted.config.predict
-    drawn = posterior_draws(fitted.guide, how.seed, scheme=how.scheme, of=of)(member, 1)
+    seed = fitted.config.predict.seed
+    drawn = posterior_draws(fitted.guide, seed, scheme=fitted.scheme, of=of)(member, 1)
     if not all(bool((w.abs() == 1).all()) for w in drawn.values()):
         raise RunFolderError(
             f"members of {path} have other weights than +1 and -1 (guide {fitted.config.guide.name!r}): "

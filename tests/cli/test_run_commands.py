@@ -31,7 +31,8 @@ def test_commands_on_a_run(folder, tmp_path):
     assert done.exit_code == 0, done.output
     assert "net.bisnn (" in done.stdout
     fitted = bisnn_pyro.load_run(folder)
-    weights = fitted.guide.sample_posterior(3, seed=fitted.config.predict.seed)
+    how = fitted.config.predict
+    weights = fitted.guide.sample_posterior(3, seed=how.seed, scheme="latin-hypercube", of=how.draws)
     found = bisnn_pyro.read_export(tmp_path / "net.bisnn").weights
     assert all(np.array_equal(found[name], w[2].numpy()) for name, w in weights.items())
 

@@ -174,6 +174,17 @@ def test_a_committee_of_another_size_is_drawn_as_a_whole(finished):
     assert not np.array_equal(found.draws, other.draws)
 
 
+def test_a_run_from_before_the_keys_keeps_its_votes(tmp_path):
+    path = run_tiny(source_in(tmp_path), tmp_path, "bayes", "predict.scheme='independent'").path
+    before = json.loads((path / "metrics.json").read_text())["predictors"]
+    config = (path / "config.toml").read_text()
+    older = [line for line in config.splitlines() if not line.startswith(("scheme =", "sharpening ="))]
+    assert len(older) == len(config.splitlines()) - 2
+    (path / "config.toml").write_text("\n".join(older))
+    assert bisnn_pyro.load_run(path).scheme == "independent"
+    assert evaluate_folder(path)["predictors"] == before
+
+
 def test_the_pruned_network_is_ternary_and_not_packed(finished):
     fitted = bisnn_pyro.load_run(finished.path)
     predictor = fitted.predictors["pruned"]

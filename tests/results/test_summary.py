@@ -108,7 +108,7 @@ def test_early_decisions_over_seeds(early):
     assert [p.name for p in summary.path.glob("early*")] == ["early_decisions.csv"]  # no figures are wanted
     rows = read_rows(summary.early)
     assert list(rows[0])[:6] == ["method", "predictor", "step", "time_fraction", "n", "accuracy"]
-    assert len(rows) == 5 * (3 + 1)
+    assert len(rows) == 5 * (4 + 1)
     paths = {m: [out / f"{m}-seed{k}" / "figures" / "early_decisions.csv" for k in (0, 1)] for m in METHODS}
     own = {method: [by_predictor(path) for path in both] for method, both in paths.items()}
     for i, row in enumerate(rows):

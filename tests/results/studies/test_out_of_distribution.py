@@ -71,7 +71,7 @@ def test_another_set_is_scaled_as_the_run_scales(digits, tmp_path):
     rows = out_of_distribution_study([digits], f"npz:{tmp_path / 'other.npz'}", n_resamples=5).frame.to_dict(
         "records"
     )
-    assert len(rows) == 4 + 2 + 2
+    assert len(rows) == 4 + 2 + 2 + 2
     assert rescaled(task, task) is task.test.x
 
 

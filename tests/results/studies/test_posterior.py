@@ -108,7 +108,9 @@ def test_hidden_spikes_of_members(runs):
     predictive = group(idata, "posterior_predictive")
     assert predictive.sizes["draw"] == 3
     (block,) = encode_all(fitted.encoder, torch.as_tensor(test.x), fitted.config.predict.seed)
-    members = fitted.guide.sample_posterior(3, seed=fitted.config.predict.seed)
+    how = fitted.config.predict
+    latin = {"scheme": "latin-hypercube", "of": how.draws}
+    members = fitted.guide.sample_posterior(3, seed=how.seed, **latin)
     for s in range(3):
         spikes = fitted.model.simulate({k: w[s] for k, w in members.items()}, block.float()).spikes
         for k, layer in enumerate(spikes):

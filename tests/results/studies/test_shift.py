@@ -137,7 +137,7 @@ def test_flipped_synapses(moons, fraction):
 
 def test_flipped_synapses_of_sign_units(ebp):
     rows = rows_of(shift_study([ebp], "flipped", [0, 0.5]))
-    assert {row["predictor"] for row in rows} == {"moments", "mode", "committee"}
+    assert {row["predictor"] for row in rows} == {"moments", "mode", "committee", "pruned"}
     moments = [row["nll"] for row in rows if row["predictor"] == "moments"]
     assert moments[0] != moments[1]
     with pytest.raises(ConfigError, match="feeds currents"):
