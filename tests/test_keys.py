@@ -51,7 +51,8 @@ class TestUniform:
         # Seeds are fixed; each bound is 5 standard errors: 6e-7 two-sided, under 1e-4 in all.
         u = uniform(point_keys(np.arange(300.0), 0, "u"), 1000, dtype)
         assert u.dtype == dtype
-        assert u.min() >= 0 and u.max() < 1
+        assert u.min() >= 0
+        assert u.max() < 1
         n = u.size
         counts = np.bincount((u.ravel() * 16).astype(int), minlength=16)
         assert abs(counts - n / 16).max() < 5 * np.sqrt(n * 15 / 256)

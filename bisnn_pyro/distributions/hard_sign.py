@@ -45,15 +45,17 @@ class HardSign(torch.autograd.Function):
 class SecondOrderSign(SignBernoulli):
     r"""Hard draws with the second-order straight-through gradient (ReinMax, Liu et al., arXiv 2304.08612).
 
-    Reduced to weights of size one, :math:`\partial F/\partial\lambda = (1-w\tanh\lambda)\,\partial L/\partial w`;
-    divided by the Fisher information, as the natural step does, :math:`\partial L/\partial w/(1+w\tanh\lambda)`.
+    Reduced to weights of size one,
+    :math:`\partial F/\partial\lambda = (1-w\tanh\lambda)\,\partial L/\partial w`; divided by the Fisher
+    information, as the natural step does, :math:`\partial L/\partial w/(1+w\tanh\lambda)`.
 
     .. warning::
         Assumes that the loss is close to a quadratic in each weight between -1 and +1: for a quadratic
         the gradient is exact on average (Heun's rule), otherwise biased by the third derivative.  It is
         noisiest near a fair coin, where a start from scratch with small steps fails: one notices it as a
-        training loss that stays near that of a constant prediction; larger steps or a warm start help.  The
-        natural step divides by :math:`1+w\tanh\lambda`, which vanishes for rare draws: bound it (``max_step``).
+        training loss that stays near that of a constant prediction; larger steps or a warm start help.
+        The natural step divides by :math:`1+w\tanh\lambda`, which vanishes for rare draws: bound it
+        (``max_step``).
 
     Example:
         >>> natural = torch.tensor([0.5, 2.0], requires_grad=True)
@@ -82,7 +84,9 @@ class SecondOrderSign(SignBernoulli):
 
 
 class FirstOrderSign(SecondOrderSign):
-    r"""Hard draws with the first-order straight-through gradient, :math:`(1-\tanh^2\lambda)\,\partial L/\partial w`.
+    r"""Hard draws with the first-order straight-through gradient.
+
+    It is :math:`(1-\tanh^2\lambda)\,\partial L/\partial w`.
 
     The derivative at the draw stands for the difference between both values (Bengio et al. 2013, arXiv
     1308.3432, in the mean parameter).  Less noisy than :class:`SecondOrderSign`.

@@ -162,7 +162,7 @@ class NeuronContract:
         assert torch.equal(before, torch.get_rng_state()) != self.stochastic
 
     def test_another_source_of_noise_replaces_the_global_generator(self) -> None:
-        """All randomness comes through ``uniform``: with a source of its own a spike depends on that alone."""
+        """All randomness comes through ``uniform``: with a source of its own spikes depend on it alone."""
         neuron, current, asked = self.make(), self.current((2,)), []
 
         def halves(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from tests.inference.learner.fitting import X_VAL, Y_VAL, X, Y, adam, bayes, mak
 class TestHistory:
     def test_columns_and_csv(self, tmp_path):
         learner = make_learner(
-            kind=partial(AutoRelaxedSign, temperature=Schedule(1.0, 0.5, "linear")),
+            kind=partial(AutoRelaxedSign, estimator="relaxed", temperature=Schedule(1.0, 0.5, "linear")),
             kl_weight=Schedule(0.2, 1.0, "linear"),
             lr_schedule=Schedule(1.0, 0.1, "exponential"),
             validate_every=2,
