@@ -37,6 +37,13 @@ ESTIMATORS: dict[str, type[SignBernoulli] | type[RelaxedSignBernoulli]] = {
 """What a training draw is and how its gradient is estimated; ``bisnn_pyro.testing.EstimatorContract``."""
 
 
+def draw_signs(natural: Tensor, generator: torch.Generator) -> Tensor:
+    """Return one hard draw for natural parameters; the same bits on every device."""
+    p = torch.sigmoid(2 * natural)
+    u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
+    return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
+
+
 class AutoRelaxedSign(SynapticGuide):
     r"""Mean-field Bernoulli posterior with natural parameters as its own (BiSNN, arXiv 2012.08300).
 
@@ -156,9 +163,7 @@ class AutoRelaxedSign(SynapticGuide):
         return SignBernoulli(self._natural(name))
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
-        p = torch.sigmoid(2 * self._natural(name).detach())
-        u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
-        return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
+        return draw_signs(self._natural(name).detach(), generator)
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return lambda for each site."""

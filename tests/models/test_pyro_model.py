@@ -293,7 +293,7 @@ def test_bad_options_are_refused(options, message):
         SpikingGLM(3, (4,), CategoricalRate(2), **options)
 
 
-@pytest.mark.parametrize("shape", [(8, 4, 2), (8, 3), (1, 8, 4, 3)])
+@pytest.mark.parametrize("shape", [(8, 4, 2), (8, 3), (1, 8, 4, 2)])
 def test_input_of_another_shape_is_refused(shape):
     model = SpikingGLM(3, (4,), CategoricalRate(2))
     with pytest.raises(ModelError, match=r"expected \[T, B, I\] with I = 3"):
