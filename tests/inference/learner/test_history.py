@@ -21,8 +21,8 @@ class TestHistory:
         )
         history = learner.fit(X, Y, X_VAL, Y_VAL).history
         assert history.columns == [
-            *("epoch", "loss", "nll", "kl", "kl_weight", "temperature", "lr_scale", "seconds"),
-            *("val_nll", "val_accuracy"),
+            *("epoch", "loss", "nll", "kl", "kl_weight", "temperature", "lr_scale"),
+            *("entropy_bits", "kl_time", "seconds", "val_nll", "val_accuracy"),
         ]
         assert history.column("epoch") == [1, 2, 3]
         assert [math.isnan(v) for v in history.column("val_nll")] == [True, False, False]

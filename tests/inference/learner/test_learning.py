@@ -1,5 +1,7 @@
 """Every method learns a separable task."""
 
+from functools import partial
+
 import pytest
 
 from bisnn_pyro.inference import (
@@ -77,6 +79,8 @@ class TestLearning:
         assert float(net.likelihood.noise_scale.detach()) < 0.6
 
     def test_normalised(self):
-        learner = make_learner(normalised_net(), epochs=30, optimisers=adam(0.1), batch_size=20)
+        # Relaxed draws: hard ones are too noisy for eleven neurons and sixty steps.
+        kind = partial(AutoRelaxedSign, estimator="relaxed")
+        learner = make_learner(normalised_net(), kind, epochs=30, optimisers=adam(0.1), batch_size=20)
         assert max(learner.fit(X, Y, X_VAL, Y_VAL).history.column("val_accuracy")) >= 0.9
         assert learner.model.reference.shape == (12, 40, 4)
