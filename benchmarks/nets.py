@@ -28,7 +28,7 @@ from bisnn_pyro.inference import (
 from bisnn_pyro.models import BernoulliSteps, CategoricalSteps, SpikingGLM
 
 KL_WEIGHT = 1e-3
-LR = 1e-5
+LR = 1e-5  # of the loss of the whole data set, a sum
 """Small, so that the networks stay as they start however long a row is measured."""
 
 
@@ -123,7 +123,7 @@ class OurStep:
         self.spikes, self.y = spikes, y
         self.model = model_of(net, credit).to(spikes.dtype)
         self.model.dataset_size = net.n_train
-        self.guide = AutoRelaxedSign(self.model)
+        self.guide = AutoRelaxedSign(self.model, estimator="relaxed")
         self.guide.initialize(spikes[: net.burn_in + 1, :1], y[:1])
         self.guide.to(spikes.dtype)
         self.elbo = MeanFieldELBO(kl_weight=KL_WEIGHT, vectorize_particles=True, max_plate_nesting=1)

@@ -23,12 +23,12 @@ model = SpikingGLM(3, [4], BernoulliRate(), credit="end-to-end", gain=2.0, reado
 exact = exact_posterior(model, spikes, y)
 print(f"log evidence by enumeration of 2^12 networks: {float(exact.log_evidence):.3f}")
 
-guide = AutoRelaxedSign(model, temperature=Schedule(1.0, 0.3, "exponential"))
+guide = AutoRelaxedSign(model, estimator="relaxed", temperature=Schedule(1.0, 0.3, "exponential"))
 learner = Learner(
     model,
     guide,
     lambda batch, generator: batch.transpose(0, 1),  # ready spikes [B, T, I]
-    GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.02)]),
+    GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.4)]),
     TrainSettings(epochs=400, batch_size=n, particles=8),
 )
 learner.fit(spikes.transpose(0, 1), y)

@@ -102,7 +102,7 @@ class SharpRate(bp.CategoricalRate):
 
 
 class AutoTiltedSign(bp.AutoRelaxedSign):
-    """The relaxed Bernoulli guide, started with more positive synapses.
+    """The Bernoulli guide, started with more positive synapses.
 
     Args:
         tilt: What is added to the initial natural parameters.

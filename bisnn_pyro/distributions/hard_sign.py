@@ -29,7 +29,7 @@ class HardSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, natural: Tensor, shape: torch.Size, second: bool) -> Tensor:
         """Return draws of this shape ``[*S, ...]``, which ends with that of ``natural``."""
-        w = draw_signs(natural, shape)
+        w = hard_draws(natural, shape)
         ctx.save_for_backward(natural, w)
         ctx.second = second
         return w
@@ -49,7 +49,7 @@ class HardSign(torch.autograd.Function):
         return plus * (total + along) + minus * (total - along), None, None
 
 
-def draw_signs(natural: Tensor, shape: torch.Size) -> Tensor:
+def hard_draws(natural: Tensor, shape: torch.Size) -> Tensor:
     """Draw signs of this shape ``[*S, ...]`` from torch's global generator; no gradient."""
     if runs_compiled(natural):
         # Four times as fast as uniform numbers in float32: two 32-bit numbers from one draw.
@@ -65,16 +65,17 @@ def draw_signs(natural: Tensor, shape: torch.Size) -> Tensor:
 class SecondOrderSign(SignBernoulli):
     r"""Hard draws with the second-order straight-through gradient (ReinMax, Liu et al., arXiv 2304.08612).
 
-    Reduced to weights of size one, with :math:`\mu=\tanh\lambda`:
-    :math:`\partial F/\partial\lambda = (1-w\mu)\,\partial L/\partial w`; divided by the Fisher information, as
-    the natural step does, :math:`\partial L/\partial w/(1+w\mu)`.
+    Reduced to weights of size one,
+    :math:`\partial F/\partial\lambda = (1-w\tanh\lambda)\,\partial L/\partial w`; divided by the Fisher
+    information, as the natural step does, :math:`\partial L/\partial w/(1+w\tanh\lambda)`.
 
     .. warning::
         Assumes that the loss is close to a quadratic in each weight between -1 and +1: for a quadratic
         the gradient is exact on average (Heun's rule), otherwise biased by the third derivative.  It is
         noisiest near a fair coin, where a start from scratch with small steps fails: one notices it as a
-        training loss that stays near that of a constant prediction; larger steps or a warm start help.  The
-        natural step divides by :math:`1+w\mu`, which vanishes for rare draws: bound it (``max_step``).
+        training loss that stays near that of a constant prediction; larger steps or a warm start help.
+        The natural step divides by :math:`1+w\tanh\lambda`, which vanishes for rare draws: bound it
+        (``max_step``).
 
     Example:
         >>> natural = torch.tensor([0.5, 2.0], requires_grad=True)
@@ -94,8 +95,9 @@ class SecondOrderSign(SignBernoulli):
 class FirstOrderSign(SecondOrderSign):
     r"""Hard draws with the first-order straight-through gradient.
 
-    It is :math:`(1-\tanh^2\lambda)\,\partial L/\partial w`: the derivative at the draw stands for the difference between both values (Bengio et al. 2013, arXiv
-    1308.3432, in the mean parameter).  Less noisy than :class:`SecondOrderSign`.
+    It is :math:`(1-\tanh^2\lambda)\,\partial L/\partial w`: the derivative at the draw stands for the
+    difference between both values (Bengio et al. 2013, arXiv 1308.3432, in the mean parameter).  Less noisy
+    than :class:`SecondOrderSign`.
 
     .. warning::
         Exact for losses that are linear in the weight, biased by the curvature otherwise.  One notices the

@@ -50,11 +50,11 @@ def random_signs(like: Tensor, *shape: int) -> Tensor:
 class LocalSign(SecondOrderSign):
     r"""Gaussian noise around the mean weight, which a layer flips per example (Flipout, arXiv 1803.04386).
 
-    A draw is the pair :math:`M=\tanh\lambda,\ S\circ\varepsilon` with :math:`S=\operatorname{sech}\lambda`.  A
-    layer turns it into potentials :math:`P_tM^\top+s\circ((P_t\circ r)(S\circ\varepsilon)^\top)` with random
-    signs r, s of each example, constant over time, whose covariance over time and units is that of binary
-    draws, :math:`\sum_j\operatorname{sech}^2\lambda_{ij}P_j(t)P_j(t')`: local reparametrisation (Kingma et al.,
-    arXiv 1506.02557) for signals over time.
+    A draw is the pair :math:`M=\tanh\lambda,\ S\circ\varepsilon` with :math:`S=\operatorname{sech}\lambda`.
+    A layer turns it into potentials :math:`P_tM^\top+s\circ((P_t\circ r)(S\circ\varepsilon)^\top)` with
+    random signs r, s of each example, constant over time, whose covariance over time and units is that of
+    binary draws, :math:`\sum_j\operatorname{sech}^2\lambda_{ij}P_j(t)P_j(t')`: local reparametrisation
+    (Kingma et al., arXiv 1506.02557) for signals over time.
 
     .. warning::
         Assumes that a potential is a sum of many synapses, hence Gaussian (fan-in above about 50).  Where

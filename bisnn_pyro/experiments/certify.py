@@ -19,7 +19,7 @@ from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.fitted import FittedRun, reopen
 from bisnn_pyro.experiments.run import new_fit, prior_run
-from bisnn_pyro.inference import derived_seed, predict, seeded, steady_process
+from bisnn_pyro.inference import AutoRankOneMixture, derived_seed, predict, seeded, steady_process
 
 FIXED_SCALE = ("digits", "mnist", "fashion-mnist")
 """Sets whose features are scaled by constants, not by the minima and maxima of training examples."""
@@ -115,6 +115,11 @@ def _gibbs(fitted: FittedRun, part: Any, draw: Draw, draws: int) -> tuple[float,
 def _check(fitted: FittedRun, task: Task, path: Path, trust: bool) -> None:
     """Refuse where the certificate would be false."""
     config = fitted.config
+    if len(fitted.components) > 1 or isinstance(fitted.guide, AutoRankOneMixture):
+        raise RunFolderError(
+            f"{path} is a mixture of posteriors, whose KL is not the sum over its synapses; certify a run of "
+            "one posterior"
+        )
     if task.kind != "classification" or fitted.guide.point:
         raise RunFolderError(
             f"{path} is a regression or a point estimate; a certificate needs a posterior over classifiers"

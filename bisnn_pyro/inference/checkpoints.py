@@ -96,9 +96,7 @@ class AutoCheckpoints(LatentPosterior):
         return torch.atanh(self.networks()[name].mean(0))
 
     @torch.no_grad()
-    def sample_posterior(self, n: int, *, seed: int, first: int = 0) -> dict[str, Tensor]:
-        """Return members ``first .. first + n - 1``, ``[n, O, I]`` for each site, whatever the seed."""
-        if n < 1:
-            raise ModelError(f"a committee needs at least one member, not {n}")
-        chosen = torch.arange(first, first + n) % (int(self.taken) + 1)
-        return {name: w[chosen.to(w.device)] for name, w in self.networks().items()}
+    def _member(self, index: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the network in turn, whatever the seed."""
+        chosen = index % (int(self.taken) + 1)
+        return {name: w[chosen] for name, w in self.networks().items()}

@@ -37,6 +37,18 @@ ESTIMATORS: dict[str, type[SignBernoulli] | type[RelaxedSignBernoulli]] = {
 """What a training draw is and how its gradient is estimated; ``bisnn_pyro.testing.EstimatorContract``."""
 
 
+def sign_quantile(natural: Tensor, uniform: Tensor) -> Tensor:
+    """Return the signs of natural parameters at uniform numbers of their shape."""
+    p = torch.sigmoid(2 * natural)
+    return torch.where(uniform.to(p.device) < p, 1.0, -1.0).to(p.dtype)
+
+
+def draw_signs(natural: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw signs with an explicit generator."""
+    uniform = torch.rand(natural.shape, generator=generator, dtype=natural.dtype)
+    return sign_quantile(natural, uniform)
+
+
 class AutoRelaxedSign(SynapticGuide):
     r"""Mean-field Bernoulli posterior with natural parameters as its own (BiSNN, arXiv 2012.08300).
 
@@ -156,13 +168,10 @@ class AutoRelaxedSign(SynapticGuide):
         return SignBernoulli(self._natural(name))
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
-        like = self._natural(name)
-        u = torch.rand(like.shape, generator=generator, dtype=like.dtype)
-        return self._quantile(name, u.to(like.device))
+        return draw_signs(self._natural(name).detach(), generator)
 
     def _quantile(self, name: str, u: Tensor) -> Tensor:
-        p = torch.sigmoid(2 * self._natural(name).detach())
-        return torch.where(u < p, 1.0, -1.0).to(p.dtype)
+        return sign_quantile(self._natural(name).detach(), u)
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return lambda for each site."""

@@ -1,9 +1,10 @@
 r"""How far the KL has acted: the training time K in units of its own relaxation time.
 
-The KL pulls natural parameters to the prior's at the rate :math:`a_i\beta\operatorname{sech}^2\lambda_i` a step,
-with :math:`a_i` the step per unit of gradient.  Summed over steps and averaged over synapses this is K: a
-training of K well above 1 has forgotten its start and may rest where the free energy is least; one of K well
-below 1 is an early-stopped sum of gradients, whatever its KL weight.
+The KL pulls natural parameters to the prior's at the rate
+:math:`a_i\beta\operatorname{sech}^2\lambda_i` a step, with :math:`a_i` the step per unit of gradient.
+Summed over steps and averaged over synapses this is K: a training of K well above 1 has forgotten its start
+and may rest where the free energy is least; one of K well below 1 is an early-stopped sum of gradients,
+whatever its KL weight.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def forgetting(optimiser: Optimiser, kl_weight: float) -> float | None:
     Example:
         >>> natural = torch.zeros(3, requires_grad=True)
         >>> rule = BayesianLearningRule([natural], lr=0.5)
-        >>> forgetting(rule, 0.1)
+        >>> round(forgetting(rule, 0.1), 6)
         0.05
     """
     total, count = 0.0, 0
@@ -62,7 +63,7 @@ def _rate(optimiser: Optimiser, group: dict, natural: Tensor) -> Tensor | None:
 
 
 def entropy_bits(guide: SynapticGuide) -> float | None:
-    """Return the entropy per binary synapse in bits, from 0 (decided) to 1 (a fair coin); ``None`` if real."""
+    """Return the entropy per binary synapse in bits, 0 (decided) to 1 (a fair coin); ``None`` if real."""
     if not guide.binary:
         return None
     if guide.point:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bisnn_pyro.distributions import SignBernoulli, log_odds
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.inference.guides import AutoStraightThrough
+from bisnn_pyro.inference.guides import AutoStraightThrough, draw_signs, sign_quantile
 from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.rules import LARGEST_NATURAL
 
@@ -75,9 +75,10 @@ class LatentPosterior(AutoStraightThrough):
         return natural.clamp(-limit, limit)
 
     def _draw(self, name: str, generator: torch.Generator) -> Tensor:
-        p = torch.sigmoid(2 * self._bounded(name))
-        u = torch.rand(p.shape, generator=generator, dtype=p.dtype)
-        return torch.where(u.to(p.device) < p, 1.0, -1.0).to(p.dtype)
+        return draw_signs(self._bounded(name), generator)
+
+    def _quantile(self, name: str, u: Tensor) -> Tensor:
+        return sign_quantile(self._bounded(name), u)
 
 
 class AutoUniformFlips(LatentPosterior):

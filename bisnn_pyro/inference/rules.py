@@ -42,26 +42,26 @@ class BayesianLearningRule(NaturalRule):
     .. math:: \lambda \leftarrow \lambda - \eta\,
         \frac{\partial F/\partial\lambda}{\operatorname{sech}^2\lambda}
 
-    where F is the whole free energy, KL included.  With the relaxed draw of this package that *is* the
+    where F is the loss it is given, KL included.  With the relaxed draw of this package that *is* the
     paper's rule (BiSNN, arXiv 2012.08300), written there as
     :math:`\lambda\leftarrow(1-\eta\rho)\lambda-\eta[s\,\partial L/\partial w-\rho\lambda_0]`,
     :math:`s=(1-w^2)/(\tau\operatorname{sech}^2\lambda)`: the KL's own gradient gives both the shrinking
     and the prior's term, so nothing else may shrink the parameters (``weight_decay`` does not exist here).
 
-    The paper's loss is a mean over the data and ours a sum, so its :math:`\eta` is ``N lr`` and its
-    :math:`\rho` is ``kl_weight / N``.
+    The package's loop gives it the loss *per example*, the free energy over N, as the paper does: ``lr`` is
+    the paper's :math:`\eta`, and its :math:`\rho` is ``kl_weight / N``.
 
     Natural parameters are kept within 40 (float32) or 300 (float64), where the Fisher information can
     still be divided by.
 
     .. warning::
         The step's variance grows as :math:`\operatorname{sech}^{-2}\lambda`, without bound: rare draws
-        move saturated synapses far.  ``lr * kl_weight`` must stay below 1.  One notices it as
+        move saturated synapses far.  ``lr * kl_weight / N`` must stay below 1.  One notices it as
         natural parameters far beyond 10; ``max_step`` bounds a single move.
 
     Args:
         params: natural parameters (lambda itself, not the logits 2 lambda).
-        lr: step size for the undivided loss.
+        lr: step size, the paper's eta for a loss per example.
         momentum: exponential averaging factor of the natural gradient, in [0, 1).
         max_step: largest move of one synapse in one step, or ``None`` for no bound.
 
@@ -132,8 +132,8 @@ class BiMU(NaturalRule):
     saturate it.
 
     *Units.*  The paper's L is the sum over the mini-batch, and N counts updates, so that about N times the
-    batch's size examples are remembered.  This package's loss is a sum over the data set, so the rule
-    multiplies :math:`c_{lik}` by the batch's share of the data: all settings are in the paper's units.
+    batch's size examples are remembered.  This package's loop gives a rule the loss per example, so this one
+    multiplies :math:`c_{lik}` by the size of a batch: all settings are in the paper's units.
     Released settings: ``lr`` 1 to 20, ``memory`` 1000 to 18000, ``likelihood_multiplier`` about 200,
     ``kl_multiplier`` 0.1 to 4, ``lr_max`` 0.02 to 0.08.
 
@@ -194,7 +194,7 @@ class BiMU(NaturalRule):
             raise ModelError(f"rule memory is a number of updates, at least 1, not {memory}")
         if not abs(prior) < float("inf"):
             raise ModelError(f"rule prior must be a finite natural parameter, not {prior}")
-        likelihood = likelihood_multiplier * min(batch_size, dataset_size) / dataset_size
+        likelihood = likelihood_multiplier * min(batch_size, dataset_size)
         group = {"lr": lr, "likelihood_multiplier": likelihood, "kl_multiplier": kl_multiplier}
         super().__init__(params, {**group, "lr_max": lr_max, "memory": memory, "prior": prior})
 

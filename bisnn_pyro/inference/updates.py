@@ -132,8 +132,8 @@ class TrainSettings:
             raise ModelError(f"train.share must be [low, high] with 0 <= low < high <= 1, not {self.share}")
         if not 0 <= self.committee_weight <= (self.particles > 1):
             raise ModelError(
-                f"train.committee_weight = {self.committee_weight} with particles = {self.particles}: it is a "
-                "share in [0, 1] of the vote of 2 or more particles"
+                f"train.committee_weight = {self.committee_weight} with particles = {self.particles}: it is "
+                "a share in [0, 1] of the vote of 2 or more particles"
             )
         if self.average is not None and not 0 < self.average < 1:
             raise ModelError(f"train.average must lie in (0, 1), not {self.average}")

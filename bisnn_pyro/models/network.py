@@ -344,6 +344,7 @@ class SpikingGLM(PyroModule):
         """
         self.check_inputs(spikes)
         window = window or Window(burn_in=self.burn_in)
+        self.check_inputs(spikes)
         if spikes.shape[-3] <= window.burn_in:
             raise ModelError(
                 f"{spikes.shape[-3]} steps leave nothing to score after burn_in = {window.burn_in}"

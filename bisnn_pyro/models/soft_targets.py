@@ -38,7 +38,7 @@ def check_soft(y: Tensor, n_classes: int, name: str = "y") -> None:
     Raises:
         DataError: if there are more or fewer classes, a negative value, or a row that does not sum to one.
     """
-    if y.shape[1] != n_classes:
+    if y.shape[1:] != (n_classes,):
         raise DataError(f"{name} has shape {tuple(y.shape)}; class probabilities are [N, {n_classes}]")
     wrong = (y < 0).any(-1) | ~((y.sum(-1) - 1).abs() <= _TOLERANCE)
     if bool(wrong.any()):

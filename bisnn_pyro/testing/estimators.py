@@ -29,8 +29,8 @@ _SHAPE = (2, 3)
 class EstimatorContract(OwnState):
     """The tests; the truth is the exact gradient of an expected loss, by enumeration of 64 networks.
 
-    Averages of :data:`N_DRAWS` draws may differ from it by six standard errors: at six gradients a test, a false
-    alarm in 10^8 tests, for the fixed ``seed`` none.
+    Averages of :data:`N_DRAWS` draws may differ from it by six standard errors: at six gradients a test, a
+    false alarm in 10^8 tests, for the fixed ``seed`` none.
     """
 
     exact_for: Literal["quadratic", "linear", ""] = ""

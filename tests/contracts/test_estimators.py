@@ -45,8 +45,8 @@ class TestFirstOrder(EstimatorContract):
         return FirstOrderSign(natural)
 
     def test_bias_of_a_quadratic_is_known(self):
-        # L = c w^2 is constant on +-1, so that the truth is 0; the estimate is sech^2 * 2 c w, 2 c mu sech^2 on
-        # average.  The second order's is 2 c E[(1 - w mu) w] = 0.
+        # L = c w^2 is constant on +-1, so that the truth is 0; the estimate is sech^2 * 2 c w, 2 c mu sech^2
+        # on average.  The second order's is 2 c E[(1 - w mu) w] = 0.
         natural = torch.tensor([0.7], dtype=self.dtype)
         for kind, expected in (
             (FirstOrderSign, 2 * 1.5 * torch.tanh(natural) * sech2(natural)),

@@ -13,6 +13,7 @@ from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.distil import student, training_targets
 from bisnn_pyro.experiments.resolve import load_source, parse_overrides, resolve
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from tests.experiments.interrupting import interrupt_after
 
 QUICK = parse_overrides(["analysis.figures=false", "analysis.noise=[]"])
 
@@ -46,6 +47,17 @@ def test_the_folder_tells_what_was_done(distilled, tiny_run, tmp_path):
     assert again == fitted.config
     second = run(again, tmp_path)
     posterior = [r.path / "posterior.safetensors" for r in (distilled, second)]
+    assert posterior[0].read_bytes() == posterior[1].read_bytes()
+
+
+def test_resumed_after_an_interruption(distilled, tiny_run, tmp_path, monkeypatch):
+    config = student(tiny_run.path, mix=0.75, overrides=QUICK)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        assert run(config, tmp_path).interrupted
+    resumed = run(config, tmp_path, resume=True)
+    assert resumed.metrics["predictors"] == distilled.metrics["predictors"]
+    posterior = [r.path / "posterior.safetensors" for r in (distilled, resumed)]
     assert posterior[0].read_bytes() == posterior[1].read_bytes()
 
 

@@ -75,6 +75,15 @@ def test_merged_runs_equal_the_trained_mixture(made):
     ]
 
 
+def test_a_mixture_merges_with_a_run(made, tiny, tmp_path):
+    own, both, _ = made
+    third = run(config(tiny, load_run(own[0].path).config.method, 2), tmp_path / "third")
+    found = load_run(merge([both.path, third.path], tmp_path / "merged").path)
+    flat = load_run(merge([*(one.path for one in own), third.path], tmp_path / "flat").path)
+    assert [component.config.seed for component in found.components] == [0, 1, 2]
+    assert np.array_equal(found.predict(X).draws, flat.predict(X).draws)
+
+
 def test_costs_and_summaries_follow(made):
     own, both, _ = made
     single, mixture = load_run(own[0].path), load_run(both.path)

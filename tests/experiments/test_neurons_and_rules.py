@@ -57,12 +57,12 @@ def rule_of(config):
     return learner.updater.optimisers[0]
 
 
-def test_bimu_gets_its_settings_and_the_mini_batchs_share(source):
-    # 24 examples in batches of 8: the paper's loss is a third of this package's.
+def test_bimu_gets_its_settings_and_the_mini_batchs_size(source):
+    # Batches of 8: the paper's loss, a sum over them, is eight times the loss per example.
     bimu = ["rule.name=bimu", "train.kl_weight=0"]
     rule = rule_of(change_config(source, *bimu, "rule.likelihood_multiplier=6"))
     assert isinstance(rule, BiMU)
-    expected = {"lr": 0.05, "likelihood_multiplier": 2.0, "kl_multiplier": 1.0, "lr_max": 1.0, "prior": 0.0}
+    expected = {"lr": 0.05, "likelihood_multiplier": 48.0, "kl_multiplier": 1.0, "lr_max": 1.0, "prior": 0.0}
     assert rule.defaults == {**expected, "memory": 24}
     named = rule_of(change_config(source, *bimu, "rule.memory=300", "prior.p=0.7"))
     assert named.defaults["memory"] == 300

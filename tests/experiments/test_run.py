@@ -127,12 +127,16 @@ def test_a_failed_run_leaves_nothing_behind(source, tmp_path):
         ["likelihood.name=categorical-steps", "network.neuron.name=escape", "train.particles=2"],
         ["train.window=5", "encoder.name=rate"],
         [
-            "guide.hard=true",
+            "guide.estimator=hard",
             "train.kl_weight={start = 1.0, warmup = 0.5}",
             "train.patience=1",
             "encoder.name=latency",
         ],
-        ["rule.name=adam", "guide.temperature={start = 1.0, end = 0.5, shape = 'exponential'}"],
+        [
+            "rule.name=adam",
+            "guide.estimator=relaxed",
+            "guide.temperature={start = 1.0, end = 0.5, shape = 'exponential'}",
+        ],
         [
             "encoder.name=direct",
             "network.bias=true",

@@ -26,7 +26,7 @@ draws = 4
 resolution = 5
 noise = [0.1]
 [method.bayes.rule]
-lr = 0.05
+lr = 1.2
 [method.straight-through.rule]
 name = "adam"
 lr = 0.01

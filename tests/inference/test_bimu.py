@@ -34,8 +34,8 @@ def parameter(*values, dtype=F64):
 
 
 def bimu(params, *arguments, **options):
-    """The rule with a batch of the whole data set, so that its multiplier is the one given."""
-    return BiMU(params, *arguments, **{"dataset_size": 40, "batch_size": 40, **options})
+    """The rule with batches of one example, so that its multiplier is the one given."""
+    return BiMU(params, *arguments, **{"dataset_size": 40, "batch_size": 1, **options})
 
 
 def moved(natural, gradient, dtype=F64, **options):
@@ -263,7 +263,7 @@ def test_other_settings(bad):
 def test_it_learns_through_the_learner_and_stays_moderate():
     x, y = make_points(120)
     model = SpikingGLM(4, (48,), CategoricalRate(2), gain=2.0, readout_gain=4.0)
-    guide = AutoRelaxedSign(model, temperature=0.5)
+    guide = AutoRelaxedSign(model, estimator="relaxed", temperature=0.5)
 
     def rule(model, guide):
         multiplier, sizes = 50, {"dataset_size": len(x), "batch_size": 20}

@@ -173,7 +173,7 @@ class TestTraining:
         def encode(x, generator):
             return (torch.rand(14, *x.shape, generator=generator) < x).to(x.dtype)
 
-        rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.05)])
+        rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=2.0)])
         settings = TrainSettings(epochs=12, batch_size=20, kl_weight=0.01, **options)
         learner = Learner(net, AutoRelaxedSign(net), encode, rule, settings)
         result = learner.fit(rates, y)

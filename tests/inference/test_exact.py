@@ -85,13 +85,13 @@ def fitted():
         readout = net.simulate({"layers.0.weight": truth}, encode(x)).readouts[-1].mean(0)
     y = (readout[:, 0] > readout[:, 0].median()).long()
     with seeded(0):
-        guide = AutoRelaxedSign(net, hard=True)
+        guide = AutoRelaxedSign(net, estimator="hard")
         learner = Learner(
             net,
             guide,
             encode,
             GradientSteps(
-                lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=0.1, max_step=0.5)]
+                lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=6.0, max_step=0.5)]
             ),
             TrainSettings(epochs=150, batch_size=60, particles=8, lr_schedule=Schedule(1.0, 0.02, "cosine")),
         )

@@ -40,22 +40,22 @@ def set_parameter(guide, role, value):
 
 class TestRelaxedSign:
     @pytest.mark.parametrize(
-        ("hard", "kind"), [(False, RelaxedSignBernoulli), (True, HardRelaxedSignBernoulli)]
+        ("estimator", "kind"), [("relaxed", RelaxedSignBernoulli), ("hard", HardRelaxedSignBernoulli)]
     )
-    def test_training_site(self, hard, kind):
-        _, guide = ready(AutoRelaxedSign, hard=hard, temperature=0.5)
+    def test_training_site(self, estimator, kind):
+        _, guide = ready(AutoRelaxedSign, estimator=estimator, temperature=0.5)
         node = poutine.trace(guide).get_trace(*ARGS).nodes[SITE]
         base = node["fn"].base_dist
         assert type(base) is kind
         assert float(base.temperature) == 0.5
-        assert bool((node["value"].abs() == 1).all()) == hard
+        assert bool((node["value"].abs() == 1).all()) == (estimator == "hard")
 
     def test_hard_and_soft_draws_share_noise_and_gradient(self):
         results = []
-        for hard in (False, True):
+        for estimator in ("relaxed", "hard"):
             pyro.clear_param_store()
             torch.manual_seed(1)
-            _, guide = ready(AutoRelaxedSign, hard=hard)
+            _, guide = ready(AutoRelaxedSign, estimator=estimator)
             torch.manual_seed(2)
             w = guide(*ARGS)[SITE]
             w.sum().backward()
@@ -65,15 +65,15 @@ class TestRelaxedSign:
         torch.testing.assert_close(soft_grad, hard_grad)
 
     def test_temperature_is_saved(self):
-        net, guide = ready(AutoRelaxedSign, temperature=0.25)
-        fresh = AutoRelaxedSign(net, temperature=1.0)
+        net, guide = ready(AutoRelaxedSign, estimator="relaxed", temperature=0.25)
+        fresh = AutoRelaxedSign(net, estimator="relaxed", temperature=1.0)
         fresh.load_state_dict(guide.state_dict())
         assert float(fresh.temperature) == 0.25
 
     @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
     def test_temperature_error(self, temperature):
-        with pytest.raises(ModelError, match="temperature"):
-            AutoRelaxedSign(make_network(), temperature=temperature)
+        with pytest.raises(ModelError, match="must be positive"):
+            AutoRelaxedSign(make_network(), estimator="relaxed", temperature=temperature)
 
     def test_initial_values(self):
         _, guide = ready(AutoRelaxedSign, init_scale=0.3)

@@ -200,7 +200,7 @@ class TestTraining:
         net = make_network("categorical-steps", hidden=(6,), gain=2.0, normalise=True)
         settings = TrainSettings(**{"epochs": 3, "batch_size": 5, "validation_draws": 2} | options)
 
-        rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), 0.02)])
+        rule = GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), 0.4)])
         return Learner(net, AutoRelaxedSign(net), ENCODE, rule, settings)
 
     def test_same_bits_as_from_memory(self):

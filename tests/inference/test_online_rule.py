@@ -11,7 +11,7 @@ from bisnn_pyro.models import BinaryPrior, SpikingGLM, ThresholdNeuron, TimeCons
 from bisnn_pyro.models.likelihoods import BernoulliSteps, CategoricalSteps
 from tests.inference.tiny import make_points
 
-N_STEPS, LR, P, TAU, BETA = 14, 3e-3, 0.7, 0.5, 0.4
+N_STEPS, ETA, P, TAU, BETA = 14, 0.024, 0.7, 0.5, 0.4
 TAUS = 4.0, 3.0, 2.0
 CONSTANTS = TimeConstants(*TAUS)
 GAIN = 1.7
@@ -37,7 +37,7 @@ class OnlineReference:
     def run(self, inputs, labels):
         a, b, c = (math.exp(-1 / t) for t in (CONSTANTS.membrane, CONSTANTS.synapse, CONSTANTS.refractory))
         n, prior = inputs.shape[1], 0.5 * math.log(P / (1 - P))
-        eta, rho = n * LR, BETA / n
+        eta, rho = ETA, BETA / n
         layers = range(len(self.naturals))
         sizes = [(lam.shape[1], lam.shape[0]) for lam in self.naturals]
         trace_p, trace_q = ([inputs.new_zeros(n, i) for i, _ in sizes] for _ in range(2))
@@ -79,18 +79,18 @@ def make_net(likelihood):
 def test_learner_with_window_1(likelihood):
     x, y = make_points(8)
     net = make_net(likelihood())
-    guide = AutoRelaxedSign(net, temperature=TAU, init_scale=1.0)
+    guide = AutoRelaxedSign(net, estimator="relaxed", temperature=TAU, init_scale=1.0)
     learner = Learner(
         net,
         guide,
         encode,
-        GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=LR)]),
+        GradientSteps(lambda model, guide: [BayesianLearningRule(guide.parameters(), lr=ETA)]),
         TrainSettings(epochs=1, batch_size=8, window=1, window_kl_scale=1.0, kl_weight=BETA),
         seed=SEED,
     )
 
     twin = make_net(likelihood())
-    twin_guide = AutoRelaxedSign(twin, temperature=TAU, init_scale=1.0)
+    twin_guide = AutoRelaxedSign(twin, estimator="relaxed", temperature=TAU, init_scale=1.0)
     with seeded(SEED, Purpose.TRAINING):
         twin_guide.initialize(encode(x[:1]), y[:1])
         start = list(twin_guide.natural_parameters().values())

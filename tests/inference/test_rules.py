@@ -46,8 +46,8 @@ class TestClosedForm:
     @pytest.mark.parametrize("prior", [0.0, 0.8, -1.5])
     @pytest.mark.parametrize("tau", [1.0, 0.25])
     def test_one_step(self, dtype, beta, prior, tau):
-        # N examples, the paper's loss a mean and ours a sum: eta = N lr, rho = beta / N.
-        n_data, lr = 50, 1e-3
+        # The loss per example, as the paper has it: eta = lr, rho = beta / N.
+        n_data, lr = 50, 0.05
         natural = torch.linspace(-10, 10, 4001, dtype=dtype, requires_grad=True)
         noise = half_logistic_noise(natural.shape, natural)
         w = RelaxedSign.apply(natural, noise, torch.tensor(tau, dtype=dtype), False)
@@ -55,11 +55,11 @@ class TestClosedForm:
         nll = n_data * (slope * w).sum()
         q, p = RelaxedSignBernoulli(tau, natural), SignBernoulli(torch.tensor(prior, dtype=dtype))
         kl = torch.distributions.kl_divergence(q, p).sum()
-        (nll + beta * kl).backward()
+        ((nll + beta * kl) / n_data).backward()
         before = natural.detach().clone()
         BayesianLearningRule([natural], lr=lr).step()
         z = (before.double() + noise.double()) / tau
-        eta, rho = n_data * lr, beta / n_data
+        eta, rho = lr, beta / n_data
         expected = closed_form(before, z, slope, eta=eta, rho=rho, prior=prior, tau=tau)
         limit = 40.0 if dtype == torch.float32 else 300.0
         assert_moved_alike(before, natural, np.clip(expected, -limit, limit), dtype)
@@ -92,10 +92,10 @@ class TestClosedForm:
     @pytest.mark.parametrize(("beta", "p"), [(1.0, 0.5), (0.3, 0.7), (0.0, 0.7)])
     @pytest.mark.parametrize("credit", ["local", "end-to-end"])
     def test_through_guide_elbo_and_model(self, dtype, beta, p, credit):
-        n_data, lr, tau = 60, 2e-3, 0.5
+        n_data, lr, tau = 60, 0.12, 0.5
         net = make_network(hidden=(5, 4), prior=BinaryPrior(p), credit=credit).to(dtype)
         net.dataset_size = n_data
-        guide = AutoRelaxedSign(net, temperature=tau, init_scale=3.0)
+        guide = AutoRelaxedSign(net, estimator="relaxed", temperature=tau, init_scale=3.0)
         spikes, y = make_spikes(dtype=dtype), make_targets()
         guide.initialize(spikes, y)
         rule = BayesianLearningRule(guide.parameters(), lr=lr)
@@ -112,7 +112,7 @@ class TestClosedForm:
         torch.manual_seed(3)
         with KeepDraws():
             energy = MeanFieldELBO(kl_weight=beta).free_energy(net, guide, spikes, y)
-        energy.loss.backward()
+        (energy.loss / n_data).backward()
         rule.step()
 
         torch.manual_seed(3)
@@ -121,8 +121,8 @@ class TestClosedForm:
         for name, lam in before.items():
             z = (lam.double() + half_logistic_noise(lam.shape, lam).double()) / tau
             torch.testing.assert_close(draws[name].detach(), torch.tanh(z).to(dtype))
-            slope = draws[name].grad.double() / n_data
-            eta, rho = n_data * lr, beta / n_data
+            slope = draws[name].grad.double()  # of the loss per example
+            eta, rho = lr, beta / n_data
             expected = closed_form(lam, z, slope, eta=eta, rho=rho, prior=prior, tau=tau)
             assert_moved_alike(lam, guide.natural_parameters()[name], expected, dtype)
 

@@ -21,7 +21,7 @@ from bisnn_pyro.models import BinaryPrior, CategoricalRate, NormalPrior, SingleS
 from tests.inference.tiny import encode_current, make_points
 
 GUIDES = {
-    "bayes": lambda m: AutoRelaxedSign(m, temperature=0.5),
+    "bayes": lambda m: AutoRelaxedSign(m, estimator="relaxed", temperature=0.5),
     "straight-through": AutoStraightThrough,
     "gaussian": AutoMeanFieldGaussian,
     "full-precision": AutoFullPrecision,
@@ -48,8 +48,9 @@ def fit(name, normalise, credit="end-to-end"):
     guide = GUIDES[name](model)
 
     def optimisers(model, guide):
-        rule = BayesianLearningRule if name == "bayes" else torch.optim.Adam
-        return [rule(guide.parameters(), lr=0.05)]
+        if name == "bayes":
+            return [BayesianLearningRule(guide.parameters(), lr=6.0)]
+        return [torch.optim.Adam(guide.parameters(), lr=0.05)]
 
     train = TrainSettings(epochs=15, batch_size=20, validate_every=5, kl_weight=0.01)
     learner = Learner(model, guide, encode, GradientSteps(optimisers), train)

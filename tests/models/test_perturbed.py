@@ -9,7 +9,7 @@ from bisnn_pyro.models.dynamics import TimeConstants, recurrent_scan
 from bisnn_pyro.models.layers import ConvSynapses, DenseSynapses, split_examples
 from bisnn_pyro.models.surrogate import Sigmoid
 
-T, B, I, O = 5, 3, 4, 4
+N_STEPS, BATCH, N_IN, N_OUT = 5, 3, 4, 4
 F64 = torch.float64
 
 
@@ -40,34 +40,34 @@ def explicit(weight, into, out):
 
 class TestDense:
     def test_equals_explicit_weights(self, signs):
-        layer, weight = DenseSynapses(I, O, BinaryPrior()), perturbed(O, I)
-        x = torch.randn(T, B, I, dtype=F64)
+        layer, weight = DenseSynapses(N_IN, N_OUT, BinaryPrior()), perturbed(N_OUT, N_IN)
+        x = torch.randn(N_STEPS, BATCH, N_IN, dtype=F64)
         found = layer.sums(x, weight)
         expected = torch.einsum("tbi,boi->tbo", x, explicit(weight, *signs))
         torch.testing.assert_close(found, expected)
 
     def test_normalised_layers_remove_the_mean_of_the_noise(self, signs):
-        layer, weight = DenseSynapses(I, O, BinaryPrior(), normalise=True), perturbed(O, I)
-        x = torch.randn(T, B, I, dtype=F64)
+        layer, weight = DenseSynapses(N_IN, N_OUT, BinaryPrior(), normalise=True), perturbed(N_OUT, N_IN)
+        x = torch.randn(N_STEPS, BATCH, N_IN, dtype=F64)
         found = layer.sums(x, weight) - x @ weight.mean.mT
         centred = x - x.mean((0, 1))
         expected = torch.einsum("tbi,boi->tbo", centred, explicit(weight, *signs) - weight.mean)
         torch.testing.assert_close(found, expected)
 
     def test_noise_is_constant_over_time(self):
-        layer, weight = DenseSynapses(I, O, BinaryPrior()), perturbed(O, I)
-        x = torch.randn(1, B, I, dtype=F64).expand(T, B, I)
+        layer, weight = DenseSynapses(N_IN, N_OUT, BinaryPrior()), perturbed(N_OUT, N_IN)
+        x = torch.randn(1, BATCH, N_IN, dtype=F64).expand(N_STEPS, BATCH, N_IN)
         found = layer.sums(x, weight)
         torch.testing.assert_close(found, found[:1].expand_as(found))
 
     def test_covariance_is_that_of_binary_draws(self):
         # 40,000 draws of one example's noise; false alarm beyond six standard errors: 2e-9 an entry.
-        n, layer = 40_000, DenseSynapses(I, 1, BinaryPrior())
-        natural = torch.linspace(-1, 1.5, I, dtype=F64)
-        x = torch.rand(T, 1, I, dtype=F64)
-        noise = torch.randn(n, 1, I, dtype=F64) / torch.cosh(natural)
-        weight = Perturbed(torch.tanh(natural).expand(n, 1, I), noise)
-        z = layer.sums(x, weight).reshape(n, T)
+        n, layer = 40_000, DenseSynapses(N_IN, 1, BinaryPrior())
+        natural = torch.linspace(-1, 1.5, N_IN, dtype=F64)
+        x = torch.rand(N_STEPS, 1, N_IN, dtype=F64)
+        noise = torch.randn(n, 1, N_IN, dtype=F64) / torch.cosh(natural)
+        weight = Perturbed(torch.tanh(natural).expand(n, 1, N_IN), noise)
+        z = layer.sums(x, weight).reshape(n, N_STEPS)
         z = z - z.mean(0)
         products = z.unsqueeze(1) * z.unsqueeze(2)
         p = x[:, 0]
@@ -80,20 +80,20 @@ class TestDense:
 def test_convolution_equals_explicit_kernels(signs, channels_last):
     layer = ConvSynapses((2, 4, 3), 3, 2, BinaryPrior(), padding=1, channels_last=channels_last)
     weight = perturbed(3, 8)
-    x = torch.randn(T, B, layer.n_inputs, dtype=F64)
+    x = torch.randn(N_STEPS, BATCH, layer.n_inputs, dtype=F64)
     found = layer.sums(x, weight)
     into, out = signs
     kernels = explicit(weight, into.repeat_interleave(4, 1), out)
-    expected = [layer.product(x[:, b : b + 1].contiguous(), kernels[b]) for b in range(B)]
+    expected = [layer.product(x[:, b : b + 1].contiguous(), kernels[b]) for b in range(BATCH)]
     torch.testing.assert_close(found, torch.cat(expected, 1))
 
 
 @pytest.mark.parametrize("through_time", [False, True])
 def test_lateral_synapses_equal_explicit_weights(signs, through_time):
     """Forward, and the gradients of the currents and of both parts of the weights."""
-    weight = perturbed(O, O)
-    current = torch.randn(T, B, O, dtype=F64, requires_grad=True)
-    slopes = torch.randn(T, B, O, dtype=F64)
+    weight = perturbed(N_OUT, N_OUT)
+    current = torch.randn(N_STEPS, BATCH, N_OUT, dtype=F64, requires_grad=True)
+    slopes = torch.randn(N_STEPS, BATCH, N_OUT, dtype=F64)
     options = {
         "constants": TimeConstants(2.0, 1.0, 1.0),
         "surrogate": Sigmoid(),
@@ -103,7 +103,7 @@ def test_lateral_synapses_equal_explicit_weights(signs, through_time):
     leaves = [current, weight.mean, weight.noise]
     found = torch.autograd.grad((spikes * slopes).sum(), leaves)
     each = explicit(weight, *signs)
-    alone = [recurrent_scan(current[:, b : b + 1], each[b], **options)[0] for b in range(B)]
+    alone = [recurrent_scan(current[:, b : b + 1], each[b], **options)[0] for b in range(BATCH)]
     torch.testing.assert_close(spikes, torch.cat(alone, 1))
     expected = torch.autograd.grad((torch.cat(alone, 1) * slopes).sum(), leaves)
     for a, b in zip(found, expected, strict=True):
@@ -131,8 +131,8 @@ class TestGroups:
             readout="trained",
             **NETWORKS[kind],
         )
-        x = torch.rand(T, 6, 8)
-        x = x[:1].expand(T, 6, 8) if constant else x
+        x = torch.rand(N_STEPS, 6, 8)
+        x = x[:1].expand(N_STEPS, 6, 8) if constant else x
         weights = {n: torch.randn(2, *s).sign() for n, s in net.weight_shapes.items()}
         together = net.simulate(weights, split_examples(x, 2)).readouts[-1]
         for k in range(2):

@@ -16,7 +16,7 @@ X, Y = make_points(40)
 X_VAL, Y_VAL = make_points(20, seed=1)
 
 
-def bayes(lr=0.02, **options):
+def bayes(lr=0.8, **options):
     """The rule on the guide's parameters; the learner moves the model's own."""
     options = {"max_step": 0.5, **options}
     return lambda model, guide: [BayesianLearningRule(guide.parameters(), lr, **options)]

@@ -1,6 +1,7 @@
 """What changes how a posterior is trained: groups, PAC^m, warm start, averages, K, the loss per example."""
 
 import math
+from itertools import pairwise
 
 import pyro
 import pytest
@@ -250,7 +251,7 @@ class TestWarmStart:
             assert [r["nll"] for r in resumed.history] == [r["nll"] for r in result.history]
 
     def test_guides_without_one_refuse(self):
-        with pytest.raises(ModelError, match="train.warm_start"):
+        with pytest.raises(ModelError, match=r"train\.warm_start"):
             fit(self.settings, guide=AutoStraightThrough)
 
 
@@ -281,7 +282,7 @@ class TestAverage:
 
 class TestHowFarTheKLHasActed:
     def test_forgetting_is_what_a_step_of_the_kl_alone_does(self):
-        """Near the prior a step on the KL shrinks lambda by the share that is returned, for every optimiser."""
+        """Near the prior a step on the KL shrinks lambda by the share returned, for every optimiser."""
         for make in (
             lambda p: BayesianLearningRule(p, 0.3),
             lambda p: torch.optim.SGD(p, 0.3),
@@ -315,5 +316,5 @@ class TestHowFarTheKLHasActed:
     def test_history_has_both(self):
         _, _, result = fit(TrainSettings(epochs=3, kl_weight=Schedule(0.5)))
         times = [row["kl_time"] for row in result.history]
-        assert all(a < b for a, b in zip(times, times[1:], strict=False))
+        assert all(a < b for a, b in pairwise(times))
         assert all(0 < row["entropy_bits"] <= 1 for row in result.history)

@@ -14,15 +14,15 @@ from tests.inference.learner.fitting import X_VAL, Y_VAL, X, Y, adam, bayes, mak
 class TestHistory:
     def test_columns_and_csv(self, tmp_path):
         learner = make_learner(
-            kind=partial(AutoRelaxedSign, temperature=Schedule(1.0, 0.5, "linear")),
+            kind=partial(AutoRelaxedSign, estimator="relaxed", temperature=Schedule(1.0, 0.5, "linear")),
             kl_weight=Schedule(0.2, 1.0, "linear"),
             lr_schedule=Schedule(1.0, 0.1, "exponential"),
             validate_every=2,
         )
         history = learner.fit(X, Y, X_VAL, Y_VAL).history
         assert history.columns == [
-            *("epoch", "loss", "nll", "kl", "kl_weight", "temperature", "lr_scale", "seconds"),
-            *("val_nll", "val_accuracy"),
+            *("epoch", "loss", "nll", "kl", "kl_weight", "temperature", "lr_scale"),
+            *("entropy_bits", "kl_time", "seconds", "val_nll", "val_accuracy"),
         ]
         assert history.column("epoch") == [1, 2, 3]
         assert [math.isnan(v) for v in history.column("val_nll")] == [True, False, False]

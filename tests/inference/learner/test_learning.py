@@ -1,5 +1,7 @@
 """Every method learns a separable task."""
 
+from functools import partial
+
 import pytest
 
 from bisnn_pyro.inference import (
@@ -25,16 +27,16 @@ class TestLearning:
     @pytest.mark.parametrize(
         ("kind", "optimisers", "prior", "credit"),
         [
-            (AutoRelaxedSign, bayes(0.1), BinaryPrior(), "local"),
-            (AutoRelaxedSign, bayes(0.1), BinaryPrior(), "end-to-end"),
-            (lambda net: AutoRelaxedSign(net, hard=True), bayes(0.1), BinaryPrior(), "end-to-end"),
+            (AutoRelaxedSign, bayes(4.0), BinaryPrior(), "local"),
+            (AutoRelaxedSign, bayes(4.0), BinaryPrior(), "end-to-end"),
+            (lambda net: AutoRelaxedSign(net, estimator="hard"), bayes(4.0), BinaryPrior(), "end-to-end"),
             (AutoRelaxedSign, adam(0.1), BinaryPrior(), "local"),
             (AutoStraightThrough, adam(0.05), BinaryPrior(), "local"),
             (lambda net: AutoStraightThrough(net, clip=1.0), adam(0.05), BinaryPrior(), "end-to-end"),
             (AutoMeanFieldGaussian, adam(0.1), NormalPrior(), "local"),
             (AutoFullPrecision, adam(0.1), NormalPrior(), "end-to-end"),
         ],
-        ids=["bayes", "bayes-end", "hard-end", "relaxed-adam", "ste", "ste-clip-end", "gaussian", "full-end"],
+        ids=["bayes", "bayes-end", "hard-end", "bayes-adam", "ste", "ste-clip-end", "gaussian", "full-end"],
     )
     def test_each_guide(self, kind, optimisers, prior, credit):
         net = SpikingGLM(4, (24,), BernoulliRate(), prior=prior, credit=credit, gain=2.0, readout_gain=4.0)
@@ -45,12 +47,12 @@ class TestLearning:
         assert history.column("nll")[-1] < 0.9 * history.column("nll")[0]
 
     def test_particles(self):
-        learner = make_learner(epochs=15, particles=4, optimisers=bayes(0.1))
+        learner = make_learner(epochs=15, particles=4, optimisers=bayes(4.0))
         assert max(learner.fit(X, Y, X_VAL, Y_VAL).history.column("val_accuracy")) >= 0.9
 
     @pytest.mark.parametrize(
         ("kind", "optimisers", "prior"),
-        [(AutoFullPrecision, adam(0.05), NormalPrior()), (AutoRelaxedSign, bayes(0.02), BinaryPrior())],
+        [(AutoFullPrecision, adam(0.05), NormalPrior()), (AutoRelaxedSign, bayes(0.8), BinaryPrior())],
         ids=["full", "bayes"],
     )
     def test_spike_train(self, kind, optimisers, prior):
@@ -77,6 +79,8 @@ class TestLearning:
         assert float(net.likelihood.noise_scale.detach()) < 0.6
 
     def test_normalised(self):
-        learner = make_learner(normalised_net(), epochs=30, optimisers=adam(0.1), batch_size=20)
+        # Relaxed draws: hard ones are too noisy for eleven neurons and sixty steps.
+        kind = partial(AutoRelaxedSign, estimator="relaxed")
+        learner = make_learner(normalised_net(), kind, epochs=30, optimisers=adam(0.1), batch_size=20)
         assert max(learner.fit(X, Y, X_VAL, Y_VAL).history.column("val_accuracy")) >= 0.9
         assert learner.model.reference.shape == (12, 40, 4)

@@ -20,7 +20,7 @@ from tests.inference.learner.fitting import (
     without_seconds,
 )
 
-ANNEALED = partial(AutoRelaxedSign, temperature=Schedule(1.0, 0.3, "exponential"))
+ANNEALED = partial(AutoRelaxedSign, estimator="relaxed", temperature=Schedule(1.0, 0.3, "exponential"))
 SCHEDULES = {
     "kl_weight": Schedule(0.1, 1.0, "linear"),
     "lr_schedule": Schedule(1.0, 0.1, "cosine", warmup=0.1),

@@ -158,7 +158,7 @@ class TestRefusals:
             (torch.tensor([[1.5, -0.5]]).repeat(40, 1), "least value is -0.5"),
             (torch.full((40, 3), 1 / 3), r"\[N, 2\]"),
             (as_soft(Y, 2).long(), "floating"),
-            (as_soft(Y, 2)[..., None], "floating"),
+            (as_soft(Y, 2)[..., None], r"\[N, 2\]"),
         ],
     )
     def test_targets(self, y, words):

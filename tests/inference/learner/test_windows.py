@@ -83,5 +83,5 @@ class TestWindows:
         assert row["loss"] == pytest.approx(row["nll"] + 0.5 * kls * row["kl"] / len(X), rel=1e-5)
 
     def test_windows_learn(self):
-        learner = make_learner(epochs=25, window=4, optimisers=bayes(0.1), batch_size=20)
+        learner = make_learner(epochs=25, window=4, optimisers=bayes(4.0), batch_size=20)
         assert max(learner.fit(X, Y, X_VAL, Y_VAL).history.column("val_accuracy")) >= 0.9
