@@ -218,7 +218,7 @@ def hard_draw(x: Tensor, bits: Tensor) -> Tensor:
 
 
 def hard_gradient(x: Tensor, w: Tensor, grad: Tensor) -> Tensor:
-    """Return the sum over draws of ``(1 - w tanh(x)) grad``, w and grad ``[S, ...]``, in the shape of ``x``."""
+    """Return the sum over draws of ``(1 - w tanh(x)) grad``, of w and grad ``[S, ...]`` and x ``[...]``."""
     return _run(_hard_gradient_loop, x, w, grad)
 
 

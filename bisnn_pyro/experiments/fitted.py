@@ -123,7 +123,15 @@ class FittedRun:
     def component(self, index: int) -> FittedRun:
         """Return one component as a run of its own."""
         own = self.components[index]
-        return replace(self, config=own.config, model=own.model, guide=own.guide, temperatures={}, sharpness=None, others=())
+        return replace(
+            self,
+            config=own.config,
+            model=own.model,
+            guide=own.guide,
+            temperatures={},
+            sharpness=None,
+            others=(),
+        )
 
     def with_guides(self, change: Callable[[SynapticGuide], SynapticGuide]) -> FittedRun:
         """Return a copy with every component's posterior changed."""

@@ -44,8 +44,8 @@ SATURATED = 0.01
 
 ABOUT_TRAINING = (
     "late_gain is the relative reduction of the best validation NLL in the last quarter of training, against "
-    "the best of the first three quarters. K is how far the KL has acted, in units of its own relaxation time, "
-    "and entropy that of a binary synapse in bits, both at the best epoch."
+    "the best of the first three quarters. K is how far the KL has acted, in units of its own relaxation "
+    "time, and entropy that of a binary synapse in bits, both at the best epoch."
 )
 ABOUT_AGREEMENT = (
     "r_hat compares the members' mean log-likelihood between seeds with that within a seed. Near 1, another "
@@ -142,8 +142,8 @@ def _training_cautions(rows: list[dict[str, Any]]) -> list[Caution]:
     unknown = "Nothing shows when training should have stopped."
     hardly = [f"{row['run']}: K = {row['K']:.2g}" for row in rows if row["K"] is not None and row["K"] < 1]
     early_stopped = (
-        "The posterior has not forgotten its start: it is an early-stopped sum of gradients, not a minimum of "
-        "the free energy, and says little about the weight of the KL."
+        "The posterior has not forgotten its start: it is an early-stopped sum of gradients, not a minimum "
+        "of the free energy, and says little about the weight of the KL."
     )
     return [
         *caution_if(hardly, "The KL has hardly acted", early_stopped),
