@@ -244,7 +244,8 @@ class GradientSteps(Updater):
         self.optimisers = [*self.rule, *self.others, *self.warm]
         self.rates = [[group["lr"] for group in opt.param_groups] for opt in self.optimisers]
         self.beta = settings.kl_schedule(0.0)
-        self.average = settings.average and ParameterAverage([model, guide], settings.average)
+        average = settings.average
+        self.average = ParameterAverage([model, guide], average) if average else None
 
     def schedule(self, progress: float) -> Row:
         """Set beta, the temperature and the learning rates, and end a warm start at its time."""

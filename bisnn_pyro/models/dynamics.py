@@ -348,7 +348,7 @@ def recurrent_scan(
     state, heard = state or ResetState(zero, zero), heard or FilterState(zero, zero)
     own = signs = None
     if isinstance(weight, Perturbed):
-        weight, own = weight.mean, weight.noise
+        own, weight = weight.noise, weight.mean
         signs = random_signs(zero, *shape), random_signs(zero, *shape)
 
     def per_draw(w: Tensor) -> Tensor:

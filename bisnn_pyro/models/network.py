@@ -17,6 +17,7 @@ from pyro.nn.module import PyroModuleList
 from torch import Tensor
 from torch.distributions import constraints
 
+from bisnn_pyro.distributions.local_sign import Perturbed
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.architecture import Hidden, build_layers
 from bisnn_pyro.models.layers import (
@@ -283,7 +284,7 @@ class SpikingGLM(PyroModule):
 
     @torch.no_grad()
     def reference_moments(
-        self, weights: Mapping[str, Tensor], n_examples: int, noise: PointNoise | None = None
+        self, weights: Mapping[str, Tensor | Perturbed], n_examples: int, noise: PointNoise | None = None
     ) -> list[Moments]:
         """Return the moments of each hidden layer's currents on the reference batch.
 

@@ -177,6 +177,7 @@ def moments_of(
         noise: of the reference batch in stochastic neurons.
     """
     some = next(iter(layers[0].weights.values()))
+    assert isinstance(some, Tensor)  # networks in evaluation have no noise of each example
     parts = list(reference.to(some).split(n_examples, dim=-2))
     sizes = [part.shape[-2] for part in parts]
     found: list[Moments] = []

@@ -30,7 +30,7 @@ def test_a_fair_prior_needs_no_other_run(bisnn, tmp_path):
     ("method", "changes", "words"),
     [
         ("bayes", ["guide.components=2"], "mixture of posteriors"),
-        ("bayes", ["guide.name=rank-one"], "mixture of posteriors"),
+        ("mixed", ["method.mixed.guide.name=rank-one"], "mixture of posteriors"),
         ("straight-through", [], "point estimate"),
     ],
 )

@@ -45,7 +45,7 @@ def test_the_folder_holds_what_was_promised(tiny_run):
     assert json.loads((result.path / "environment.json").read_text())["command"] is None
     history = History.read_csv(result.path / "history.csv")
     assert history.column("epoch") == [1.0, 2.0, 3.0]
-    assert {"loss", "kl", "temperature", "val_nll", "val_accuracy"} <= set(history.columns)
+    assert {"loss", "kl", "entropy_bits", "val_nll", "val_accuracy"} <= set(history.columns)
 
 
 def test_all_files_are_for_the_same_readers(tiny_run):
@@ -66,7 +66,7 @@ def test_inference_data_reads_back(tiny_run):
     assert prob.shape == (1, 4, 30, 2)
     assert tree["predictions_log_likelihood"]["y"].shape == (1, 4, 30)
     assert tree["log_likelihood"]["y"].shape == (1, 4, 24)  # of the training points
-    assert set(tree["sample_stats"].data_vars) >= {"kl", "loss", "temperature"}
+    assert set(tree["sample_stats"].data_vars) >= {"kl", "loss", "entropy_bits"}
     assert tree.attrs["method"] == "bayes"
     # The stored draws are those behind the stored metrics.
     y = tree["predictions_constant_data"]["y"].values

@@ -91,8 +91,8 @@ def test_calibration_from_the_draws_of_the_runs(finished, read):
 def test_what_was_run_and_on_what(finished, read):
     settings = {line[0]: line[1:] for line in read.tables["Settings in which they differ"]}
     assert settings["guide.name"] == ["relaxed", "straight-through"]
-    assert settings["rule.lr"] == ["0.05", "0.01"]
-    assert settings["guide.temperature"] == ["1.0", "–"]  # a key that the other guide does not have
+    assert settings["rule.lr"] == ["1.2", "0.01"]
+    assert settings["guide.estimator"] == ["second-order", "–"]  # a key that the other guide does not have
     assert dict(read.tables["Settings that they share"])["data.n_train"] == "24"
     assert read.tables["Methods and their runs"][1][:5] == ["tiny", "bayes", "relaxed", "0-1", "2"]
     assert read.tables["Data set 'two-moons'"][1] == ["classification", "2", "2", "24", "16", "30"]
