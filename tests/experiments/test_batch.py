@@ -18,7 +18,11 @@ def test_batch_over_methods_and_seeds(source, tmp_path):
 
 
 def test_a_run_that_fails_does_not_take_the_others_along(source, tmp_path):
-    overrides = ["method.straight-through.rule.name=sgd", "method.straight-through.rule.lr=1e45"]
+    overrides = [
+        "method.straight-through.rule.name=sgd",
+        "method.straight-through.rule.lr=1e38",
+        "method.straight-through.rule.weight_decay=10",
+    ]
     configs = plan(source, ["bayes", "straight-through"], overrides=[*overrides, "analysis.figures=false"])
     result = run_experiment(configs, tmp_path)
     assert [c.method for c, _ in result.failures] == ["straight-through"]

@@ -162,7 +162,8 @@ def test_own_parts_are_run_compared_and_reported(mine, bisnn):
     stored = tomllib.loads((mine.parent / "runs" / "own-seed0" / "config.toml").read_text())
     module = stored["guide"]["name"].partition(":")[0]
     assert stored["guide"] == {
-        "name": f"{module}:MyGuide", "sharpness": 2.0, "estimator": "second-order", "start": "random", "init_scale": 0.2
+        "name": f"{module}:MyGuide", "sharpness": 2.0, "init_scale": 0.2,
+        "estimator": "second-order", "start": "random",
     }  # fmt: skip
     assert stored["network"]["surrogate"] == {"name": f"{module}:MySurrogate", "width": 0.5, "factor": 3.0}
     assert stored["data"]["path"] == str(mine.parent / "moons.csv")

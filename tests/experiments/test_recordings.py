@@ -88,11 +88,11 @@ def test_runs_of_earlier_releases_are_still_evaluated(source, tmp_path):
 
 @pytest.mark.parametrize("way", ["stopped", "killed"])
 def test_a_run_that_was_cut_off_does_not_go_on_with_others(source, root, tmp_path, monkeypatch, way):
-    def cut_off(fitted, task, folder, *arguments, **settings) -> FitResult:
+    def cut_off(fitted, task, folder, *arguments, **settings) -> list[FitResult]:
         result = fit(fitted, task, folder, *arguments, **settings)
         if way == "killed":
             raise KeyboardInterrupt
-        return FitResult(**{**result.__dict__, "interrupted": True})
+        return [FitResult(**{**one.__dict__, "interrupted": True}) for one in result]
 
     with monkeypatch.context() as patch:
         patch.setattr("bisnn_pyro.experiments.run.fit", cut_off)

@@ -78,7 +78,9 @@ def test_interrupt_in_the_first_epoch_can_be_resumed(config, tiny_run, tmp_path,
 
 def test_overwriting_keeps_the_old_run_until_the_new_one_is_done(config, spoilt):
     before = (spoilt / "posterior.safetensors").read_bytes()
-    bad = config.replace("guide", {"name": "straight-through"}).replace("rule", {"name": "sgd", "lr": 1e38})
+    bad = config.replace("guide", {"name": "straight-through"}).replace(
+        "rule", {"name": "sgd", "lr": 1e38, "weight_decay": 10.0}
+    )
     with pytest.raises(DivergenceError):
         run(bad, spoilt.parent, overwrite=True)
     assert (spoilt / "posterior.safetensors").read_bytes() == before
