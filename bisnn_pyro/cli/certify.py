@@ -25,7 +25,7 @@ def certify(
 
     Refused where it would be false: the prior, or a parameter that is no synapse, has seen the examples.
     """
-    from bisnn_pyro.experiments.certify import certify as certify_run
+    from bisnn_pyro.derived.certify import certify as certify_run
 
     found = certify_run(folder, delta=delta, draws=draws, data_dir=data_dir, trust=trust)
     own, held = found["certificate"], found["held_out"]

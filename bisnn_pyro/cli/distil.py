@@ -47,7 +47,7 @@ def distil(
 
     It is a run like any other, distilled-seed<k>, with one binary network by default.
     """
-    from bisnn_pyro.experiments.distil import student
+    from bisnn_pyro.derived.distil import student
     from bisnn_pyro.experiments.fitted import moved
     from bisnn_pyro.experiments.resolve import parse_overrides
     from bisnn_pyro.experiments.run import run

@@ -115,7 +115,7 @@ def merge(
     The runs may differ in their training seed alone; guide.components trains such a mixture itself.
     """
     from bisnn_pyro.analysis import printed_table
-    from bisnn_pyro.experiments.merge import merge as merge_runs
+    from bisnn_pyro.derived.merge import merge as merge_runs
 
     result = merge_runs(
         runs, out, method=method, overwrite=overwrite, data_dir=data_dir, command=context.obj, trust=trust

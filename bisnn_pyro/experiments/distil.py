@@ -1,13 +1,9 @@
-"""Distillation: one binary network trained on the votes of a finished run's committee."""
+"""Targets of a student: labels, or the votes of a finished run on its training points."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,83 +14,7 @@ from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.fitted import check_data, load_run
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.resolve import METHOD_GUIDES, load_source, resolve
 from bisnn_pyro.models import as_soft
-
-DISTILLED = "distilled"
-"""The method of a student, by which tables and legends name it."""
-
-RATE = {"steps": "rate", "bernoulli-steps": "bernoulli-rate", "categorical-steps": "categorical-rate"}
-"""Likelihoods of each step, and those of the vote.  Matched at every step, a mean over steps is too sure."""
-
-
-def student(
-    teacher: str | os.PathLike[str],
-    *,
-    method: str = "straight-through",
-    source: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    mix: float = 1.0,
-    predictor: str | None = None,
-    seed: int | None = None,
-    trust: bool = False,
-) -> Config:
-    """Return the config of a student of a finished run, for :func:`bisnn_pyro.run`.
-
-    The student has the teacher's data, and its other tables too, except guide and rule, which are the
-    method's; or those of another source.  Its method is called ``distilled``.  A likelihood of each step
-    becomes that of the time-averaged read-out, which is what votes: a student whose every step says q has a
-    vote that is surer than q.
-
-    Args:
-        teacher: a finished run's folder.
-        method: whose guide the student has.
-        source: a preset or TOML file that has this method, for its settings instead of the teacher's.
-        overrides: tables of keys to override.
-        mix: as ``distil.mix``.
-        predictor: as ``distil.predictor``.
-        seed: training seed; the teacher's by default.
-        trust: allow the import of classes of the user's own.
-
-    Raises:
-        RunFolderError: if the teacher cannot be read.
-        ConfigError: if a setting is wrong, or the student's data are others than the teacher's.
-    """
-    folder = RunFolder(Path(teacher).expanduser().absolute())
-    config = folder.read_config()
-    lesson = {"teacher": str(folder.path), "mix": mix, "sha256": _sha256(folder)}
-    if predictor is not None:
-        lesson["predictor"] = predictor
-    if source is None:
-        tables = _switched(config, method, trust)
-        name = DISTILLED
-    else:
-        tables, name = load_source(source), method
-        tables |= {"experiment": config.experiment, "data": config.data.to_dict()}
-    likelihood = tables.get("likelihood", {"name": "steps"})
-    tables["likelihood"] = likelihood | {"name": RATE.get(likelihood["name"], likelihood["name"])}
-    changes = {**(overrides or {}), "distil": {**lesson, **(overrides or {}).get("distil", {})}}
-    seed = config.seed if seed is None else seed
-    found = replace(resolve(tables, name, overrides=changes, seed=seed, trust=trust), method=DISTILLED)
-    _check_same_data(found, config)
-    return found
-
-
-def _switched(config: Config, method: str, trust: bool) -> dict[str, Any]:
-    """Return a config's tables with the guide of another method, and the rest that it needs."""
-    if method not in METHOD_GUIDES:
-        raise ConfigError(f"--method {method!r} is not one of {', '.join(METHOD_GUIDES)}")
-    tables = config.to_dict() | {"method": DISTILLED, "guide": {"name": METHOD_GUIDES[method]}}
-    before, after = (parts.find("guide", t["name"], trust=trust) for t in (config.guide, tables["guide"]))
-    if before is not after and before.default_rule != after.default_rule:
-        tables.pop("rule", None)  # another guide's learning rate has no meaning here
-    if before.binary != after.binary:
-        tables.pop("prior", None)
-    for own in ("tune", "distil"):
-        tables.pop(own, None)
-    if before is after:
-        tables["guide"] = config.guide.to_dict()
-    return tables
 
 
 def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tensor:
@@ -113,13 +33,13 @@ def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tens
     if task.kind != "classification":
         raise ConfigError(f"[distil] is for classifications, and the data are a {task.kind}")
     folder = RunFolder(Path(lesson.teacher))
-    if lesson.sha256 is not None and _sha256(folder) != lesson.sha256:
+    if lesson.sha256 is not None and sha256(folder) != lesson.sha256:
         raise RunFolderError(
             f"the teacher {folder.path} has changed: its posterior is not that of distil.sha256; "
             "distil it anew"
         )
     fitted = load_run(folder.path, trust=trust)
-    _check_same_data(config, fitted.config)
+    check_same_data(config, fitted.config)
     check_data(folder, Preprocessing.of(task, fitted.encoder))
     if lesson.predictor is not None and lesson.predictor not in fitted.predictors:
         known = ", ".join(fitted.predictors)
@@ -129,7 +49,12 @@ def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tens
     return soft.to(torch.get_default_dtype())
 
 
-def _sha256(folder: RunFolder) -> str:
+def sha256(folder: RunFolder) -> str:
+    """Return the digest of a teacher's posterior.
+
+    Raises:
+        RunFolderError: if it cannot be read.
+    """
     try:
         return hashlib.sha256(folder.posterior_path.read_bytes()).hexdigest()
     except OSError as error:
@@ -138,7 +63,12 @@ def _sha256(folder: RunFolder) -> str:
         ) from error
 
 
-def _check_same_data(config: Config, teacher: Config) -> None:
+def check_same_data(config: Config, teacher: Config) -> None:
+    """Refuse a student with other data than its teacher's.
+
+    Raises:
+        ConfigError: if they differ.
+    """
     if config.data_settings != teacher.data_settings:
         raise ConfigError(
             "[data] differs from the teacher's, so that its training points would be others: leave data.* as "

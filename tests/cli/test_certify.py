@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bisnn_pyro import load_run
+from bisnn_pyro.derived.certify import certify
 from bisnn_pyro.errors import RunFolderError
-from bisnn_pyro.experiments.certify import certify
 from tests.experiments.test_prior_from_a_run import made
 
 

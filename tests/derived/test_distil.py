@@ -8,9 +8,10 @@ import tomli_w
 import torch
 
 from bisnn_pyro import load_run
+from bisnn_pyro.derived.distil import student
 from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.distil import student, training_targets
+from bisnn_pyro.experiments.distil import training_targets
 from bisnn_pyro.experiments.resolve import load_source, parse_overrides, resolve
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.experiments.interrupting import interrupt_after

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bisnn_pyro import load_run
+from bisnn_pyro.derived.merge import merge
 from bisnn_pyro.errors import ConfigError, DataError, RunFolderError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.components import component_configs, interleaved
-from bisnn_pyro.experiments.merge import merge
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from bisnn_pyro.inference import History, Prediction
 from tests.experiments.tiny import TINY
