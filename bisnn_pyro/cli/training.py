@@ -138,6 +138,8 @@ def _report_run(config: Config, result: RunResult) -> None:
     m = result.metrics
     stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
     typer.echo(f"{result.path}: trained in {m['train_seconds']:.1f} s, {stop}")
+    for warning in m.get("warnings", ()):
+        typer.echo(f"  warning: {warning}")
     for note in m.get("notes", ()):
         typer.echo(f"  note: {note}")
 

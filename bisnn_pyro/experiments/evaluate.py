@@ -182,15 +182,17 @@ def metrics_record(
         record["units"] = UNITS
     if evaluation.noisy_scores:
         record["noise"] = evaluation.noisy_scores
-    if notes := [*task.notes, *kl_notes(ended.get("kl_time"))]:
-        record["notes"] = notes
+    if task.notes:
+        record["notes"] = list(task.notes)
+    if warnings := kl_warnings(ended.get("kl_time")):
+        record["warnings"] = warnings
     validated = [row for row in history if "val_nll" in row]
     if validated:
         record["val_nll"] = min(row["val_nll"] for row in validated)
     return record
 
 
-def kl_notes(kl_time: float | None) -> list[str]:
+def kl_warnings(kl_time: float | None) -> list[str]:
     """Return the warning of a training in which the KL had no time to act, see :mod:`~.inference.kl_time`."""
     if kl_time is None or kl_time >= 1:
         return []

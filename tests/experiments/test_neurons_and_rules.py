@@ -62,7 +62,7 @@ def test_bimu_gets_its_settings_and_the_mini_batchs_size(source):
     bimu = ["rule.name=bimu", "train.kl_weight=0"]
     rule = rule_of(change_config(source, *bimu, "rule.likelihood_multiplier=6"))
     assert isinstance(rule, BiMU)
-    expected = {"lr": 0.05, "likelihood_multiplier": 48.0, "kl_multiplier": 1.0, "lr_max": 1.0, "prior": 0.0}
+    expected = {"lr": 1.2, "likelihood_multiplier": 48.0, "kl_multiplier": 1.0, "lr_max": 1.0, "prior": 0.0}
     assert rule.defaults == {**expected, "memory": 24}
     named = rule_of(change_config(source, *bimu, "rule.memory=300", "prior.p=0.7"))
     assert named.defaults["memory"] == 300

@@ -55,7 +55,7 @@ def test_same_bits_and_what_is_read(tmp_path, on_demand, monkeypatch, kept):
         assert asked["test"] == blocks * 2  # the predictions, and the spikes per inference
     else:
         assert asked["val"] == [4, 4, 1] * 3
-        assert asked["test"] == blocks * (3 + 6)  # three predictors; four members, mode and mean
+        assert asked["test"] == blocks * (4 + 7)  # four predictors; four members, mode, mean, pruned
 
 
 def test_python_callers_may_give_recordings_too(tmp_path):

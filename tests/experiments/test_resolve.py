@@ -49,10 +49,10 @@ def test_presets_are_valid_toml_with_a_description():
 
 
 def test_a_method_overrides_the_common_table_and_the_command_line_overrides_both(source):
-    assert change_config(source).rule.lr == 0.05
+    assert change_config(source).rule.lr == 1.2
     assert change_config(source, method="straight-through").rule.lr == 0.01
     assert change_config(source, "rule.lr=0.5", method="straight-through").rule.lr == 0.5
-    assert change_config(source, "method.straight-through.rule.lr=0.5").rule.lr == 0.05
+    assert change_config(source, "method.straight-through.rule.lr=0.5").rule.lr == 1.2
     assert change_config(source, "method.bayes.rule.lr=0.5").rule.lr == 0.5
 
 

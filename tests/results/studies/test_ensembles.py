@@ -38,8 +38,8 @@ def pooled(four, method, predictor, members):
 def test_scores_are_those_of_the_pooled_votes(four, tmp_path):
     study = ensembles_study(four, out=tmp_path)
     rows = read_rows(tmp_path / "ensembles-runs.csv")
-    # Sizes 1, 2 and 3 of 4 seeds, for three predictors of Bayes and one of straight-through.
-    assert len(rows) == 4 * (4 + 6 + 4)
+    # Sizes 1, 2 and 3 of 4 seeds, for four predictors of Bayes and one of straight-through.
+    assert len(rows) == 5 * (4 + 6 + 4)
     for row in rows:
         members = list(map(int, row["seeds"].split()))
         expected = pooled(four, row["method"], row["predictor"], members)
