@@ -307,7 +307,8 @@ def repeated_kl(q: Independent, p: Independent) -> Tensor | None:
         The KL in q's batch shape, as ``kl_divergence`` has it; ``None`` for other distributions.
     """
     one, other = getattr(q, "base_dist", None), getattr(p, "base_dist", None)
-    signs = isinstance(one, RelaxedSignBernoulli | SignBernoulli) and isinstance(other, SignBernoulli)
-    if not signs or q.event_shape != one.unexpanded.shape or p.event_shape != q.event_shape:
+    if not isinstance(one, RelaxedSignBernoulli | SignBernoulli) or not isinstance(other, SignBernoulli):
+        return None
+    if q.event_shape != one.unexpanded.shape or p.event_shape != q.event_shape:
         return None
     return SignKL.apply(one.unexpanded, other.unexpanded).expand(q.event_shape).sum().expand(q.batch_shape)
