@@ -19,7 +19,7 @@ class Encoder(ABC):
 
     Evaluation calls a stochastic encoder on one example at a time, with a generator of the example's own.  An
     encoder that is faster on many defines ``each(x, seeds)`` with the same result, see
-    :func:`bernoulli_spikes_each`.
+    ``bernoulli_spikes_each``.
 
     Attributes:
         n_steps: T, the number of time steps.

@@ -223,7 +223,7 @@ class SynapticGuide(AutoGuide):
             seed: of the committee.
             first: index of the first one.
             scheme: ``independent``, or ``latin-hypercube``: each member is still an exact draw, but they are
-                negatively correlated, see :func:`~bisnn_pyro.inference.stratified.latin_uniforms`.  A guide
+                negatively correlated, see ``bisnn_pyro.inference.stratified``.  A guide
                 that cannot (:attr:`stratifies`) draws independent members.
             of: size of the whole committee; what is drawn up to now, ``first + n``, by default.
 

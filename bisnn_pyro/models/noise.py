@@ -15,7 +15,7 @@ from bisnn_pyro.keys import HIDDEN_SPIKES, Keys, branch, point_keys, uniform
 class PointNoise:
     """Uniform numbers for hidden units: a function of seed, member, input, layer, step and unit alone.
 
-    Draws and examples may run in any chunks, and time in windows that begin at :attr:`start`.
+    Draws and examples may run in any chunks, and time in windows that begin at ``start``.
 
     Attributes:
         points: one key for each of the B inputs.
