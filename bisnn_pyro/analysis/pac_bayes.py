@@ -96,7 +96,7 @@ def pac_bayes_bound(
     :math:`\bar r=\mathrm{kl}^{-1}(\hat r_M\mid\log(2/\delta')/M)`, and with probability
     :math:`1-(\delta-\delta')` over the examples the risk of *every* posterior is at most
 
-    .. math:: \mathrm{kl}^{-1}\Bigl(\bar r\Big|
+    .. math:: \mathrm{kl}^{-1}\Bigl(\bar r\mid
               \frac{\mathrm{KL}(q\,\|\,p)+\log(2\sqrt n/(\delta-\delta'))}{n}\Bigr)
 
     (Langford and Seeger 2001, Maurer 2004; finitely many draws as in Langford and Caruana 2001 and

@@ -83,7 +83,7 @@ class TrainSettings:
         label_smoothing: share eps of the uniform distribution in the training targets,
             (1 - eps) one-hot + eps / C; validation and scores take the labels as they are.
         mixup: a > 0 mixes each training batch with a permutation of itself, in a share drawn from
-            Beta(a, a), see :func:`bisnn_pyro.inference.softening.mixup`; 0 mixes nothing.
+            Beta(a, a), see ``bisnn_pyro.inference.softening``; 0 mixes nothing.
         reference_size: training examples in the reference batch of a normalised network.
         checkpoint_every: epochs between two checkpoints on disk.
         threads: number of threads; ``None`` leaves it as it is.
