@@ -29,6 +29,7 @@ from bisnn_pyro.inference import (
     Prediction,
     chosen_rows,
     entropy_bits,
+    kl_warnings,
     steady_process,
 )
 
@@ -190,16 +191,6 @@ def metrics_record(
     if validated:
         record["val_nll"] = min(row["val_nll"] for row in validated)
     return record
-
-
-def kl_warnings(kl_time: float | None) -> list[str]:
-    """Return the warning of a training in which the KL had no time to act, see :mod:`~.inference.kl_time`."""
-    if kl_time is None or kl_time >= 1:
-        return []
-    return [
-        f"K = {kl_time:.2g}: the KL has hardly acted, and the posterior is an early-stopped sum of gradients "
-        "rather than a minimum of the free energy; train longer, or with a larger rule.lr or train.kl_weight"
-    ]
 
 
 # -- early decisions ------------------------------------------------------------------------------

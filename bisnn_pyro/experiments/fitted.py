@@ -19,13 +19,7 @@ from torch import Tensor
 from bisnn_pyro.data import Encoder, Events, Preprocessing, Reader, Recording, Task
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
-from bisnn_pyro.experiments.components import (
-    Component,
-    PlacedVotes,
-    alone,
-    component_configs,
-    interleaved,
-)
+from bisnn_pyro.experiments.components import Component, alone, component_configs
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
@@ -33,11 +27,13 @@ from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import (
     EarlyVotes,
     EncodedBlocks,
+    PlacedVotes,
     Prediction,
     Purpose,
     SynapticGuide,
     as_inputs,
     encode_all,
+    interleaved,
     marginal_natural,
     seeded,
 )

@@ -25,7 +25,8 @@ from bisnn_pyro.inference.guides import (
 )
 from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.inputs import EncodedBlocks, Inputs, as_inputs, chosen_rows
-from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
+from bisnn_pyro.inference.interleaving import PlacedVotes, interleaved
+from bisnn_pyro.inference.kl_time import entropy_bits, forgetting, kl_warnings
 from bisnn_pyro.inference.last_layer import AutoBayesianLastLayer
 from bisnn_pyro.inference.latent_posteriors import (
     AutoBernoulliLaplace,
@@ -75,6 +76,7 @@ __all__ = [
     "MeanFieldELBO",
     "NaturalRule",
     "Part",
+    "PlacedVotes",
     "Prediction",
     "Purpose",
     "Row",
@@ -94,6 +96,8 @@ __all__ = [
     "flip_natural",
     "forgetting",
     "generator",
+    "interleaved",
+    "kl_warnings",
     "listen_to",
     "marginal_natural",
     "point_draws",

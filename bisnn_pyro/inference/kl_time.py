@@ -70,3 +70,13 @@ def entropy_bits(guide: SynapticGuide) -> float | None:
         return 0.0
     each = [sign_entropy(natural.double()).flatten() for natural in guide.natural_parameters().values()]
     return float(torch.cat(each).mean()) / math.log(2)
+
+
+def kl_warnings(kl_time: float | None) -> list[str]:
+    """Return the warning of a training in which the KL had no time to act, if there is one."""
+    if kl_time is None or kl_time >= 1:
+        return []
+    return [
+        f"K = {kl_time:.2g}: the KL has hardly acted, and the posterior is an early-stopped sum of gradients "
+        "rather than a minimum of the free energy; train longer, or with a larger rule.lr or train.kl_weight"
+    ]

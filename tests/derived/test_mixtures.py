@@ -12,9 +12,9 @@ from bisnn_pyro import load_run
 from bisnn_pyro.derived.merge import merge
 from bisnn_pyro.errors import ConfigError, DataError, RunFolderError
 from bisnn_pyro.experiments.batch import plan
-from bisnn_pyro.experiments.components import component_configs, interleaved
+from bisnn_pyro.experiments.components import component_configs
 from bisnn_pyro.experiments.run import evaluate_folder, run
-from bisnn_pyro.inference import History, Prediction
+from bisnn_pyro.inference import History, Prediction, interleaved
 from tests.experiments.tiny import TINY
 
 CHANGES = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=2", "predict.draws=6"]
