@@ -90,7 +90,7 @@ def resolve(
     Example:
         >>> config = resolve(load_source("digits"), "bayes", overrides={"train": {"epochs": 3}})
         >>> config.train.epochs, config.rule.name, config.prior.name
-        (3, 'bayesian', 'binary')
+        (3, 'adam', 'binary')
     """
     base = copy.deepcopy(dict(tables))
     listed = methods_of(base)

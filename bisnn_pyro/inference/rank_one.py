@@ -12,7 +12,7 @@ from pyro.poutine.runtime import get_plates
 from torch import Tensor
 
 from bisnn_pyro.errors import ModelError
-from bisnn_pyro.inference.guides import AutoRelaxedSign, Estimator
+from bisnn_pyro.inference.guides import AutoRelaxedSign, Estimator, draw_signs
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
@@ -116,8 +116,12 @@ class AutoRankOneMixture(AutoRelaxedSign):
             return super().forward(*args, **kwargs)
 
     def _member(self, index: int, generator: torch.Generator) -> dict[str, Tensor]:
-        with self._drawing(torch.tensor(index % self.components)):
-            return super()._member(index, generator)
+        # Without the component as a state: members are drawn in several threads at once.
+        component = index % self.components
+        return {
+            name: draw_signs(self.component_parameters(name)[component].detach(), generator)
+            for name in sorted(self._known_sites())
+        }
 
     def natural_parameters(self) -> dict[str, Tensor]:
         """Return those of the marginals, half the logit of each site's mean probability."""

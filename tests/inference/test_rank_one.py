@@ -1,6 +1,7 @@
 """The rank-one mixture: its contract as a guide, its marginals, and how components share draws."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -77,3 +78,12 @@ class TestRankOneMixture(GuideContract):
     def test_wrong_settings(self):
         with pytest.raises(ModelError, match="at least 1"):
             AutoRankOneMixture(self.model(), components=0)
+
+    def test_members_drawn_in_threads_are_those_drawn_in_turn(self):
+        """Committees draw members in a pool of threads."""
+        _, guide = self.ready()
+        with ThreadPoolExecutor(8) as pool:
+            drawn = list(pool.map(lambda i: guide.sample_posterior(1, seed=0, first=i), range(200)))
+        expected = guide.sample_posterior(200, seed=0)
+        for name in guide.sites:
+            assert torch.equal(torch.cat([one[name] for one in drawn]), expected[name])
