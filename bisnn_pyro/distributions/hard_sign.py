@@ -89,7 +89,9 @@ class SecondOrderSign(SignBernoulli):
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
         """Draw -1 or +1."""
-        return HardSign.apply(self.unexpanded, self._extended_shape(sample_shape), self.second)
+        shape, own = self._extended_shape(sample_shape), self.unexpanded
+        leading = shape[len(shape) - own.dim() :] == own.shape  # draws repeat it as a whole
+        return HardSign.apply(own if leading else self.natural, shape, self.second)
 
 
 class FirstOrderSign(SecondOrderSign):

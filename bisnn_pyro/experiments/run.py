@@ -154,6 +154,10 @@ def prior_run(config: Config, *, trust: bool = False) -> FittedRun:
     found = load_run(path, trust=trust)
     if not found.guide.binary:
         raise RunFolderError(f"prior.run = {path!r} has real weights; a prior of signs needs a binary run")
+    if found.others:
+        raise RunFolderError(
+            f"prior.run = {path!r} is a mixture; a prior is one posterior: name one of its runs"
+        )
     tables = ("network", "encoder", "likelihood")
     pairs = ({t: c.to_dict().get(t, {}) for t in tables} for c in (config, found.config))
     if differing := flat_keys(next(pairs)) ^ flat_keys(next(pairs)):

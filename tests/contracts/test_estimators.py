@@ -32,6 +32,15 @@ class TestSecondOrder(EstimatorContract):
         natural_form = natural.grad / sech2(natural.detach())
         torch.testing.assert_close(natural_form, slope / (1 + w.detach() * mu), rtol=1e-6, atol=1e-9)
 
+    def test_repeated_in_any_dimension(self):
+        # Rows of certain synapses of both signs, repeated along either axis.
+        for shape in ((2, 1), (2,)):
+            natural = torch.tensor([-20.0, 20.0]).reshape(shape).requires_grad_()
+            w = self.make(natural).expand((3, 2, 2)).rsample()
+            assert torch.equal(w, natural.detach().sign().expand(3, 2, 2))
+            (w * torch.arange(12.0).reshape(3, 2, 2)).sum().backward()
+            assert natural.grad.shape == natural.shape
+
     def test_rare_draws_never_happen_at_the_edge(self):
         # A uniform number of exactly 0 must not draw +1 where its probability is below its resolution.
         w = self.make(torch.full((2_000_000,), -40.0)).rsample()
