@@ -42,5 +42,5 @@ def certify(
         f"the bound {'holds' if found['holds'] else 'does NOT hold'} on the test set"
     )
     if out is not None:
-        out.write_text(json.dumps(found, indent=2) + "\n")
+        out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         echo_files((out,))

@@ -32,7 +32,8 @@ def distil(
     ] = None,
     data_dir: DataDir = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Training seed; the run's own.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Training seed; the run's own.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,

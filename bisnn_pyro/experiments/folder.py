@@ -151,7 +151,7 @@ class RunFolder:
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""
         with atomic_path(self.config_path) as temporary:
-            temporary.write_text(tomli_w.dumps(config.to_dict()))
+            temporary.write_text(tomli_w.dumps(config.to_dict()), "utf-8")
 
     def read_config(self) -> Config:
         """Read the resolved config.
@@ -160,7 +160,7 @@ class RunFolder:
             RunFolderError: if this is not a run folder.
         """
         try:
-            return Config.from_dict(tomllib.loads(self.config_path.read_text()))
+            return Config.from_dict(tomllib.loads(self.config_path.read_text("utf-8")))
         except OSError as error:
             raise RunFolderError(
                 f"{self.path} is not a run folder: cannot read config.toml ({error.strerror})"
@@ -171,7 +171,7 @@ class RunFolder:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of the folder."""
         with atomic_path(self.path / name) as temporary:
-            temporary.write_text(json.dumps(value, indent=2, allow_nan=True) + "\n")
+            temporary.write_text(json.dumps(value, indent=2, allow_nan=True) + "\n", "utf-8")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the folder.
@@ -180,7 +180,7 @@ class RunFolder:
             RunFolderError: if it is missing or broken.
         """
         try:
-            return json.loads((self.path / name).read_text())
+            return json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise RunFolderError(f"cannot read {self.path / name}: {error}") from error
 

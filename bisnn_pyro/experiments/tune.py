@@ -251,7 +251,7 @@ def _begin(
             raise RunFolderError(
                 f"{folder} holds trials already; use --resume to go on, --overwrite, or another --out"
             )
-        then = json.loads(record.read_text()) if record.is_file() else {}
+        then = json.loads(record.read_text("utf-8")) if record.is_file() else {}
         changed = sorted({key for key, _ in flat_keys(then) ^ flat_keys(search)})
         if changed:
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
@@ -262,7 +262,7 @@ def _begin(
         return _read_trials(table, search["settings"])
     table.unlink(missing_ok=True)
     with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(search, indent=1))
+        temporary.write_text(json.dumps(search, indent=1), "utf-8")
     return {}
 
 
@@ -283,13 +283,15 @@ def _read_trials(path: Path, settings: Mapping[str, Sequence[Setting]]) -> dict[
     return {trial.key: trial for trial in trials}
 
 
-def _values(trial: Trial, overrides: Sequence[str]) -> list[str]:
-    return [*overrides, *(f"{key}={_toml(value)}" for key, value in trial.setting.items())]
+def _values(trial: Trial, overrides: Sequence[str], **more: Any) -> list[str]:
+    """Return overrides with a trial's, which are its method's own: nothing in a file or in ``--set`` wins."""
+    own = trial.setting | more
+    return [*overrides, *(f"method.{json.dumps(trial.method)}.{key}={_toml(own[key])}" for key in own)]
 
 
 def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool, bool]) -> Trial:
     source, trial, overrides, n_seeds, single, trust = work
-    values = [*_values(trial, overrides), f"train.epochs={trial.epochs}"]
+    values = _values(trial, overrides, **{"train.epochs": trial.epochs})
     scores, seconds = [], 0.0
     for seed in range(TUNING_SEED, TUNING_SEED + n_seeds):
         (config,) = plan(source, [trial.method], [seed], values, trust=trust)
@@ -356,4 +358,4 @@ def _write_tuned(path: Path, tables: dict[str, Any], best: Mapping[str, Trial]) 
                 table = table.setdefault(parent, {})
             table[last] = value
     with atomic_path(path) as temporary:
-        temporary.write_text(tomli_w.dumps(tables))
+        temporary.write_text(tomli_w.dumps(tables), "utf-8")

@@ -310,7 +310,7 @@ class SynapticGuide(AutoGuide):
         return new
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Make the parameters that are in the state dict but not yet in a fresh guide."""
+        """Make the parameters in the state dict that a fresh guide lacks, and name those it lacks."""
         for key, value in state_dict.items():
             parts = key.removeprefix(prefix).split(".")
             if key.startswith(prefix) and len(parts) == 2 and parts[1].endswith("_unconstrained"):
@@ -323,6 +323,9 @@ class SynapticGuide(AutoGuide):
                         self._register(needed, name, torch.ones_like(own))
                 self.sites.setdefault(name, value.dim())
         super()._load_from_state_dict(state_dict, prefix, *args)
+        missing: list[str] = args[2]
+        lacking = [name for name in getattr(self.model, "weight_sites", ()) if name not in self.sites]
+        missing += [f"{prefix}{role}.{_key(name)}_unconstrained" for name in lacking for role in self.roles]
 
 
 def _key(name: str) -> str:

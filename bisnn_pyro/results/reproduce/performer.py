@@ -213,7 +213,7 @@ def _state(stage: Stage, settings: Settings, out: Path) -> Planned:
     except RunFolderError as error:
         raise RunFolderError(f"{out} holds runs of other settings; give another --out ({error})") from error
     try:
-        record = json.loads(_record_path(stage, out).read_text())
+        record = json.loads(_record_path(stage, out).read_text("utf-8"))
         valid = all(finished) and record["asked"] == _asked(stage, settings)
         valid = valid and all((out / file).is_file() for file in record["files"])
     except (OSError, ValueError, KeyError):
@@ -232,7 +232,7 @@ def _check_out(out: Path, name: str, settings: Settings) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
-        found = json.loads((out / IDENTITY).read_text())
+        found = json.loads((out / IDENTITY).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise RunFolderError(f"--out {out} is not empty and no reproduction (no {IDENTITY})") from error
     if found != {"name": name, "quick": settings.quick}:
