@@ -25,8 +25,14 @@ def distil(
     ] = None,
     overrides: Overrides = None,
     mix: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the votes in the targets; the rest is the label.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the votes in the targets (1); the rest is labels.",
+            show_default=False,
+        ),
+    ] = None,
     predictor: Annotated[
         str | None, typer.Option(help="The run's predictor that votes; its first.", show_default=False)
     ] = None,
@@ -50,8 +56,8 @@ def distil(
     """
     from bisnn_pyro.derived.distil import student
     from bisnn_pyro.experiments.fitted import moved
-    from bisnn_pyro.experiments.resolve import parse_overrides
     from bisnn_pyro.experiments.run import run
+    from bisnn_pyro.toml import parse_overrides
 
     config = student(
         folder,

@@ -16,10 +16,12 @@ from bisnn_pyro.errors import BisnnError, ConfigError, InputError, RunFolderErro
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.resolve import load_source, methods_of, parse_overrides, resolve
+from bisnn_pyro.experiments.resolve import load_source, methods_of, resolve
 from bisnn_pyro.experiments.run import RunResult, finished_alike, run
 from bisnn_pyro.inference import StopRequest, listen_to
+from bisnn_pyro.inference.process import without_interrupts
 from bisnn_pyro.memory import check_memory
+from bisnn_pyro.toml import parse_overrides
 
 MAX_RUNS = 10_000
 """Runs of one call."""
@@ -185,7 +187,8 @@ def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
     if taken:
         names = ", ".join(f.path.name for f in taken)
         raise RunFolderError(
-            f"{out} already holds {names}; use --overwrite to run over, --resume to go on, or another --out"
+            f"{out} already holds {names}; use --overwrite to run over, --resume to go on, "
+            "or another --out (in Python: overwrite=True, resume=True, out)"
         )
 
 
@@ -244,7 +247,8 @@ def each(
         while running or (waiting and not stop.requested):
             while waiting and len(running) < jobs and not stop.requested:
                 item = waiting.pop(0)
-                running[pool.submit(function, item)] = item
+                with without_interrupts():  # a new process must not die of Ctrl-C while it imports
+                    running[pool.submit(function, item)] = item
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             if stop.requested:
                 flag.set()

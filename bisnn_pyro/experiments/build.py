@@ -89,7 +89,7 @@ def build_model(
 
     ``naturals`` are those of the run that is the prior, if the prior is a run's posterior.
     """
-    check_size(config, task, encoder)
+    check_memory(memory_needs(Sizes.of(config.to_dict(), task, encoder)), "make it smaller")
     table = config.network.to_dict()
     inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}
     surrogate = inner["surrogate"] and parts.make("surrogate", inner["surrogate"], trust=trust)
@@ -106,28 +106,6 @@ def build_model(
         neuron=neuron,
         surrogate=surrogate,
     )
-
-
-def check_size(config: Config, task: Any, encoder: Encoder) -> None:
-    """Refuse a run that needs more memory than there is, before anything of it is allocated."""
-    n_points = {name: len(getattr(task, name, "")) for name in ("train", "val", "test")}
-    maps, early = config.analysis.get("resolution", 0) ** 2, config.analysis.get("early_decisions", 0)
-    sizes = Sizes(
-        encoder.n_inputs(task.n_features),
-        config.to_dict()["network"]["hidden"],
-        task.image_shape,
-        task.n_classes or 1,
-        encoder.n_steps,
-        n_points["train"] or 1,
-        n_points["val"] + n_points["test"] + (maps if task.n_features == 2 else 0),
-        config.train.batch_size,
-        config.train.get("particles", 1),
-        max(config.predict.get("draws", 1), config.train.get("validation_draws", 1)),
-        config.guide.get("components", 1),
-        config.analysis.get("bins", 1),
-        early if isinstance(early, int) else len(early),
-    )
-    check_memory(memory_needs(sizes), "make it smaller")
 
 
 def build_likelihood(

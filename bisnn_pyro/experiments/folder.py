@@ -135,7 +135,7 @@ class RunFolder:
             what = "holds an unfinished run; use --resume to go on, or --overwrite to start again"
         else:
             what = "is not empty; use --overwrite if it is an unfinished run, or another --out"
-        raise RunFolderError(f"{self.path} {what}")
+        raise RunFolderError(f"{self.path} {what} (in Python: overwrite=True, resume=True, out)")
 
     def discard(self) -> None:
         """Remove the folder, and put back what it was to replace: nothing half-written stays behind."""

@@ -13,7 +13,7 @@ from typing import Any
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import SCALARS, TABLES, Config, check_top_level, nearest
-from bisnn_pyro.toml import parse_toml, read_toml
+from bisnn_pyro.toml import deep_update, read_toml
 
 METHOD_GUIDES = {
     "bayes": "relaxed",
@@ -73,7 +73,8 @@ def resolve(
     Args:
         tables: from :func:`load_source`.
         method: its name; its own tables (``[method.NAME.*]``) override the common ones.
-        overrides: tables that override both, see :func:`parse_overrides`; ``method.NAME`` overrides the rest.
+        overrides: tables that override both, see :func:`bisnn_pyro.toml.parse_overrides`; of these,
+            ``method.NAME`` overrides the rest.
         seed: training seed; ``None`` takes the source's own, or 0.
         trust: allow the import of classes of the user's own.
 
@@ -112,24 +113,6 @@ def resolve(
     return config
 
 
-def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-    """Return the nested tables of ``table.key=value`` strings; values are TOML, or else plain text.
-
-    Of a key that is given twice the later value counts.
-
-    Raises:
-        ConfigError: if a string has another form.
-    """
-    tables: dict[str, Any] = {}
-    for text in texts:
-        path, _, value = text.partition("=")
-        nested: Any = _value(value.strip(), f"--set {path[:60]}")
-        for key in reversed(_keys(text, path if "=" in text else "")):
-            nested = {key: nested}
-        _deep_update(tables, nested)
-    return tables
-
-
 def apply_overrides(
     tables: dict[str, Any], overrides: Mapping[str, Any], *, trust: bool = False
 ) -> dict[str, Any]:
@@ -141,42 +124,9 @@ def apply_overrides(
     for own in result.get("method", {}).values():
         for table, keys in common.items():
             if isinstance(keys, Mapping) and isinstance(own.get(table), dict):
-                _deep_update(own[table], keys)
+                deep_update(own[table], keys)
     _merge(result, {"method": of_methods} if of_methods else {}, trust)
     return result
-
-
-def _deep_update(base: dict[str, Any], other: Mapping[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _deep_update(base[key], value)
-        else:
-            base[key] = copy.deepcopy(value)
-
-
-def _keys(text: str, path: str) -> list[str]:
-    """Return the parts of a dotted key, of which one may be quoted: ``tune."rule.lr"``."""
-    try:
-        nested, keys = tomllib.loads(f"{path} = 0"), []
-    except (ValueError, RecursionError):
-        nested, keys = {}, []
-    while isinstance(nested, dict) and len(nested) == 1:
-        ((key, nested),) = nested.items()
-        keys.append(key)
-    if nested != 0 or "\n" in path or not all(keys):
-        raise ConfigError(f"--set {text[:60]!r} is not of the form table.key=value")
-    return keys
-
-
-def _value(text: str, where: str) -> Any:
-    """Return a value in TOML, or other text as it is: a line break would begin another key."""
-    try:
-        found = parse_toml(f"value = {text}", where)
-    except ConfigError as error:
-        if isinstance(error.__cause__, tomllib.TOMLDecodeError):
-            return text
-        raise
-    return found["value"] if len(found) == 1 else text
 
 
 # -- methods ----------------------------------------------------------------------------------------
@@ -333,6 +283,9 @@ def _check_rule(tables: Mapping[str, Any], usual: str) -> None:
             f"rule.name = {rule!r} does not suit guide.name = {guide!r}: expectation backpropagation "
             "('expectation') is the rule of 'ebp' and 'ebp-real' alone, and their only one"
         )
+    for key in ("differentiable", "maximize"):
+        if tables["rule"].get(key):
+            raise ConfigError(f"rule.{key} = true has no use here: the loss is minimised, step by step")
     if rule in ("bayesian", "bimu") and usual != "bayesian":
         raise ConfigError(
             f"rule.name = {rule!r} moves natural parameters; the guide {guide!r} has none. "

@@ -19,10 +19,11 @@ from bisnn_pyro.errors import ConfigError, DivergenceError, RunFolderError
 from bisnn_pyro.experiments.batch import each, plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config, Range, flat_keys
-from bisnn_pyro.experiments.resolve import apply_overrides, load_source, parse_overrides
+from bisnn_pyro.experiments.resolve import apply_overrides, load_source
 from bisnn_pyro.experiments.run import fit, new_fit
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import steady_process
+from bisnn_pyro.toml import parse_overrides
 
 TUNING_SEED = 1000
 """Trials train on seeds from here on, which no reported result uses."""

@@ -48,6 +48,35 @@ class Sizes:
     bins: int = 1
     early: int = 0
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any], task: Any, encoder: Any) -> Sizes:
+        """Return the sizes of a run.
+
+        Args:
+            config: its tables.
+            task: its task, or what a finished run knows of it: sizes, and no data.
+            encoder: with ``n_steps`` and ``n_inputs``.
+        """
+        n_train, n_val, n_test = (len(getattr(task, name, "")) for name in ("train", "val", "test"))
+        guide, train, analysis = (config.get(name, {}) for name in ("guide", "train", "analysis"))
+        map_points = analysis.get("resolution", 0) ** 2 if task.n_features == 2 else 0
+        early = analysis.get("early_decisions", 0)
+        return cls(
+            encoder.n_inputs(task.n_features),
+            config["network"]["hidden"],
+            task.image_shape,
+            task.n_classes or 1,
+            encoder.n_steps,
+            max(n_train, 1),
+            n_val + n_test + map_points,
+            train["batch_size"],
+            train.get("particles", 1),
+            max(config.get("predict", {}).get("draws", 1), train.get("validation_draws", 1)),
+            guide.get("components", 1),
+            analysis.get("bins", 1),
+            early if isinstance(early, int) else len(early),
+        )
+
 
 def memory_needs(sizes: Sizes) -> dict[str, float]:
     """Return the bytes of what a run holds in memory, in words -> bytes: an estimate from above.

@@ -19,6 +19,9 @@ from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.seeding import Purpose, generator
 from bisnn_pyro.inference.stratified import SCHEMES, latin_uniforms
 
+MAX_SCALE = 1e6
+"""Largest scale of initial parameters."""
+
 
 class SynapticGuide(AutoGuide):
     """A mean-field posterior over the synapses of a Pyro model.
@@ -50,6 +53,8 @@ class SynapticGuide(AutoGuide):
     """Names of a site's parameters."""
 
     def __init__(self, model: Callable[..., Any], *, init_scale: float = 0.1) -> None:
+        if not 0 <= init_scale <= MAX_SCALE:
+            raise ModelError(f"guide init_scale must lie in [0, {MAX_SCALE:g}], not {init_scale}")
         super().__init__(model)
         self.init_scale = init_scale
         self.sites: dict[str, int] = {}  # name -> event_dim

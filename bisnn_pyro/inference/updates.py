@@ -312,7 +312,7 @@ class GradientSteps(Updater):
     def _per_draw(self, spikes: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Split a batch ``[T, B, I]`` into groups ``[S, T, B / G, I]``, repeated for each particle."""
         particles = self.settings.particles
-        groups = next(g for g in range(self.settings.groups, 0, -1) if len(y) % g == 0)
+        groups = next(g for g in range(min(self.settings.groups, len(y)), 0, -1) if len(y) % g == 0)
         self.elbo = MeanFieldELBO(
             num_particles=particles * groups,
             vectorize_particles=True,

@@ -49,6 +49,8 @@ from bisnn_pyro.models.surrogate import Boxcar, Surrogate
 Credit = Literal["local", "end-to-end"]
 Readout = Literal["random", "trained"]
 _PLAN = SimulationPlan()
+MAX_GAIN = 1e6
+"""Gain beyond which potentials are nothing but sign."""
 
 
 class SpikingGLM(PyroModule):
@@ -135,6 +137,11 @@ class SpikingGLM(PyroModule):
             )
         if burn_in < 0:
             raise ModelError(f"burn_in must be >= 0, not {burn_in}")
+        if not (0 < gain <= MAX_GAIN and 0 <= readout_gain <= MAX_GAIN):
+            raise ModelError(
+                f"network gain = {gain} and readout_gain = {readout_gain} must be positive, "
+                f"at most {MAX_GAIN:g}"
+            )
         prior = prior or BinaryPrior()
         self.neuron = neuron or ThresholdNeuron()
         self.credit, self.burn_in, self.normalise = credit, burn_in, normalise

@@ -74,12 +74,12 @@ class TestDivergence:
     @pytest.mark.parametrize("likelihood", [lambda: CategoricalRate(2), BernoulliRate])
     @pytest.mark.parametrize("wrong", [Y + 1, Y - 1, Y + 0.5, Y.to(torch.complex64)])
     def test_labels_of_other_classes_are_refused(self, likelihood, wrong):
-        with pytest.raises(DataError, match="y has (labels from|type)"):
+        with pytest.raises(DataError, match=r"y has (labels from|type)"):
             make_learner(SpikingGLM(4, (6,), likelihood())).fit(X, wrong)
 
     @pytest.mark.parametrize("x", [X.tolist(), X.numpy().astype(object)])
     def test_inputs_that_are_not_numbers_are_refused(self, x):
-        with pytest.raises(DataError, match="x (is a list|has type object)"):
+        with pytest.raises(DataError, match=r"x (is a list|has type object)"):
             make_learner(SpikingGLM(4, (6,), BernoulliRate())).fit(x, Y)
 
     def test_targets_that_are_not_a_tensor_are_refused(self):
