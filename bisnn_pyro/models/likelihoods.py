@@ -219,7 +219,7 @@ class _Steps(Classification):
         soft = is_soft(y)  # labels as floats, of several groups, would look like it
         y = super().target(y, n_steps, window)
         if soft:
-            return y.unsqueeze(-2).expand(-1, n_steps, -1)
+            return y.unsqueeze(-2).expand(*y.shape[:-1], n_steps, y.shape[-1])
         return y.unsqueeze(-1).expand(*y.shape, n_steps)
 
 
