@@ -100,13 +100,13 @@ def check_file(folder: Path, content: bytes) -> None:
     resolved_or_refused(lambda: plan(str(path)))
 
 
-@settings(FUZZ, max_examples=40)
+@settings(FUZZ, max_examples=25)
 @given(damaged())
 def test_damaged_files_are_refused_or_resolve(tmp_path_factory, content):
     check_file(tmp_path_factory.getbasetemp(), content)
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=25)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_any_text_of_an_override_is_refused_or_parsed(key, value):
     resolved_or_refused(lambda: parse_overrides([f"{key}={value}"]))
@@ -121,7 +121,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=25)
 @given(st.sampled_from(KEYS), VALUES)
 def test_any_value_from_python_is_refused_or_resolves(key, value):
     table, _, name = key.partition(".")
