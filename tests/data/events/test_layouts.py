@@ -206,6 +206,7 @@ class TestShd:
 
     def test_times_that_are_no_numbers(self, tmp_path):
         import h5py
+
         write_shd(tmp_path / "shd_train.h5", [3, 0])
         with h5py.File(tmp_path / "shd_train.h5", "r+") as file:
             file["spikes/times"][1] = np.array(
@@ -217,11 +218,11 @@ class TestShd:
 
     def test_other_hdf5_files(self, tmp_path):
         import h5py
+
         with h5py.File(tmp_path / "shd_test.h5", "w") as file:
             file["labels"] = [1, 2]
         with pytest.raises(DataError, match="it has no array spikes/times and no spikes/units"):
             find_shd(tmp_path)
-
 
 
 class TestPlace:
