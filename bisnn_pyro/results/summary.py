@@ -105,7 +105,8 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     figures = runs[0].config.analysis.figures
     early = _write_early(path, runs, figures)
     for name, own in _by_test_points(runs).items():
-        save_idata(stack_seeds([load_idata(run.store.path) for run in own]), path / f"{name}.nc")
+        stores = [load_idata(run.folder.checked("inference_data.nc")) for run in own]
+        save_idata(stack_seeds(stores), path / f"{name}.nc")
     if figures:
         _draw(path, runs)
     return Summary(
