@@ -58,14 +58,14 @@ def loads(content: bytes) -> Any:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         signed = header["__metadata__"]["sha256"].encode()
         if hashlib.sha256(content.replace(signed, _EMPTY.encode(), 1)).hexdigest().encode() != signed:
-            raise ValueError("its SHA-256 is not that in its header")
+            raise ValueError("another SHA-256 stands in its header")
         tensors = load(content)
         found = strict_json.loads(tensors.pop(_STATE).numpy().tobytes())
         if found["format"] != FORMAT:
             raise ValueError(f"it has format {found['format']}, and this release reads {FORMAT}")
         return _restored(found["state"], tensors)
-    except (SafetensorError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is not a checkpoint ({error!r})") from error
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is not a whole checkpoint ({error})") from error
 
 
 def previous(path: Path) -> Path:

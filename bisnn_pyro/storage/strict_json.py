@@ -17,6 +17,7 @@ from typing import Any
 from bisnn_pyro.files import write_whole
 
 _NUMBERS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+_NAMES = {repr(number): name for name, number in _NUMBERS.items()}
 
 
 def dumps(value: Any, *, indent: int | None = 2) -> str:
@@ -74,7 +75,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_written(own) for own in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return next(name for name, number in _NUMBERS.items() if number == value or value != value != number)
+        return _NAMES[repr(float(value))]
     if isinstance(value, str) and value.lstrip("\\") in _NUMBERS:
         return f"\\{value}"
     return value
