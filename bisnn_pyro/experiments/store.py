@@ -226,10 +226,7 @@ class Store:
 
     def _checked(self) -> Path:
         """Return the path of the file, which is as the run wrote it."""
-        try:
-            return self.folder.checked(self.path.name)
-        except RunFolderError as error:
-            raise RunFolderError(f"{error}; `bisnn evaluate {self.folder.path}` writes it again") from error
+        return self.folder.checked(self.path.name, f"`bisnn evaluate {self.folder.path}` writes it again")
 
     @cached_property
     def _content(self) -> dict[str, set[str]]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.storage import checkpoint, manifest, replacing, strict_json
 
+RESTORE = "put it back, or run it again with --overwrite"
 ACCEPT = "put back what the run wrote, or read it as it is with --accept-changed (accept_changed=True)"
 
 
@@ -186,17 +187,21 @@ class StoredFolder:
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def checked(self, name: str) -> Path:
+    def checked(self, name: str, way_out: str | None = None) -> Path:
         """Return the path of a file, which is as the run wrote it.
+
+        Args:
+            name: the file.
+            way_out: what the message tells to do; by default to put the file back.
 
         Raises:
             RunFolderError: if it is missing, was edited or damaged, or cannot be checked.
         """
         path = self.path / name
         if not path.is_file():
-            raise RunFolderError(f"{path} is missing; run it again with --overwrite, or put the file back")
+            raise RunFolderError(f"{path} is missing; {way_out or RESTORE}")
         if not self.accept_changed and (problem := self._problem(name)) is not None:
-            raise RunFolderError(f"{problem}; {ACCEPT}")
+            raise RunFolderError(f"{problem}; {way_out or ACCEPT}")
         return path
 
     def _problem(self, name: str) -> str | None:
