@@ -56,10 +56,8 @@ def sha256(folder: RunFolder) -> str:
     """
     try:
         return hashlib.sha256(folder.checked("posterior.safetensors").read_bytes()).hexdigest()
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot read the teacher's posterior, {folder.posterior_path}: {error.strerror}"
-        ) from error
+    except (OSError, RunFolderError) as error:
+        raise RunFolderError(f"cannot read the teacher's posterior: {error}") from error
 
 
 def check_same_data(config: Config, teacher: Config) -> None:

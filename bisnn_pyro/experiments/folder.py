@@ -78,7 +78,8 @@ class RunFolder(StoredFolder):
         return self.path / "figures"
 
     def write_config(self, config: Config) -> None:
-        """Write the resolved config."""
+        """Write the resolved config, first of all files: the folder's manifest is void."""
+        self.unseal()
         write_whole(self.config_path, tomli_w.dumps(config.to_dict()).encode())
 
     def read_config(self) -> Config:

@@ -224,8 +224,7 @@ def _load_checkpoints(folder: RunFolder, fitted: FittedRun) -> list[dict[str, An
     checkpoints = folder.read_checkpoints()
     # Read as a config, so that keys of a later release stand at their defaults.
     _check_config(folder, Config.from_dict(checkpoints[0]["config"]).to_dict(), fitted.config)
-    if (folder.path / "preprocessing.json").is_file():
-        check_data(folder, fitted.preprocessing)
+    check_data(folder, fitted.preprocessing)
     return checkpoints
 
 

@@ -173,16 +173,16 @@ def read_runs(paths: Paths, *, trust: bool = False, accept_changed: bool = False
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     folders: dict[Path, RunFolder] = {}
     with accept_changed_files(accept_changed):
-        for path in map(Path, several):
-            for folder in _below(path):
+        for path in several:
+            for folder in _below(RunFolder.at(path)):
                 folders.setdefault(folder.path.resolve(), folder)
     if not folders:
         raise RunFolderError("no run folder is given")
     return [FinishedRun.read(folder, trust=trust) for folder in folders.values()]
 
 
-def _below(path: Path) -> list[RunFolder]:
-    one = RunFolder.at(path)
+def _below(one: RunFolder) -> list[RunFolder]:
+    path = one.path
     if not path.is_dir():
         raise RunFolderError(f"{path} is not a folder; give run folders, or folders that hold them")
     if one.begun:

@@ -115,7 +115,6 @@ class StoredFolder:
             raise RunFolderError(f"cannot make the run folder {folder.path}: {error.strerror}") from error
         if not os.access(folder.path, os.W_OK):
             raise RunFolderError(f"the run folder {folder.path} cannot be written to")
-        (folder.path / manifest.NAME).unlink(missing_ok=True)  # its files are about to change
         return folder
 
     def _refuse_unless(self, overwrite: bool, resume: bool) -> None:
@@ -156,6 +155,10 @@ class StoredFolder:
         """Write the manifest of the files as they are now."""
         found = (path for pattern in self.sealed for path in self.path.glob(pattern) if path.is_file())
         manifest.Manifest.of(self.path, found).write(self.path)
+
+    def unseal(self) -> None:
+        """Remove the manifest, before files change."""
+        (self.path / manifest.NAME).unlink(missing_ok=True)
 
     def finish(self) -> Self:
         """Seal the folder, remove what only an unfinished run needs, and return it in its final place."""

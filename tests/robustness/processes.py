@@ -8,8 +8,10 @@ import resource
 import signal
 import sys
 
+from bisnn_pyro.analysis.figures import style
 from bisnn_pyro.experiments.run import evaluate_folder, run
 
+style.PNG_DPI = 20  # in these processes: drawing takes longer than all else
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["bisnn_pyro.results", __name__])
 CHANGING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "open"}

@@ -1,7 +1,8 @@
 """Runs that are killed: resumed to the same bits, and a finished run is never lost.
 
 Half of the moments are changes of files (a checkpoint, the store, a figure, the manifest, a renaming), which
-the process counts, and half are moments in time.  ``--full`` tries 50 of each kind of run, else 3.
+the process counts, and half are moments in time.  ``--full`` tries 50 of each kind, 10 of them in runs that
+draw figures, else 3.
 """
 
 import random
@@ -24,11 +25,12 @@ pytestmark = pytest.mark.slow
 SIGKILL = -9
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
+@pytest.fixture(scope="module", params=["numbers", "figures"])
+def config(request, tmp_path_factory):
     source = tmp_path_factory.mktemp("source") / "tiny.toml"
     source.write_text(TINY)
-    changes = ["train.checkpoint_every=1", "analysis.early_decisions=2", "train.threads=1"]
+    changes = ["train.checkpoint_every=1", "train.threads=1", "analysis.noise=[]"]
+    changes.append(f"analysis.figures={str(request.param == 'figures').lower()}")
     return plan(str(source), ["bayes"], overrides=changes)[0]
 
 
@@ -60,6 +62,13 @@ def killed(target, moment, *arguments, **settings):
     return process.exitcode == SIGKILL
 
 
+def number(config, full):
+    """Return how many moments to try."""
+    if config.analysis.figures:
+        return 10 if full else 1
+    return 40 if full else 2
+
+
 def moments(n, changes, seconds, seed):
     rng = random.Random(seed)
     return [rng.randrange(changes) if k % 2 == 0 else rng.uniform(0, seconds) for k in range(n)]
@@ -89,10 +98,10 @@ def test_a_killed_run_is_resumed_to_the_same_bits(config, whole, tmp_path, full)
     expected = without_times(whole)
     changes, seconds = measured(train, config, tmp_path / "measured")
     n_killed = 0
-    for k, moment in enumerate(moments(50 if full else 3, changes, seconds, seed=0)):
+    for k, moment in enumerate(moments(number(config, full), changes, seconds, seed=0)):
         out = tmp_path / str(k)
         n_killed += killed(train, moment, config, out)
-        for _ in range(k % 3):  # resumed runs are killed, too
+        if k % 3 == 2:  # resumed runs are killed, too
             killed(train, moments(1, changes, seconds, seed=k)[0], config, out, resume=True)
         finished = (out / "bayes-seed0" / "metrics.json").is_file()
         if not (finished and RunFolder(out / "bayes-seed0").finished):
@@ -110,7 +119,7 @@ def test_a_run_that_is_run_over_is_there_until_the_new_one_is(config, whole, tmp
     old, new = without_times(whole), without_times(run(other, tmp_path / "other").path)
     shutil.copytree(whole.parent, tmp_path / "measured")
     changes, seconds = measured(train, other, tmp_path / "measured", overwrite=True)
-    for k, moment in enumerate(moments(50 if full else 3, changes, seconds, seed=1)):
+    for k, moment in enumerate(moments(number(config, full), changes, seconds, seed=1)):
         out = tmp_path / str(k)
         shutil.copytree(whole.parent, out)
         killed(train, moment, other, out, overwrite=True)
@@ -126,11 +135,11 @@ def test_a_run_that_is_run_over_is_there_until_the_new_one_is(config, whole, tmp
         shutil.rmtree(out)
 
 
-def test_a_killed_evaluation_leaves_the_run_as_it_was(whole, tmp_path, full):
+def test_a_killed_evaluation_leaves_the_run_as_it_was(config, whole, tmp_path, full):
     expected = without_times(whole)
     shutil.copytree(whole, tmp_path / "measured" / whole.name)
     changes, seconds = measured(evaluate, tmp_path / "measured" / whole.name)
-    for k, moment in enumerate(moments(50 if full else 3, changes, seconds, seed=2)):
+    for k, moment in enumerate(moments(number(config, full), changes, seconds, seed=2)):
         path = shutil.copytree(whole, tmp_path / str(k) / whole.name)
         killed(evaluate, moment, path)
         bisnn_pyro.load_run(path)

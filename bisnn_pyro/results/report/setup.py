@@ -190,6 +190,8 @@ def _classes(stored: Mapping[str, Any], parts: Mapping[str, Any]) -> PrintedTabl
 
 
 def _recorded(run: FinishedRun) -> dict[str, Any]:
+    if run.folder.accept_changed and not (run.folder.path / "environment.json").is_file():
+        return {}
     return run.folder.read_json("environment.json")
 
 
