@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bisnn_pyro.cli.options import (
+    AcceptChanged,
     BootstrapSeed,
     DataDir,
     OneRun,
@@ -38,6 +39,7 @@ def evaluate(
         typer.Option("--out", help="With --data: file for the table, .csv, .md or .tex.", show_default=False),
     ] = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Evaluate a run again, or on new data.
 
@@ -85,6 +87,7 @@ def export(
     ] = None,
     mode: Annotated[bool, typer.Option("--mode", help="The most probable network (the default).")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write a network of a run as packed 1-bit weights.
 
@@ -112,6 +115,7 @@ def energy(
     ] = None,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Estimate what one inference costs.
 
@@ -131,6 +135,7 @@ def compare(
     reference: Reference = None,
     n_resamples: Resamples = 2000,
     seed: BootstrapSeed = 0,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Compare finished runs on the same test points.
 
@@ -153,6 +158,7 @@ def report(
     seed: BootstrapSeed = 0,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write one page about finished runs, to open from disk."""
     from bisnn_pyro.results.report import report as write_report

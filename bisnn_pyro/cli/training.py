@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, DataDir, Jobs, Methods, Overrides, Seeds, Source, TrustCode
+from bisnn_pyro.cli.options import (
+    INTERRUPTED,
+    AcceptChanged,
+    DataDir,
+    Jobs,
+    Methods,
+    Overrides,
+    Seeds,
+    Source,
+    TrustCode,
+)
 from bisnn_pyro.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,6 +70,7 @@ def run(
     jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Train, predict and analyse every method of a preset.
 
@@ -109,6 +120,7 @@ def merge(
     data_dir: DataDir = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over a finished run.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Make one mixture of finished runs, without training.
 
@@ -132,8 +144,12 @@ def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[s
 
 
 def _report_run(config: Config, result: RunResult) -> None:
+    from bisnn_pyro.storage.replacing import NEXT
+
     if result.metrics is None:
-        typer.echo(f"{result.path}: interrupted")
+        stays = result.path.name.removesuffix(NEXT)
+        also = f"; {stays} stays as it is until this one is finished" if stays != result.path.name else ""
+        typer.echo(f"{result.path}: interrupted{also}")
         return
     m = result.metrics
     stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
@@ -182,6 +198,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Search again.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted search.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Search the settings of every method on validation NLL.
 

@@ -54,7 +54,7 @@ def student(
         RunFolderError: if the teacher cannot be read.
         ConfigError: if a setting is wrong, or the student's data are others than the teacher's.
     """
-    folder = RunFolder(Path(teacher).expanduser().absolute())
+    folder = RunFolder.at(Path(teacher).expanduser().absolute())
     config = folder.read_config()
     lesson = {"teacher": str(folder.path), "mix": mix, "sha256": sha256(folder)}
     if predictor is not None:

@@ -36,6 +36,7 @@ from bisnn_pyro.inference.latent_posteriors import (
     flip_natural,
 )
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
+from bisnn_pyro.inference.loading import load_posterior, stored_tensors
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
 from bisnn_pyro.inference.rank_one import AutoRankOneMixture
@@ -99,6 +100,7 @@ __all__ = [
     "interleaved",
     "kl_warnings",
     "listen_to",
+    "load_posterior",
     "marginal_natural",
     "point_draws",
     "posterior_draws",
@@ -106,4 +108,5 @@ __all__ = [
     "predict_moments",
     "seeded",
     "steady_process",
+    "stored_tensors",
 ]
