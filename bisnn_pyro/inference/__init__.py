@@ -35,6 +35,7 @@ from bisnn_pyro.inference.latent_posteriors import (
     AutoUniformFlips,
     flip_natural,
 )
+from bisnn_pyro.inference.learned import saturated_share
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
@@ -104,6 +105,7 @@ __all__ = [
     "posterior_draws",
     "predict",
     "predict_moments",
+    "saturated_share",
     "seeded",
     "steady_process",
 ]
