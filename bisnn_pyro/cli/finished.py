@@ -50,15 +50,13 @@ def evaluate(
         return
     if out is not None:
         raise ConfigError("--out is for --data; without it the run folder itself is written again")
-    from bisnn_pyro.analysis import printed_table
+    from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.experiments.run import evaluate_folder
 
     metrics = evaluate_folder(folder, numbers("--noise", noise, "0.1,0.2"), data_dir, trust=trust)
-    rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
-    typer.echo(printed_table(rows).plain())
+    typer.echo(printed_table(score_rows(metrics)).plain())
     for std, predictors in metrics.get("noise", {}).items():
-        noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
-        table = printed_table(noisy).plain()
+        table = printed_table(score_rows({**metrics, "predictors": predictors})).plain()
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     if (folder / "figures").is_dir():
         typer.echo(f"\nfigures: {folder / 'figures'}")
