@@ -54,7 +54,8 @@ def run(
     overrides: Overrides = None,
     data_dir: DataDir = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Training seed; the source's own, or 0.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Training seed; the source's own, or 0.", show_default=False),
     ] = None,
     seeds: Seeds = None,
     folds: Annotated[
@@ -185,12 +186,12 @@ def _print_summary(summary: Summary) -> None:
 
 def tune(
     source: Source,
-    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each method.")],
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="Settings tried for each method.")],
     method: Methods = None,
     overrides: Overrides = None,
     data_dir: DataDir = None,
-    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, help="Training seeds per trial.")] = 1,
-    rungs: Annotated[int, typer.Option(min=1, help="Rungs of successive halving; 1 for none.")] = 1,
+    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, max=1000, help="Training seeds per trial.")] = 1,
+    rungs: Annotated[int, typer.Option(min=1, max=100, help="Rungs of successive halving; 1 for none.")] = 1,
     keep: Annotated[float, typer.Option(help="Share of the trials that goes on to the next rung.")] = 1 / 3,
     first_share: Annotated[
         float, typer.Option(help="Share of the epochs in the first of several rungs.")

@@ -10,6 +10,8 @@ from bisnn_pyro.data.checks import check_count, check_number
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.data.splitting import at_most
 from bisnn_pyro.data.task import Grid, Split, Task
+from bisnn_pyro.errors import DataError
+from bisnn_pyro.memory import check_memory
 
 SEGMENTS = ((-1.0, 0.0), (1.5, 2.5), (4.0, 5.0))
 """Where the curve is observed, in original units, half open; the rest of [-1, 5) are gaps."""
@@ -46,6 +48,7 @@ def two_moons(
     """
     noise = check_number("noise", noise, 0.0)
     counts = [check_count(name, n, 2) for name, n in zip(_COUNTS, (n_train, n_val, n_test), strict=True)]
+    _check_size(sum(counts))
     seeds = np.random.SeedSequence(check_count("seed", seed, 0)).generate_state(3)
     raw = [_moons(n, noise, int(s)) for n, s in zip(counts, seeds, strict=True)]
     scaler = FeatureScaler.fit(raw[0].x)
@@ -84,7 +87,7 @@ def curve(
         DataError: If a count is too small, or noise or seed is negative.
     """
     noise = check_number("noise", noise, 0.0)
-    check_count("points_per_unit", points_per_unit)
+    _check_size(check_count("points_per_unit", points_per_unit) * 3 + n_val + n_test)
     rngs = [np.random.default_rng(s) for s in np.random.SeedSequence(check_count("seed", seed, 0)).spawn(3)]
     counts = check_count("n_val", n_val), check_count("n_test", n_test)
     xs = [_even(points_per_unit), *(_uniform(n, rng) for n, rng in zip(counts, rngs[1:], strict=True))]
@@ -111,6 +114,10 @@ def _line(scaler: FeatureScaler, target: TargetScaler, n_points: int) -> Grid:
     x = low + (high - low) * np.arange(n_points) / n_points
     inside = np.logical_or.reduce([(a <= x) & (x < b) for a, b in SEGMENTS])
     return Grid((scaler.transform(x[:, None])[:, 0],), target.transform(curve_truth(x)), ~inside)
+
+
+def _check_size(n_points: int) -> None:
+    check_memory({"the points (n_train, n_val, n_test)": 200 * n_points}, "ask for fewer", DataError)
 
 
 _COUNTS = ("n_train", "n_val", "n_test")

@@ -237,6 +237,8 @@ def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
             f"analysis.early_decisions needs several steps that count, and here {n_steps - burn_in} of "
             f"{n_steps} do; set it to 0"
         )
+    if isinstance(wanted, int) and wanted > n_steps - burn_in:
+        raise ConfigError(f"analysis.early_decisions = {wanted}, and only {n_steps - burn_in} steps count")
     steps = early_steps(config, n_steps)
     within = burn_in < steps[0] and steps[-1] <= n_steps
     if not within or any(a >= b for a, b in pairwise(steps)):

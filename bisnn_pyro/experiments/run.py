@@ -234,7 +234,7 @@ def _check_config(folder: RunFolder, then: dict[str, Any], now: Config) -> None:
         changed = dict.fromkeys(key for key, _ in sorted(flat_keys(then) ^ flat_keys(now.to_dict())))
         raise RunFolderError(
             f"{folder.path} was begun with another config (different: {', '.join(changed)}); "
-            "resume it with the same one, or use --overwrite"
+            "resume it with the same one, or use --overwrite (in Python: overwrite=True)"
         )
 
 
