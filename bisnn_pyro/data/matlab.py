@@ -86,7 +86,6 @@ def load_mat(
         raise DataError(
             f"no training row of {found} has the label {labels.names[missing[0]]}, but others do; {way_out}"
         )
-    check_bytes(f"the matrix of {found}", array_bytes(features.shape, 4))  # a sparse one becomes dense
     scaler = FeatureScaler.fit(_dense(features, train))
 
     outside: dict[str, OutOfRange] = {}
@@ -214,8 +213,10 @@ def read_mat(file: Path, x: str | None = None, y: str | None = None) -> tuple[An
             f"{y} of {file} has shape {y_shape}; expected one label for each of the {shape[0]} rows of {x} "
             "(examples are rows: a matrix [F, N] must be transposed)"
         )
-    if variables[x][1] != "sparse":
-        check_bytes(f"{x} of {file}, with shape {shape}", array_bytes(shape, 8))
+    # A sparse matrix becomes dense, part by part.
+    check_bytes(
+        f"{x} of {file}, with shape {shape}", array_bytes(shape, 4 if variables[x][1] == "sparse" else 8)
+    )
     arrays = _call(file, io.loadmat, variable_names=[x, y])
     for name in (x, y):
         held = np.shape(arrays.get(name))
@@ -258,12 +259,32 @@ def _unpacked(stream: BinaryIO, size: int, most: int) -> int:
     return total
 
 
+class _Bounded:
+    """A file that is never asked for more bytes than it has, whatever its headers claim."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._size = stream, os.fstat(stream.fileno()).st_size
+
+    def read(self, n: int = -1) -> bytes:
+        """Read up to so many bytes, or all that are left."""
+        left = max(self._size - self._stream.tell(), 0)
+        return self._stream.read(left if n < 0 else min(n, left))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The byte that is read next."""
+        return self._stream.tell()
+
+
 def _call(file: Path, function: Any, **settings: Any) -> Any:
     """Let scipy read; any error means that the file is damaged."""
     try:
         with file.open("rb") as stream, enough_memory(str(file)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unreadable or repeated variables, which are not ours
-            return function(stream, **settings)
+            return function(_Bounded(stream), **settings)
     except NotImplementedError as error:
         raise DataError(
             f"{file} is a MATLAB 7.3 file (HDF5), which is not supported; write it with save -v7"
