@@ -7,6 +7,8 @@ statistics are involved.  The quick trials always draw the same damage, `--full`
 import gzip
 import io
 import resource
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -21,7 +23,7 @@ from bisnn_pyro.data.events.layouts import Reader, Recording, find_gestures
 from bisnn_pyro.data.events.spikes import SpikeFile, write_spikes
 from bisnn_pyro.data.images import read_idx
 from bisnn_pyro.errors import InputError
-from tests.data.events.writers import aedat2_bytes, aedat3_bytes, bin_bytes, make_events
+from tests.data.events.writers import aedat2_bytes, aedat3_bytes, bin_bytes, make_events, write_shd
 from tests.data.idx_files import idx_bytes
 from tests.robustness.damage import damaged
 
@@ -215,3 +217,36 @@ def test_damage_at_length(tmp_path, name, full):
     if case is None:
         case, wrap = INSIDE[name], lambda data: packed(name, data)
     trial(tmp_path, case, 3000 if full else 150, anew=full, wrap=wrap)
+
+
+# --- HDF5, whose library may end the process -----------------------------------------------------------
+
+
+def hdf5_files(folder: Path, n: int, seed: int) -> list[str]:
+    """Files of the Spiking Heidelberg Digits with one to three changed bytes, or cut short."""
+    write_shd(folder / "valid" / "shd_train.h5", [0, 1, 2])
+    valid = (folder / "valid" / "shd_train.h5").read_bytes()
+    rng = np.random.default_rng(seed)
+    folders = [str(folder / "valid")]
+    for k in range(n):
+        data = bytearray(valid)
+        for at in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[at] = rng.choice([0, 1, 127, 255, data[at] ^ 1 << rng.integers(8)])
+        (folder / str(k)).mkdir()
+        cut = int(rng.integers(1, len(data))) if k % 5 == 0 else len(data)
+        (folder / str(k) / "shd_train.h5").write_bytes(data[:cut])
+        folders.append(str(folder / str(k)))
+    return folders
+
+
+@pytest.mark.slow
+def test_damaged_hdf5(tmp_path, full):
+    folders = hdf5_files(tmp_path, 2000 if full else 100, seed=0)
+    command = [sys.executable, "-m", "tests.robustness.read_hdf5", *folders]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    answers = done.stdout.split()
+    assert done.returncode == 0, f"{folders[len(answers)]}: {done.stderr[-2000:]}"
+    assert answers[0] == "read"
+    assert len(answers) == len(folders)
+    assert set(answers) <= {"read", "refused"}
+    assert answers.count("refused") > len(folders) // 4
