@@ -216,7 +216,7 @@ def event_task(name: str, layout: Layout, settings: EventSettings) -> Task:
         spiking=True,
         image_shape=binned.image_shape,
         labels=labels,
-        notes=(*layout.notes, *_notes(binned)),
+        notes=(*layout.notes, *_notes(binned), *binned.doubts),
         binning=binning,
         sensor=binned.sensor,
     )
