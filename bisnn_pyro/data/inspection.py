@@ -136,7 +136,7 @@ class Inspection:
         if not _SHORT <= duration <= _LONG:
             more, unit = ("less", "milliseconds") if duration < _SHORT else ("more", "nanoseconds")
             doubts.append(
-                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if the files "
+                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if files "
                 f"count {unit}, convert them"
             )
         if abs(begin) > duration:
