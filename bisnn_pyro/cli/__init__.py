@@ -19,6 +19,7 @@ import typer.core
 from bisnn_pyro.cli.certify import certify
 from bisnn_pyro.cli.data import data_app
 from bisnn_pyro.cli.distil import distil
+from bisnn_pyro.cli.doctor import doctor
 from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
 from bisnn_pyro.cli.options import INTERRUPTED
 from bisnn_pyro.cli.reproduce import reproduce
@@ -80,6 +81,7 @@ app.command()(certify)
 app.command()(energy)
 app.command()(tune)
 app.command()(distil)
+app.command()(doctor)
 app.command()(compare)
 app.command()(report)
 app.add_typer(data_app)

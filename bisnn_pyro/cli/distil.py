@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, DataDir, OneRun, Overrides, TrustCode
+from bisnn_pyro.cli.options import INTERRUPTED, AcceptChanged, DataDir, OneRun, Overrides, TrustCode
 
 
 def distil(
@@ -49,6 +49,7 @@ def distil(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Train one network on the votes of a run's committee on the training points.
 

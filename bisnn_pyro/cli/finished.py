@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bisnn_pyro.cli.options import (
+    AcceptChanged,
     BootstrapSeed,
     DataDir,
     OneRun,
@@ -37,39 +38,53 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="With --data: file for the table, .csv, .md or .tex.", show_default=False),
     ] = None,
+    on_out_of_range: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: clip, refuse or pass inputs outside the training range.", show_default=False
+        ),
+    ] = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Evaluate a run again, or on new data.
 
     Interrupted runs can be evaluated too.  With --data nothing in the run folder is changed.
     """
     if data is not None:
-        _evaluate_data(folder, data, out, noise, data_dir, trust)
+        _evaluate_data(folder, data, out, noise, data_dir, on_out_of_range, trust)
         return
     if out is not None:
         raise ConfigError("--out is for --data; without it the run folder itself is written again")
-    from bisnn_pyro.analysis import printed_table
+    if on_out_of_range is not None:
+        raise ConfigError("--on-out-of-range is for --data; the run's own data are clipped")
+    from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.experiments.run import evaluate_folder
 
     metrics = evaluate_folder(folder, numbers("--noise", noise, "0.1,0.2"), data_dir, trust=trust)
-    rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
-    typer.echo(printed_table(rows).plain())
+    typer.echo(printed_table(score_rows(metrics)).plain())
     for std, predictors in metrics.get("noise", {}).items():
-        noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
-        table = printed_table(noisy).plain()
+        table = printed_table(score_rows({**metrics, "predictors": predictors})).plain()
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     if (folder / "figures").is_dir():
         typer.echo(f"\nfigures: {folder / 'figures'}")
 
 
 def _evaluate_data(
-    folder: Path, data: Path, out: Path | None, noise: str | None, data_dir: Path | None, trust: bool
+    folder: Path,
+    data: Path,
+    out: Path | None,
+    noise: str | None,
+    data_dir: Path | None,
+    on_out_of_range: str | None,
+    trust: bool,
 ) -> None:
     from bisnn_pyro.experiments.evaluate import evaluate_data
 
     if noise is not None or data_dir is not None:
         raise ConfigError("--noise and --data-dir are for the run's own data; leave them out with --data")
-    typer.echo(evaluate_data(folder, data, out, trust=trust).plain())
+    table = evaluate_data(folder, data, out, on_out_of_range=on_out_of_range, trust=trust)
+    typer.echo(table.plain())
     echo_files(() if out is None else (out,))
 
 
@@ -85,6 +100,7 @@ def export(
     ] = None,
     mode: Annotated[bool, typer.Option("--mode", help="The most probable network (the default).")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write a network of a run as packed 1-bit weights.
 
@@ -112,6 +128,7 @@ def energy(
     ] = None,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Estimate what one inference costs.
 
@@ -131,6 +148,7 @@ def compare(
     reference: Reference = None,
     n_resamples: Resamples = 2000,
     seed: BootstrapSeed = 0,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Compare finished runs on the same test points.
 
@@ -153,6 +171,7 @@ def report(
     seed: BootstrapSeed = 0,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write one page about finished runs, to open from disk."""
     from bisnn_pyro.results.report import report as write_report

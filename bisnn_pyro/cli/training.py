@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, DataDir, Jobs, Methods, Overrides, Seeds, Source, TrustCode
+from bisnn_pyro.cli.options import (
+    INTERRUPTED,
+    AcceptChanged,
+    DataDir,
+    Jobs,
+    Methods,
+    Overrides,
+    Seeds,
+    Source,
+    TrustCode,
+)
 from bisnn_pyro.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,11 +71,13 @@ def run(
     jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Train, predict and analyse every method of a preset.
 
     Each method, seed and fold gets a folder of its own; ``summary/`` has what spans them.
     """
+    from bisnn_pyro.analysis import not_learned
     from bisnn_pyro.experiments.batch import parse_seeds, plan, run_experiment
     from bisnn_pyro.experiments.folder import RunFolder
     from bisnn_pyro.results import summarise
@@ -89,6 +101,9 @@ def run(
     finished = [config for config in configs if RunFolder.of(config, result.out).finished]
     if finished and not result.interrupted:
         _print_summary(summarise(result.out, finished))
+    for done in result.runs:
+        for warning in not_learned(done.metrics or {}):
+            typer.echo(f"{done.path.name} {warning}", err=True)
     for config, error in result.failures:
         fold = "" if config.fold is None else f" on fold {config.fold}"
         typer.echo(f"bisnn: {config.method} with seed {config.seed}{fold} failed: {error}", err=True)
@@ -110,20 +125,20 @@ def merge(
     data_dir: DataDir = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over a finished run.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Make one mixture of finished runs, without training.
 
     The runs may differ in their training seed alone; guide.components trains such a mixture itself.
     """
-    from bisnn_pyro.analysis import printed_table
+    from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.derived.merge import merge as merge_runs
 
     result = merge_runs(
         runs, out, method=method, overwrite=overwrite, data_dir=data_dir, command=context.obj, trust=trust
     )
     assert result.metrics is not None
-    rows = [{"predictor": name, **scores} for name, scores in result.metrics["predictors"].items()]
-    typer.echo(f"{result.path}:\n{printed_table(rows).plain()}")
+    typer.echo(f"{result.path}:\n{printed_table(score_rows(result.metrics)).plain()}")
 
 
 def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
@@ -133,14 +148,20 @@ def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[s
 
 
 def _report_run(config: Config, result: RunResult) -> None:
+    from bisnn_pyro.analysis import not_learned
+    from bisnn_pyro.storage.replacing import NEXT
+
     if result.metrics is None:
-        typer.echo(f"{result.path}: interrupted")
+        stays = result.path.name.removesuffix(NEXT)
+        also = f"; {stays} stays as it is until this one is finished" if stays != result.path.name else ""
+        typer.echo(f"{result.path}: interrupted{also}")
         return
     m = result.metrics
     stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
     typer.echo(f"{result.path}: trained in {m['train_seconds']:.1f} s, {stop}")
     for warning in m.get("warnings", ()):
-        typer.echo(f"  warning: {warning}")
+        if warning not in not_learned(m):  # said at the end
+            typer.echo(f"  warning: {warning}")
     for note in m.get("notes", ()):
         typer.echo(f"  note: {note}")
 
@@ -183,6 +204,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Search again.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted search.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Search the settings of every method on validation NLL.
 

@@ -21,6 +21,7 @@ from bisnn_pyro.experiments.run import RunResult, finished_alike, run
 from bisnn_pyro.inference import StopRequest, listen_to
 from bisnn_pyro.inference.process import without_interrupts
 from bisnn_pyro.memory import check_memory
+from bisnn_pyro.storage.manifest import accept_from_now_on, accepting
 from bisnn_pyro.toml import parse_overrides
 
 MAX_RUNS = 10_000
@@ -183,7 +184,8 @@ def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
 
 
 def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
-    taken = [f for f in (RunFolder.of(c, out) for c in configs) if f.path.exists() and any(f.path.iterdir())]
+    folders = [f for c in configs for f in (RunFolder.of(c, out), RunFolder.of(c, out).beside)]
+    taken = [f for f in folders if f.path.exists() and any(f.path.iterdir())]
     if taken:
         names = ", ".join(f.path.name for f in taken)
         raise RunFolderError(
@@ -217,6 +219,12 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def _as_here(flag: Any, accept: bool) -> None:
+    """Let a worker stop when its parent does, and accept the files that it accepts."""
+    listen_to(flag)
+    accept_from_now_on(accept)
+
+
 def each(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int
 ) -> Iterator[tuple[Item, Result]]:
@@ -239,7 +247,7 @@ def each(
     context = multiprocessing.get_context("spawn")
     flag = context.Event()
     with (
-        ProcessPoolExecutor(n_workers, mp_context=context, initializer=listen_to, initargs=(flag,)) as pool,
+        ProcessPoolExecutor(n_workers, context, _as_here, (flag, accepting())) as pool,
         StopRequest() as stop,
     ):
         waiting = list(items)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.data import Encoder, SpikeAugmentation, SpikesEncoder, StandardEncoder, Task, take_share
+from bisnn_pyro.data.limits import check_example
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
@@ -97,6 +98,7 @@ def build_model(
     surrogate = inner["surrogate"] and parts.make("surrogate", inner["surrogate"], trust=trust)
     neuron = inner["neuron"] and parts.make("neuron", inner["neuron"], trust=trust, surrogate=surrogate)
     n_inputs = encoder.n_inputs(task.n_features)
+    check_example(encoder.n_steps, n_inputs)
     return parts.make(
         "network",
         table,

@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bisnn_pyro.data.out_of_range import ACTIONS
 from bisnn_pyro.errors import ConfigError
 
 
@@ -93,20 +94,22 @@ class PredictSettings:
         seed: Seed of the test points' one encoding and of the members.
         scheme: How members are drawn: ``independent``, or ``latin-hypercube``, which spreads them over the
             posterior of each synapse, so that the vote varies less.
+        on_out_of_range: What happens to new inputs outside the range of the training set: ``clip``, with a
+            warning if there are many, ``refuse`` or ``pass``.
     """
 
     draws: int = 50
     seed: int = 0
     scheme: str = "latin-hypercube"
+    on_out_of_range: str = "clip"
 
     def __post_init__(self) -> None:
         _check_at_least("predict.draws", self.draws, 1)
         _check_at_least("predict.seed", self.seed, 0)
-        if self.scheme not in SCHEMES:
-            raise ConfigError(
-                f"predict.scheme = {self.scheme!r}; expected {' or '.join(map(repr, SCHEMES))}"
-                f"{nearest(self.scheme, SCHEMES)}"
-            )
+        for key, known in (("scheme", SCHEMES), ("on_out_of_range", ACTIONS)):
+            if (value := getattr(self, key)) not in known:
+                listed = " or ".join(map(repr, known))
+                raise ConfigError(f"predict.{key} = {value!r}; expected {listed}{nearest(value, known)}")
 
 
 @dataclass(frozen=True)

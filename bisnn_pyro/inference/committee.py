@@ -40,12 +40,14 @@ class Prediction:
             without the data set's scale), if they were given.
         noise_scale: standard deviation of a regression's noise, in units of the target.
         path: how the networks were run, ``packed`` or ``dense``; ``moments`` where no network was run.
+        out_of_range: share of the raw input values that lie outside the range of the training set.
     """
 
     draws: np.ndarray
     log_likelihood: np.ndarray | None = None
     noise_scale: float | None = None
     path: str = "dense"
+    out_of_range: float = 0.0
 
     def __repr__(self) -> str:
         """Sizes, and the first points' vote: a committee's draws are too many to print."""
@@ -53,7 +55,9 @@ class Prediction:
         of = "means" if self.draws.ndim == 2 else f"probabilities of {self.draws.shape[2]} classes"
         first = np.array2string(self.mean[:3], precision=3, suppress_small=True)
         rest = "" if points <= 3 else f"\n ... of {points} points"
-        return f"Prediction({members} members, {points} points, {of}; {self.path})\nmean:\n{first}{rest}"
+        how = self.path
+        how += f"; {self.out_of_range:.2%} of the inputs out of range" if self.out_of_range else ""
+        return f"Prediction({members} members, {points} points, {of}; {how})\nmean:\n{first}{rest}"
 
     @property
     def mean(self) -> np.ndarray:

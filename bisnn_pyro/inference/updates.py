@@ -17,7 +17,8 @@ from bisnn_pyro.inference.average import ParameterAverage
 from bisnn_pyro.inference.committee import Prediction, posterior_draws, predict
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
 from bisnn_pyro.inference.history import Row
-from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
+from bisnn_pyro.inference.kl_time import check_pull, entropy_bits, forgetting
+from bisnn_pyro.inference.rules import BayesianLearningRule
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
@@ -248,6 +249,7 @@ class GradientSteps(Updater):
             self.warm = [torch.optim.Adam(guide.parameters(), settings.warm_start.lr)]
         self.optimisers = [*self.rule, *self.others, *self.warm]
         self.rates = [[group["lr"] for group in opt.param_groups] for opt in self.optimisers]
+        self.checked = False
         self.beta = settings.kl_schedule(0.0)
         average = settings.average
         self.average = ParameterAverage([model, guide], average) if average else None
@@ -293,6 +295,9 @@ class GradientSteps(Updater):
     def free_energies(self, spikes: Tensor, y: Tensor) -> Iterator[FreeEnergy]:
         """Update in the same way, and yield the whole free energy with the model's return value."""
         burn_in, width, kl_scale = self.model.burn_in, self.settings.window, self.settings.window_kl_scale
+        if not self.checked:
+            share = 1.0 if width is None else min(1.0, width / (len(spikes) - burn_in))
+            self._check_pull(share if kl_scale is None or width is None else kl_scale, spikes.shape[-2])
         spikes, y = self._per_draw(spikes, y)
         if width is None:
             yield self._update(spikes, y, self.beta, None, Window(burn_in=burn_in))
@@ -308,6 +313,18 @@ class GradientSteps(Updater):
             carried = energy.output.state  # None after a window that is the whole sequence
             state = None if carried is None else carried.detach()
             yield energy
+
+    def _check_pull(self, share: float, n_seen: int) -> None:
+        """Check once that updates with this share of the KL do not overshoot the prior."""
+        rates = [
+            max(own)
+            for own, rule in zip(self.rates, self.rule, strict=False)
+            if isinstance(rule, BayesianLearningRule)
+        ]
+        schedules = self.settings.lr_schedule, self.settings.kl_schedule
+        for lr in rates:
+            check_pull(lr, *schedules, share / self._n_examples(n_seen))
+        self.checked = True
 
     def _per_draw(self, spikes: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Split a batch ``[T, B, I]`` into groups ``[S, T, B / G, I]``, repeated for each particle."""
