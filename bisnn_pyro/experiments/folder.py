@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Required
 
 import tomli_w
-from annotated_types import Gt, MinLen
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from bisnn_pyro.errors import RunFolderError
@@ -106,7 +105,7 @@ class RunFolder(StoredFolder):
         """
         found = self.read_json("metrics.json")
         try:
-            TypeAdapter(Metrics).validate_python(found)
+            _METRICS.validate_python(found)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -121,12 +120,15 @@ class RunFolder(StoredFolder):
         """
         path = self.checked("history.csv")
         try:
-            return History.read_csv(path)
+            found = History.read_csv(path)
+            if self.finished and "epoch" not in found.columns:
+                raise ValueError("it has no epochs")
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise RunFolderError(f"{path} is not the history of a training: {error}") from error
+        return found
 
 
-Scores = Annotated[dict[str, dict[str, float]], MinLen(1)]
+Scores = Annotated[dict[str, dict[str, float]], Field(min_length=1)]
 
 
 class Metrics(TypedDict, total=False):
@@ -134,7 +136,7 @@ class Metrics(TypedDict, total=False):
 
     predictors: Required[Scores]
     noise: dict[str, Scores]
-    temperatures: dict[str, Annotated[float, Gt(0)]]
+    temperatures: dict[str, Annotated[float, Field(gt=0)]]
     sharpness: float
     epochs: int
     best_epoch: int
@@ -143,6 +145,9 @@ class Metrics(TypedDict, total=False):
     trainings: int
     components: list[dict[str, float]]
     notes: list[str]
+
+
+_METRICS = TypeAdapter(Metrics)
 
 
 def environment(threads: int, command: str | None = None) -> dict[str, Any]:
