@@ -73,8 +73,8 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         RunFolderError: if another process holds it.
     """
-    with locked(path):
-        target = path.resolve()
+    target = path.resolve()
+    with locked(target.with_name(target.name.removesuffix(NEXT))):  # one lock for both
         _settle(target)
         _remove(_named(target, _MAKING))
         for folder in (target, beside(target)):

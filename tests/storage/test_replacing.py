@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.storage import replacing
 from bisnn_pyro.storage.manifest import Manifest
 
@@ -100,6 +101,13 @@ def test_an_unfinished_one_beside_takes_nobodys_place(tmp_path):
         pass
     assert (target / "config.toml").read_text() == "old"
     assert new.is_dir()
+
+
+def test_the_folder_and_the_one_beside_it_have_one_lock(tmp_path):
+    target = tmp_path / "run"
+    refused = pytest.raises(RunFolderError, match="is being written by")
+    with replacing.held(target), refused, replacing.held(replacing.beside(target)):
+        pytest.fail("both are held")
 
 
 def test_leftovers_are_removed_at_any_depth(tmp_path):
