@@ -38,6 +38,12 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="With --data: file for the table, .csv, .md or .tex.", show_default=False),
     ] = None,
+    on_out_of_range: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: clip, refuse or pass inputs outside the training range.", show_default=False
+        ),
+    ] = None,
     trust: TrustCode = False,
     accept_changed: AcceptChanged = False,
 ) -> None:
@@ -46,32 +52,39 @@ def evaluate(
     Interrupted runs can be evaluated too.  With --data nothing in the run folder is changed.
     """
     if data is not None:
-        _evaluate_data(folder, data, out, noise, data_dir, trust)
+        _evaluate_data(folder, data, out, noise, data_dir, on_out_of_range, trust)
         return
     if out is not None:
         raise ConfigError("--out is for --data; without it the run folder itself is written again")
-    from bisnn_pyro.analysis import printed_table
+    if on_out_of_range is not None:
+        raise ConfigError("--on-out-of-range is for --data; the run's own data are clipped")
+    from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.experiments.run import evaluate_folder
 
     metrics = evaluate_folder(folder, numbers("--noise", noise, "0.1,0.2"), data_dir, trust=trust)
-    rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
-    typer.echo(printed_table(rows).plain())
+    typer.echo(printed_table(score_rows(metrics)).plain())
     for std, predictors in metrics.get("noise", {}).items():
-        noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
-        table = printed_table(noisy).plain()
+        table = printed_table(score_rows({**metrics, "predictors": predictors})).plain()
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     if (folder / "figures").is_dir():
         typer.echo(f"\nfigures: {folder / 'figures'}")
 
 
 def _evaluate_data(
-    folder: Path, data: Path, out: Path | None, noise: str | None, data_dir: Path | None, trust: bool
+    folder: Path,
+    data: Path,
+    out: Path | None,
+    noise: str | None,
+    data_dir: Path | None,
+    on_out_of_range: str | None,
+    trust: bool,
 ) -> None:
     from bisnn_pyro.experiments.evaluate import evaluate_data
 
     if noise is not None or data_dir is not None:
         raise ConfigError("--noise and --data-dir are for the run's own data; leave them out with --data")
-    typer.echo(evaluate_data(folder, data, out, trust=trust).plain())
+    table = evaluate_data(folder, data, out, on_out_of_range=on_out_of_range, trust=trust)
+    typer.echo(table.plain())
     echo_files(() if out is None else (out,))
 
 

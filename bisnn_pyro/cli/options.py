@@ -60,7 +60,7 @@ Reference = Annotated[
     typer.Option(help="Method that the others are subtracted from; the first run's.", show_default=False),
 ]
 Resamples = Annotated[int, typer.Option("--n-boot", min=1, help="Bootstrap resamples.")]
-BootstrapSeed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+BootstrapSeed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the bootstrap.")]
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:

@@ -17,7 +17,7 @@ study_app = typer.Typer(
 )
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for tables and figures.", show_default=False)]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn at random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn at random.")]
 
 FORMER = {"stuck": "flipped"}
 """Kinds of shift by their former names."""

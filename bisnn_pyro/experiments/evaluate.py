@@ -6,22 +6,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    ConstantPredictor,
     PrintedTable,
     check_suffix,
     classification_metrics,
+    learning_warnings,
     printed_table,
     regression_metrics,
+    score_rows,
 )
 from bisnn_pyro.data import Grid, Task, gaussian_noise, load_points
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import fit_sharpness, fit_temperatures
 from bisnn_pyro.inference import (
     EarlyVotes,
@@ -157,7 +162,7 @@ def metrics_record(
     fitted: FittedRun, task: Task, evaluation: Evaluation, history: History, train_seconds: float, best: int
 ) -> dict[str, Any]:
     """Return what goes to ``metrics.json``."""
-    config = fitted.config
+    config, constant = fitted.config, ConstantPredictor.fit(task.train.y, task.n_classes or None)
     ended = history.rows[best - 1] if 0 < best <= len(history) else {}
     record: dict[str, Any] = {
         "experiment": config.experiment,
@@ -167,29 +172,32 @@ def metrics_record(
         "epochs": len(history),
         "best_epoch": best,
         "train_seconds": train_seconds,
-        "kl_weight": ended.get("kl_weight"),
-        "kl_time": ended.get("kl_time"),
+        **{name: ended.get(name) for name in ("kl_weight", "kl_time", "saturated", "unmoved")},
         "entropy_bits": entropy_bits(fitted.guide),
         "predictors": evaluation.scores,
+        **constant.record(task.test.y, config.analysis.bins),
         "networks": {name: fitted.n_members(name) for name in fitted.predictors},
         "weight_bits": weight_bits(fitted),
         "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
     }
-    if evaluation.temperatures:
-        record["temperatures"] = evaluation.temperatures
-    if fitted.sharpness is not None:
-        record["sharpness"] = fitted.sharpness
-    if task.kind == "regression":
-        record["units"] = UNITS
-    if evaluation.noisy_scores:
-        record["noise"] = evaluation.noisy_scores
-    if task.notes:
-        record["notes"] = list(task.notes)
-    if warnings := kl_warnings(ended.get("kl_time")):
-        record["warnings"] = warnings
-    validated = [row for row in history if "val_nll" in row]
-    if validated:
-        record["val_nll"] = min(row["val_nll"] for row in validated)
+    y, scores = task.val.y, lambda: _scored(fitted.votes(fitted.encode(task.val.x)), y, config)
+    if not len(y):  # no validation: what it says of its own training points
+        y, scores = evaluation.training.y, lambda: {"": score(evaluation.training.votes, y)}
+    where = f"the {len(y)} {'validation' if len(task.val) else 'training'} points"
+    steps = len(history) * -(-len(task.train) // config.train.batch_size)
+    rest = (where, steps, np.asarray(evaluation.training.x[:64]))
+    learned = learning_warnings(history.rows, best, constant, task.train.y, y, scores, *rest)
+    optional: dict[str, Any] = {
+        "temperatures": evaluation.temperatures,
+        "sharpness": fitted.sharpness,
+        "units": UNITS if task.kind == "regression" else None,
+        "noise": evaluation.noisy_scores,
+        "out_of_range": {part: found.share for part, found in task.out_of_range.items() if found.share},
+        "notes": list(task.notes),
+        "warnings": [*kl_warnings(ended.get("kl_time")), *learned],
+        "val_nll": min((row["val_nll"] for row in history if "val_nll" in row), default=None),
+    }
+    record |= {name: value for name, value in optional.items() if value not in (None, {}, [])}
     return record
 
 
@@ -230,6 +238,8 @@ def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
             f"analysis.early_decisions needs several steps that count, and here {n_steps - burn_in} of "
             f"{n_steps} do; set it to 0"
         )
+    if isinstance(wanted, int) and wanted > n_steps - burn_in:
+        raise ConfigError(f"analysis.early_decisions = {wanted}, and only {n_steps - burn_in} steps count")
     steps = early_steps(config, n_steps)
     within = burn_in < steps[0] and steps[-1] <= n_steps
     if not within or any(a >= b for a, b in pairwise(steps)):
@@ -271,6 +281,7 @@ def evaluate_data(
     data: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
+    on_out_of_range: str | None = None,
     trust: bool = False,
 ) -> PrintedTable:
     """Score every predictor of a run on the points of a file, with the run's own preprocessing.
@@ -283,6 +294,7 @@ def evaluate_data(
         data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
             ``bisnn_pyro.data.load_points``.
         out: file for the table, .csv, .md or .tex.
+        on_out_of_range: as for :meth:`FittedRun.predict`.
         trust: as for :func:`~bisnn_pyro.experiments.fitted.load_run`.
 
     Returns:
@@ -296,33 +308,23 @@ def evaluate_data(
     fitted = load_run(path, trust=trust)
     x, y = load_points(data)
     try:
-        inputs, targets = prepare_inputs(fitted, x), prepare_targets(fitted, y)
+        (inputs, outside), targets = fitted.prepare(x, on_out_of_range), prepare_targets(fitted, y)
     except DataError as error:
         raise DataError(f"{data} does not suit the run {path}: {error}") from error
     with steady_process(fitted.config.train.get("threads")):
         scores = _scored(fitted.votes(fitted.encode(inputs)), targets, fitted.config)
-    table = printed_table([{"predictor": name, **found} for name, found in scores.items()], digits=4)
-    notes = [f"{len(y)} points of {data}", *([UNITS] if fitted.preprocessing.kind == "regression" else [])]
+    stored = RunFolder(Path(path)).read_json("metrics.json") if RunFolder(Path(path)).finished else {}
+    constant = ConstantPredictor.rescored(stored, targets, fitted.config.analysis.bins)
+    table = printed_table(score_rows({"predictors": scores, **constant}), digits=4)
+    notes = [
+        f"{len(y)} points of {data}",
+        *([f"{outside}"] if outside.share else []),
+        *([UNITS] if fitted.preprocessing.kind == "regression" else []),
+    ]
     table = replace(table, notes=[*table.notes, *notes])
     if target is not None:
         table.write(target)
     return table
-
-
-def prepare_inputs(fitted: FittedRun, x: np.ndarray) -> np.ndarray:
-    """Turn raw inputs ``[N, ...]`` into what a ``Task`` of the run would hold.
-
-    Raises:
-        DataError: if their shape is not that of the training inputs.
-    """
-    if not fitted.preprocessing.spiking:
-        return fitted.prepare(x.astype(np.float32) if fitted.preprocessing.scaler is None else x)
-    if x.ndim > 3:  # [N, T, C, H, W] or [N, T, H, W]
-        x = x.reshape(*x.shape[:2], -1)
-    if x.min() < 0:
-        raise DataError(f"x has values down to {x.min()}; expected spikes or spike counts, 0 or more")
-    small = x.dtype.kind == "b" or (x.max() <= 255 and bool((x == np.floor(x)).all()))
-    return fitted.prepare(x.astype(np.uint8 if small else np.float32))
 
 
 def prepare_targets(fitted: FittedRun, y: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bisnn_pyro.data import Encoder, Events, Preprocessing, Reader, Recording, Task
+from bisnn_pyro.data import Encoder, Events, OutOfRange, Preprocessing, Reader, Recording, Task
 from bisnn_pyro.errors import DataError, ModelError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.components import Component, alone, component_configs
@@ -185,26 +185,10 @@ class FittedRun:
             for model, training in before:
                 model.train(training)
 
-    def prepare(self, x: Any) -> Any:
-        """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
-
-        Raises:
-            DataError: if the shape is not that of the training inputs.
-        """
-        pre = self.preprocessing
-        on_demand = pre.spiking and hasattr(x, "shape") and hasattr(x, "dtype")
-        array = x if on_demand else np.asarray(x)
-        if pre.spiking:
-            if len(array.shape) != 3 or tuple(array.shape[1:]) != (pre.n_steps, pre.n_features):
-                raise DataError(
-                    f"x has shape {array.shape}; expected spikes [N, {pre.n_steps}, {pre.n_features}]"
-                )
-            return array
-        if array.ndim < 2 or int(np.prod(array.shape[1:])) != pre.n_features:
-            raise DataError(f"x has shape {array.shape}; expected [N, {pre.n_features}] features")
-        if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
-            raise DataError("x must hold finite numbers; it has NaN, infinite or non-numeric values")
-        return array.reshape(len(array), -1) if pre.scaler is None else pre.scaler.transform(array)
+    def prepare(self, x: Any, on_out_of_range: str | None = None) -> tuple[Any, OutOfRange]:
+        """Turn raw inputs into what the network reads; see :meth:`~bisnn_pyro.data.Preprocessing.inputs`."""
+        how = on_out_of_range or self.config.predict.get("on_out_of_range", "clip")
+        return self.preprocessing.inputs(x, how)
 
     def bin(self, recording: str | os.PathLike[str] | Events) -> np.ndarray:
         """Bin a new recording as those of the data were, for :meth:`predict`.
@@ -216,8 +200,8 @@ class FittedRun:
             Spikes ``[1, T, I]``, uint8; ``numpy.concatenate`` makes a batch of several.
 
         Raises:
-            DataError: if the run was not trained on recordings, or this one cannot be read or leaves the
-                sensor.
+            DataError: if the run was not trained on recordings, or this one cannot be read, leaves the sensor
+                or has no event within the time steps.
         """
         binning, sensor = self.preprocessing.binning, self.preprocessing.sensor
         if binning is None or sensor is None:
@@ -226,7 +210,9 @@ class FittedRun:
                 "with an earlier release; bin them with bisnn_pyro.data.Binning"
             )
         events = recording if isinstance(recording, Events) else Reader(sensor)(Recording(Path(recording)))
-        return binning.spikes(events.on(sensor), sensor)[None]
+        return binning.new_spikes(
+            events.on(sensor), sensor, "the recording" if events is recording else str(recording)
+        )[None]
 
     def predict(
         self,
@@ -235,21 +221,28 @@ class FittedRun:
         predictor: str | None = None,
         draws: int | None = None,
         seed: int | None = None,
+        on_out_of_range: str | None = None,
     ) -> Prediction:
         """Let the committee, or another predictor, vote on raw inputs.
 
         Args:
-            x: ``[N, F]`` features (or images, or ready spikes) as in the training data, unscaled.
+            x: ``[N, F]`` features (or images, or ready spikes) as in the training data, unscaled: an array, a
+                tensor, a data frame or a sparse matrix.
             predictor: one of :attr:`predictors`; the first by default.
             draws: number of members; the config's by default, 1 for a point estimate.
             seed: of the members and of the encoding; the config's by default.
+            on_out_of_range: what happens to values outside the range of the training set: ``clip``, with a
+                warning if there are many, ``refuse`` or ``pass``; the config's by default.
 
         Returns:
             The members' probabilities ``[S, N, C]`` (classes in the order of
             ``preprocessing.labels``) or means ``[S, N]``; ``.mean`` is the committee's vote.  Means and
             noise of a regression are in the targets' original units.
         """
-        prediction = self.predict_scaled(self.prepare(x), predictor=predictor, draws=draws, seed=seed)
+        scaled, found = self.prepare(x, on_out_of_range)
+        found.warn()
+        prediction = self.predict_scaled(scaled, predictor=predictor, draws=draws, seed=seed)
+        prediction = replace(prediction, out_of_range=found.share)
         scaler = self.preprocessing.target_scaler
         if scaler is None or prediction.noise_scale is None:
             return prediction
@@ -280,7 +273,9 @@ class FittedRun:
             in the targets' original units; the mean over S is the committee's vote.
         """
         chosen = self._known(predictor)
-        blocks = self.encode(self.prepare(x), seed)
+        scaled, found = self.prepare(x)
+        found.warn()
+        blocks = self.encode(scaled, seed)
         early = EarlyVotes(self.model, steps, self.n_members(chosen.name, draws), blocks.n_examples)
         self.predict_scaled(blocks, predictor=chosen.base.name, draws=draws, seed=seed, early=early)
         if chosen is not chosen.base:

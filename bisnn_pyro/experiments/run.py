@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bisnn_pyro.analysis import results_table
+from bisnn_pyro.analysis import results_table, score_rows
 from bisnn_pyro.data import Preprocessing, Task
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.build import (
@@ -56,8 +56,8 @@ class RunResult:
         """The folder and the scores, for a notebook or a prompt; ``metrics`` has the rest."""
         if self.metrics is None:
             return f"RunResult({str(self.path)!r}, interrupted)"
-        rows = [{"predictor": name, **scores} for name, scores in self.metrics["predictors"].items()]
-        return f"RunResult({str(self.path)!r}, {self.metrics['n_test']} test points)\n{results_table(rows)}"
+        table = results_table(score_rows(self.metrics))
+        return f"RunResult({str(self.path)!r}, {self.metrics['n_test']} test points)\n{table}"
 
     @property
     def interrupted(self) -> bool:
@@ -234,7 +234,7 @@ def _check_config(folder: RunFolder, then: dict[str, Any], now: Config) -> None:
         changed = dict.fromkeys(key for key, _ in sorted(flat_keys(then) ^ flat_keys(now.to_dict())))
         raise RunFolderError(
             f"{folder.path} was begun with another config (different: {', '.join(changed)}); "
-            "resume it with the same one, or use --overwrite"
+            "resume it with the same one, or use --overwrite (in Python: overwrite=True)"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,12 +19,13 @@ from bisnn_pyro.errors import ConfigError, DivergenceError, RunFolderError
 from bisnn_pyro.experiments.batch import each, plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config, Range, flat_keys
-from bisnn_pyro.experiments.resolve import apply_overrides, load_source, parse_overrides
+from bisnn_pyro.experiments.resolve import apply_overrides, load_source
 from bisnn_pyro.experiments.run import fit, new_fit
 from bisnn_pyro.files import write_whole
 from bisnn_pyro.inference import steady_process
 from bisnn_pyro.storage import strict_json
 from bisnn_pyro.storage.replacing import beside, held, take_over
+from bisnn_pyro.toml import parse_overrides
 
 TUNING_SEED = 1000
 """Trials train on seeds from here on, which no reported result uses."""
@@ -293,13 +295,15 @@ def _read_trials(path: Path, settings: Mapping[str, Sequence[Setting]]) -> dict[
     return {trial.key: trial for trial in trials}
 
 
-def _values(trial: Trial, overrides: Sequence[str]) -> list[str]:
-    return [*overrides, *(f"{key}={_toml(value)}" for key, value in trial.setting.items())]
+def _values(trial: Trial, overrides: Sequence[str], **more: Any) -> list[str]:
+    """Return overrides with a trial's, which are its method's own: nothing in a file or in ``--set`` wins."""
+    own = trial.setting | more
+    return [*overrides, *(f"method.{json.dumps(trial.method)}.{key}={_toml(own[key])}" for key in own)]
 
 
 def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool, bool]) -> Trial:
     source, trial, overrides, n_seeds, single, trust = work
-    values = [*_values(trial, overrides), f"train.epochs={trial.epochs}"]
+    values = _values(trial, overrides, **{"train.epochs": trial.epochs})
     scores, seconds = [], 0.0
     for seed in range(TUNING_SEED, TUNING_SEED + n_seeds):
         (config,) = plan(source, [trial.method], [seed], values, trust=trust)

@@ -35,6 +35,7 @@ from bisnn_pyro.inference.latent_posteriors import (
     AutoUniformFlips,
     flip_natural,
 )
+from bisnn_pyro.inference.learned import saturated_share
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
 from bisnn_pyro.inference.loading import load_posterior, stored_tensors
 from bisnn_pyro.inference.marginals import marginal_natural
@@ -106,6 +107,7 @@ __all__ = [
     "posterior_draws",
     "predict",
     "predict_moments",
+    "saturated_share",
     "seeded",
     "steady_process",
     "stored_tensors",

@@ -102,7 +102,7 @@ def _write(path: Path, runs: Runs) -> Summary:
     frame = runs.scores()
     usual = REGRESSION if runs.kind == "regression" else CLASSIFICATION
     metrics = [name for name in usual if name in frame]
-    table = _table(runs, frame, metrics)
+    table = _table(runs, runs.scores_and_constant(), metrics)
     for suffix in ("csv", "md", "tex"):
         table.write(path / f"table.{suffix}")
     differences = _differences(runs, frame, metrics)
@@ -110,7 +110,7 @@ def _write(path: Path, runs: Runs) -> Summary:
         differences.write(path / "differences.csv")
     noise_tables = {}
     for std in runs[0].metrics.get("noise", {}):
-        noise_tables[std] = _table(runs, runs.scores(noise=std), metrics)
+        noise_tables[std] = _table(runs, runs.scores_and_constant(noise=std), metrics)
         noise_tables[std].write(path / f"table-noise-{std}.csv")
     figures = runs[0].config.analysis.figures
     early = _write_early(path, runs, figures)

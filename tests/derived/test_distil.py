@@ -12,8 +12,9 @@ from bisnn_pyro.derived.distil import student
 from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.distil import training_targets
-from bisnn_pyro.experiments.resolve import load_source, parse_overrides, resolve
+from bisnn_pyro.experiments.resolve import load_source, resolve
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from bisnn_pyro.toml import parse_overrides
 from tests.experiments.interrupting import interrupt_after
 
 QUICK = parse_overrides(["analysis.figures=false", "analysis.noise=[]"])

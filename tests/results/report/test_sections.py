@@ -31,7 +31,6 @@ from bisnn_pyro.results.report.training import (
     distance,
     late_gain,
     posteriors,
-    saturated_share,
     training,
 )
 from tests.results.changing import change_config
@@ -185,6 +184,20 @@ def test_distance_of_seeds():
     assert np.isnan(distance(np.array([[np.inf, 1.0], [0.0, 2.0]])))
 
 
+def test_runs_that_learned_nothing(runs):
+    change_json(runs / "bayes-seed1" / "metrics.json", warnings=["K = 0.1", "did not learn: <b> (1) ..."])
+    for seed in (0, 1):
+        path = runs / f"straight-through-seed{seed}" / "metrics.json"
+        change_json(path, warnings=[])
+    change_json(runs / "bayes-seed0" / "metrics.json", warnings=["K = 0.1"])
+    section = training(Runs(runs))
+    caution = cautions(section)["Runs that learned nothing"]
+    assert caution.items == ("bayes seed 1: did not learn: <b> (1) ...",)
+    table = tables(section)["How each run ended"].frame
+    assert table["unmoved"].between(0, 1).all()
+    assert table["saturated"].notna().tolist() == [name.startswith("bayes") for name in table["run"]]
+
+
 def test_seeds_that_disagree(runs):
     store = Store.open(runs / "straight-through-seed1")
     votes = store.dataset("predictions")["vote"].copy()
@@ -199,7 +212,6 @@ def test_seeds_that_disagree(runs):
 
 
 def test_saturated_synapses(runs):
-    assert saturated_share(np.array([0.0, 3.0, -20.0, np.inf])) == 0.5
     from safetensors import safe_open
     from safetensors.numpy import load_file, save_file
 
