@@ -6,7 +6,6 @@ import csv
 import importlib.metadata
 import os
 import platform
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Required
@@ -21,6 +20,7 @@ from bisnn_pyro.files import write_whole
 from bisnn_pyro.inference import History
 from bisnn_pyro.storage.folder import StoredFolder
 from bisnn_pyro.storage.replacing import NEXT, settle_all
+from bisnn_pyro.toml import read_toml
 
 _PACKAGES = (
     "bisnn_pyro",
@@ -91,10 +91,8 @@ class RunFolder(StoredFolder):
             raise RunFolderError(f"{self.path} is not a run folder: it has no config.toml")
         path = self.checked("config.toml")
         try:
-            return Config.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise RunFolderError(f"cannot read {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
+            return Config.from_dict(read_toml(path))
+        except ValueError as error:
             raise RunFolderError(f"{path} is not a valid config: {error}") from error
 
     def read_metrics(self) -> dict[str, Any]:
