@@ -136,8 +136,8 @@ class Inspection:
         if not _SHORT <= duration <= _LONG:
             more, unit = ("less", "milliseconds") if duration < _SHORT else ("more", "nanoseconds")
             doubts.append(
-                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if the files "
-                f"count {unit}, convert them"
+                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if the "
+                f"files count {unit}, convert them"
             )
         if abs(begin) > duration:
             doubts.append(
