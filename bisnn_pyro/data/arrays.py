@@ -105,7 +105,7 @@ def load_npz(
     keep = at_most(n_train, len(train), seed + 1, None if labels is None else train.y)
     source, train = train.y, Split(train.x[keep], train.y[keep])
     if labels is not None:
-        check_training_classes(Path(path).name, labels.names, train.y, source)
+        check_training_classes(Path(path).stem, labels.names, train.y, source)
     return _scaled(Path(path).stem, train, val, parts["test"], inputs, labels, notes)
 
 

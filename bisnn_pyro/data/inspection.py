@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_PICTURES = 30
 UNLABELLED = "(none)"
-_SHORT, _LONG = 10.0, 60_000.0
+_SHORT, _LONG = 3.0, 60_000.0
 """Milliseconds between which recordings of one example last; others may count in another unit."""
 _TIME_CELLS, _UNIT_CELLS = 100, 100
 

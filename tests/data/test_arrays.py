@@ -361,14 +361,12 @@ class TestClasses:
         y = np.repeat([0, 1, 2], (47, 1, 72))
         x = np.random.default_rng(0).normal(size=(120, 4))
         path = save(x_train=x, y_train=y, x_test=x[:48], y_test=y[:48])
-        with pytest.raises(
-            DataError, match=r"96 training examples of mine\.npz is of class '1', but others are"
-        ):
+        with pytest.raises(DataError, match=r"96 training examples of mine is of class '1', but others are"):
             load_npz(path)
         assert np.bincount(load_npz(path, val_fraction=0.1).train.y).min() == 1
 
     def test_one_that_a_smaller_training_set_leaves_out(self, save):
-        with pytest.raises(DataError, match=r"none of the 2 training examples of mine.npz is of class"):
+        with pytest.raises(DataError, match=r"none of the 2 training examples of mine is of class"):
             load_npz(save(), n_train=2)
 
     def test_one_that_tests_alone(self, save):

@@ -78,7 +78,7 @@ class TestUnits:
                 "no event falls after step 1 of 30; recordings last up to 0.29",
                 "or less, .*count milliseconds",
             ),
-            (0.001, r"0\.\d+% of the events fall within the 300 ms", "or more, .* count nanoseconds"),
+            (0.001, r"1\.\d+% of the events fall within the 300 ms", "or more, .* count nanoseconds"),
         ],
     )
     def test_a_note_in_a_run_and_an_inspection(self, tmp_path, unit, note, inspected):
