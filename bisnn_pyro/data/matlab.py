@@ -13,7 +13,7 @@ from scipy import io, sparse
 
 from bisnn_pyro.data.checks import check_choice, check_count, check_finite, check_flag
 from bisnn_pyro.data.limits import array_bytes, check_bytes, enough_memory
-from bisnn_pyro.data.location import FOLDER_VARIABLE
+from bisnn_pyro.data.location import FOLDER_VARIABLE, given_path
 from bisnn_pyro.data.matlab_structure import check_structure
 from bisnn_pyro.data.out_of_range import OutOfRange, out_of_range_notes
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap
@@ -153,7 +153,7 @@ def find_mat(path: str | os.PathLike[str] | None, name: str | None = None) -> Pa
             f"data.path is {path!r}; expected a .mat file or its folder: give --data-dir DIR (or data.path), "
             f"or set the environment variable {FOLDER_VARIABLE} to a folder that holds that folder"
         )
-    place = Path(path).expanduser().absolute()
+    place = given_path(path, "a .mat file or its folder").absolute()
     if place.is_file():
         if name is not None and Path(name).stem != place.stem:
             raise DataError(

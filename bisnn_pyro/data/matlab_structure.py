@@ -17,6 +17,8 @@ from bisnn_pyro.errors import DataError
 
 _HEADER = 128
 _PART = 1 << 20
+_VERSION_5 = (b"\x00\x01", b"\x01\x00")
+"""In either order of bytes; scipy refuses 7.3 by name."""
 _MATRIX, _COMPRESSED = 14, 15
 _FLAGS, _SIZES, _NAMES, _VALUES = (6,), (5,), (1, 2, 16), (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)
 """Types of the parts of a variable: unsigned 32 bits, signed 32 bits, text, and numbers of any kind."""
@@ -35,7 +37,7 @@ def check_structure(file: Path) -> None:
     """
     with file.open("rb") as stream:
         header = stream.read(_HEADER)
-        if len(header) < _HEADER or 0 in header[:4]:
+        if len(header) < _HEADER or 0 in header[:4] or header[124:126] not in _VERSION_5:
             return
         order = "<" if header[126:128] == b"IM" else ">"
         total = 0
@@ -50,6 +52,8 @@ def check_structure(file: Path) -> None:
                 check_bytes("what it holds", total)
             elif kind == _MATRIX:
                 _check_variable(_Plain(stream), size, order)
+            else:
+                raise DataError(f"a variable is of the type {kind}; expected {_MATRIX}, a matrix")
             stream.seek(start + size)
 
 
