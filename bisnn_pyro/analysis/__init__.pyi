@@ -123,6 +123,11 @@ from bisnn_pyro.analysis.intervals import (
     paired_difference as paired_difference,
     wilson_interval as wilson_interval,
 )
+from bisnn_pyro.analysis.learning import (
+    DID_NOT_LEARN as DID_NOT_LEARN,
+    learning_warnings as learning_warnings,
+    not_learned as not_learned,
+)
 from bisnn_pyro.analysis.pac_bayes import (
     PacBayesBound as PacBayesBound,
     binary_kl as binary_kl,
@@ -167,6 +172,11 @@ from bisnn_pyro.analysis.posterior.synapses import (
     LayerPosterior as LayerPosterior,
     natural_parameters as natural_parameters,
     summarise_posterior as summarise_posterior,
+)
+from bisnn_pyro.analysis.scores.constant import (
+    CONSTANT as CONSTANT,
+    ConstantPredictor as ConstantPredictor,
+    score_rows as score_rows,
 )
 from bisnn_pyro.analysis.scores.curves import (
     committee_size_scores as committee_size_scores,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bisnn_pyro.cli.options import (
+    AcceptChanged,
     BootstrapSeed,
     DataDir,
     OneRun,
@@ -44,6 +45,7 @@ def evaluate(
         ),
     ] = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Evaluate a run again, or on new data.
 
@@ -56,15 +58,13 @@ def evaluate(
         raise ConfigError("--out is for --data; without it the run folder itself is written again")
     if on_out_of_range is not None:
         raise ConfigError("--on-out-of-range is for --data; the run's own data are clipped")
-    from bisnn_pyro.analysis import printed_table
+    from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.experiments.run import evaluate_folder
 
     metrics = evaluate_folder(folder, numbers("--noise", noise, "0.1,0.2"), data_dir, trust=trust)
-    rows = [{"predictor": name, **scores} for name, scores in metrics["predictors"].items()]
-    typer.echo(printed_table(rows).plain())
+    typer.echo(printed_table(score_rows(metrics)).plain())
     for std, predictors in metrics.get("noise", {}).items():
-        noisy = [{"predictor": name, **scores} for name, scores in predictors.items()]
-        table = printed_table(noisy).plain()
+        table = printed_table(score_rows({**metrics, "predictors": predictors})).plain()
         typer.echo(f"\nwith input noise of standard deviation {std}:\n{table}")
     if (folder / "figures").is_dir():
         typer.echo(f"\nfigures: {folder / 'figures'}")
@@ -100,6 +100,7 @@ def export(
     ] = None,
     mode: Annotated[bool, typer.Option("--mode", help="The most probable network (the default).")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write a network of a run as packed 1-bit weights.
 
@@ -127,6 +128,7 @@ def energy(
     ] = None,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Estimate what one inference costs.
 
@@ -146,6 +148,7 @@ def compare(
     reference: Reference = None,
     n_resamples: Resamples = 2000,
     seed: BootstrapSeed = 0,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Compare finished runs on the same test points.
 
@@ -168,6 +171,7 @@ def report(
     seed: BootstrapSeed = 0,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write one page about finished runs, to open from disk."""
     from bisnn_pyro.results.report import report as write_report

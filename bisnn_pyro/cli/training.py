@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, DataDir, Jobs, Methods, Overrides, Seeds, Source, TrustCode
+from bisnn_pyro.cli.options import (
+    INTERRUPTED,
+    AcceptChanged,
+    DataDir,
+    Jobs,
+    Methods,
+    Overrides,
+    Seeds,
+    Source,
+    TrustCode,
+)
 from bisnn_pyro.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +54,8 @@ def run(
     overrides: Overrides = None,
     data_dir: DataDir = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Training seed; the source's own, or 0.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Training seed; the source's own, or 0.", show_default=False),
     ] = None,
     seeds: Seeds = None,
     folds: Annotated[
@@ -60,11 +71,13 @@ def run(
     jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Train, predict and analyse every method of a preset.
 
     Each method, seed and fold gets a folder of its own; ``summary/`` has what spans them.
     """
+    from bisnn_pyro.analysis import not_learned
     from bisnn_pyro.experiments.batch import parse_seeds, plan, run_experiment
     from bisnn_pyro.experiments.folder import RunFolder
     from bisnn_pyro.results import summarise
@@ -88,6 +101,9 @@ def run(
     finished = [config for config in configs if RunFolder.of(config, result.out).finished]
     if finished and not result.interrupted:
         _print_summary(summarise(result.out, finished))
+    for done in result.runs:
+        for warning in not_learned(done.metrics or {}):
+            typer.echo(f"{done.path.name} {warning}", err=True)
     for config, error in result.failures:
         fold = "" if config.fold is None else f" on fold {config.fold}"
         typer.echo(f"bisnn: {config.method} with seed {config.seed}{fold} failed: {error}", err=True)
@@ -109,20 +125,20 @@ def merge(
     data_dir: DataDir = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over a finished run.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Make one mixture of finished runs, without training.
 
     The runs may differ in their training seed alone; guide.components trains such a mixture itself.
     """
-    from bisnn_pyro.analysis import printed_table
+    from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.derived.merge import merge as merge_runs
 
     result = merge_runs(
         runs, out, method=method, overwrite=overwrite, data_dir=data_dir, command=context.obj, trust=trust
     )
     assert result.metrics is not None
-    rows = [{"predictor": name, **scores} for name, scores in result.metrics["predictors"].items()]
-    typer.echo(f"{result.path}:\n{printed_table(rows).plain()}")
+    typer.echo(f"{result.path}:\n{printed_table(score_rows(result.metrics)).plain()}")
 
 
 def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
@@ -132,14 +148,20 @@ def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[s
 
 
 def _report_run(config: Config, result: RunResult) -> None:
+    from bisnn_pyro.analysis import not_learned
+    from bisnn_pyro.storage.replacing import NEXT
+
     if result.metrics is None:
-        typer.echo(f"{result.path}: interrupted")
+        stays = result.path.name.removesuffix(NEXT)
+        also = f"; {stays} stays as it is until this one is finished" if stays != result.path.name else ""
+        typer.echo(f"{result.path}: interrupted{also}")
         return
     m = result.metrics
     stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
     typer.echo(f"{result.path}: trained in {m['train_seconds']:.1f} s, {stop}")
     for warning in m.get("warnings", ()):
-        typer.echo(f"  warning: {warning}")
+        if warning not in not_learned(m):  # said at the end
+            typer.echo(f"  warning: {warning}")
     for note in m.get("notes", ()):
         typer.echo(f"  note: {note}")
 
@@ -164,12 +186,12 @@ def _print_summary(summary: Summary) -> None:
 
 def tune(
     source: Source,
-    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each method.")],
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="Settings tried for each method.")],
     method: Methods = None,
     overrides: Overrides = None,
     data_dir: DataDir = None,
-    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, help="Training seeds per trial.")] = 1,
-    rungs: Annotated[int, typer.Option(min=1, help="Rungs of successive halving; 1 for none.")] = 1,
+    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, max=1000, help="Training seeds per trial.")] = 1,
+    rungs: Annotated[int, typer.Option(min=1, max=100, help="Rungs of successive halving; 1 for none.")] = 1,
     keep: Annotated[float, typer.Option(help="Share of the trials that goes on to the next rung.")] = 1 / 3,
     first_share: Annotated[
         float, typer.Option(help="Share of the epochs in the first of several rungs.")
@@ -182,6 +204,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Search again.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted search.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Search the settings of every method on validation NLL.
 

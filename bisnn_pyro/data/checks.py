@@ -30,9 +30,9 @@ def check_count(name: str, value: Any, minimum: int = 1) -> int:
     Raises:
         DataError: If it is not a whole number, is below ``minimum``, or is too large.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
         raise DataError(f"{name} is {_shown(value)}; expected a whole number of at least {minimum}")
-    if value > _LARGEST:
+    if int(value) > _LARGEST:
         raise DataError(f"{name} is {_shown(value)}; expected a whole number of at most 2^63 - 1")
     return int(value)
 

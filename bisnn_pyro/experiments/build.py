@@ -15,6 +15,8 @@ from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.inference import GradientSteps, Learner, SynapticGuide, TrainSettings, Updater
+from bisnn_pyro.inference.requirements import Sizes, memory_needs
+from bisnn_pyro.memory import check_memory
 from bisnn_pyro.models import Likelihood, Neuron, SpikingGLM
 
 
@@ -89,6 +91,7 @@ def build_model(
 
     ``naturals`` are those of the run that is the prior, if the prior is a run's posterior.
     """
+    check_memory(memory_needs(Sizes.of(config.to_dict(), task, encoder)), "make it smaller")
     table = config.network.to_dict()
     inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}
     surrogate = inner["surrogate"] and parts.make("surrogate", inner["surrogate"], trust=trust)

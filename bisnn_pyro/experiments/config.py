@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -182,7 +183,7 @@ class MixtureSettings:
     seeds: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        _check_at_least("guide.components", 1 if self.components is None else self.components, 1)
+        _check_at_least("guide.components", 1 if self.components is None else self.components, 1, 1000)
         if self.seeds is None:
             return
         _check_at_least("guide.seeds", min(self.seeds, default=0), 0)
@@ -214,9 +215,11 @@ class Range:
             raise ConfigError("an interval to tune needs low < high, and low > 0 if log = true")
 
 
-def _check_at_least(key: str, value: float, low: int) -> None:
+def _check_at_least(key: str, value: float, low: int, high: float = math.inf) -> None:
     if value < low:
         raise ConfigError(f"{key} must be at least {low}, not {value}")
+    if value > high:
+        raise ConfigError(f"{key} must be at most {high}, not {value}")
 
 
 @dataclass(frozen=True)

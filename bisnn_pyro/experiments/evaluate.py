@@ -6,22 +6,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bisnn_pyro.analysis import (
+    ConstantPredictor,
     PrintedTable,
     check_suffix,
     classification_metrics,
+    learning_warnings,
     printed_table,
     regression_metrics,
+    score_rows,
 )
 from bisnn_pyro.data import Grid, Task, gaussian_noise, load_points
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.costs import evenly_spread, spikes_per_inference, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun, load_run
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import fit_sharpness, fit_temperatures
 from bisnn_pyro.inference import (
     EarlyVotes,
@@ -157,7 +162,7 @@ def metrics_record(
     fitted: FittedRun, task: Task, evaluation: Evaluation, history: History, train_seconds: float, best: int
 ) -> dict[str, Any]:
     """Return what goes to ``metrics.json``."""
-    config = fitted.config
+    config, constant = fitted.config, ConstantPredictor.fit(task.train.y, task.n_classes or None)
     ended = history.rows[best - 1] if 0 < best <= len(history) else {}
     record: dict[str, Any] = {
         "experiment": config.experiment,
@@ -167,31 +172,32 @@ def metrics_record(
         "epochs": len(history),
         "best_epoch": best,
         "train_seconds": train_seconds,
-        "kl_weight": ended.get("kl_weight"),
-        "kl_time": ended.get("kl_time"),
+        **{name: ended.get(name) for name in ("kl_weight", "kl_time", "saturated", "unmoved")},
         "entropy_bits": entropy_bits(fitted.guide),
         "predictors": evaluation.scores,
+        **constant.record(task.test.y, config.analysis.bins),
         "networks": {name: fitted.n_members(name) for name in fitted.predictors},
         "weight_bits": weight_bits(fitted),
         "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
     }
-    if evaluation.temperatures:
-        record["temperatures"] = evaluation.temperatures
-    if fitted.sharpness is not None:
-        record["sharpness"] = fitted.sharpness
-    if task.kind == "regression":
-        record["units"] = UNITS
-    if evaluation.noisy_scores:
-        record["noise"] = evaluation.noisy_scores
-    if outside := {part: found.share for part, found in task.out_of_range.items() if found.share}:
-        record["out_of_range"] = outside
-    if task.notes:
-        record["notes"] = list(task.notes)
-    if warnings := kl_warnings(ended.get("kl_time")):
-        record["warnings"] = warnings
-    validated = [row for row in history if "val_nll" in row]
-    if validated:
-        record["val_nll"] = min(row["val_nll"] for row in validated)
+    y, scores = task.val.y, lambda: _scored(fitted.votes(fitted.encode(task.val.x)), y, config)
+    if not len(y):  # no validation: what it says of its own training points
+        y, scores = evaluation.training.y, lambda: {"": score(evaluation.training.votes, y)}
+    where = f"the {len(y)} {'validation' if len(task.val) else 'training'} points"
+    steps = len(history) * -(-len(task.train) // config.train.batch_size)
+    rest = (where, steps, np.asarray(evaluation.training.x[:64]))
+    learned = learning_warnings(history.rows, best, constant, task.train.y, y, scores, *rest)
+    optional: dict[str, Any] = {
+        "temperatures": evaluation.temperatures,
+        "sharpness": fitted.sharpness,
+        "units": UNITS if task.kind == "regression" else None,
+        "noise": evaluation.noisy_scores,
+        "out_of_range": {part: found.share for part, found in task.out_of_range.items() if found.share},
+        "notes": list(task.notes),
+        "warnings": [*kl_warnings(ended.get("kl_time")), *learned],
+        "val_nll": min((row["val_nll"] for row in history if "val_nll" in row), default=None),
+    }
+    record |= {name: value for name, value in optional.items() if value not in (None, {}, [])}
     return record
 
 
@@ -232,6 +238,8 @@ def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
             f"analysis.early_decisions needs several steps that count, and here {n_steps - burn_in} of "
             f"{n_steps} do; set it to 0"
         )
+    if isinstance(wanted, int) and wanted > n_steps - burn_in:
+        raise ConfigError(f"analysis.early_decisions = {wanted}, and only {n_steps - burn_in} steps count")
     steps = early_steps(config, n_steps)
     within = burn_in < steps[0] and steps[-1] <= n_steps
     if not within or any(a >= b for a, b in pairwise(steps)):
@@ -305,7 +313,9 @@ def evaluate_data(
         raise DataError(f"{data} does not suit the run {path}: {error}") from error
     with steady_process(fitted.config.train.get("threads")):
         scores = _scored(fitted.votes(fitted.encode(inputs)), targets, fitted.config)
-    table = printed_table([{"predictor": name, **found} for name, found in scores.items()], digits=4)
+    stored = RunFolder(Path(path)).read_json("metrics.json") if RunFolder(Path(path)).finished else {}
+    constant = ConstantPredictor.rescored(stored, targets, fitted.config.analysis.bins)
+    table = printed_table(score_rows({"predictors": scores, **constant}), digits=4)
     notes = [
         f"{len(y)} points of {data}",
         *([f"{outside}"] if outside.share else []),

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from bisnn_pyro.data import Encoder, Events, OutOfRange, Preprocessing, Reader, Recording, Task
 from bisnn_pyro.data.limits import enough_memory
-from bisnn_pyro.errors import DataError, RunFolderError
+from bisnn_pyro.errors import DataError, ModelError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.components import Component, alone, component_configs
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import write_whole
 from bisnn_pyro.inference import (
     EarlyVotes,
     EncodedBlocks,
@@ -35,8 +35,10 @@ from bisnn_pyro.inference import (
     as_inputs,
     encode_all,
     interleaved,
+    load_posterior,
     marginal_natural,
     seeded,
+    stored_tensors,
 )
 from bisnn_pyro.models import SpikingGLM
 
@@ -399,17 +401,13 @@ class FittedRun:
         """Write the posterior and the preprocessing."""
         tensors: dict[str, Tensor] = {}
         for m, own in enumerate(self.components):
-            tensors |= {f"{_prefix(m)}guide.{k}": v for k, v in own.guide.state_dict().items()}
-            tensors |= {f"{_prefix(m)}model.{k}": v for k, v in own.model.state_dict().items()}
-            if own.model.reference is not None:
-                tensors[f"{_prefix(m)}reference"] = own.model.reference
+            tensors |= {f"{_prefix(m)}{k}": v for k, v in stored_tensors(own.model, own.guide).items()}
         # With them the run can be loaded where its prior's run is gone.
         tensors |= {f"prior.{k}": v for k, v in self.naturals.items()}
         # One entry: with several, their order (and so the file's bytes) would change from run to run.
         metadata = {"bisnn_pyro_format": FORMAT}
         content = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, metadata)
-        with atomic_path(folder.posterior_path) as temporary:
-            temporary.write_bytes(content)  # save_file would leave a file that its owner alone may read
+        write_whole(folder.posterior_path, content)  # save_file's files only their owner may read
         folder.write_json("preprocessing.json", self.preprocessing.to_dict())
 
 
@@ -427,28 +425,30 @@ def _units(layer: Any) -> str:
     return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
 
 
-def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
+def load_run(path: str | os.PathLike[str], *, trust: bool = False, accept_changed: bool = False) -> FittedRun:
     """Load a posterior from a run folder; neither the data nor a training loop is needed.
 
     Args:
         path: a run folder, for example ``runs/two-moons/bayes-seed0``.
         trust: whether classes of the user's own that the run names may be imported.
+        accept_changed: whether to read files that were edited since the run.
 
     Raises:
-        RunFolderError: if a file is missing or broken.
+        RunFolderError: if a file is missing, broken, or not as the run wrote it.
         ConfigError: if the run names a class of the user's own and ``trust`` is not given.
     """
-    folder = RunFolder(Path(path))
+    folder = RunFolder.at(path, accept_changed=accept_changed)
     config = folder.read_config()
     stored = folder.read_json("preprocessing.json")
     try:
         preprocessing = Preprocessing.from_dict(stored)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunFolderError(f"{folder.path / 'preprocessing.json'} is broken: {error!r}") from error
     task: Any = preprocessing  # it has the sizes that building needs, and no data
     encoder = build_encoder(config, task, trust=trust)
+    source = folder.checked("posterior.safetensors")
     try:
-        with safe_open(folder.posterior_path, framework="pt") as file:
+        with safe_open(source, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             found = (file.metadata() or {}).get("bisnn_pyro_format")
         if found != FORMAT:
@@ -462,18 +462,13 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
                 if any(k.startswith(f"{_prefix(m)}guide.") for k in tensors)
             ]
         for m, component in enumerate(components):
-            for prefix, module in (
-                (f"{_prefix(m)}guide.", component.guide),
-                (f"{_prefix(m)}model.", component.model),
-            ):
-                own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-                module.load_state_dict(own)
-            component.model.set_reference(tensors.get(f"{_prefix(m)}reference"))
+            own = {k.removeprefix(_prefix(m)): v for k, v in tensors.items() if k.startswith(_prefix(m))}
+            load_posterior(component.model, component.guide, own)
             component.model.eval()
             component.guide.eval()
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise RunFolderError(f"cannot read {folder.posterior_path}: {error}") from error
-    scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
+    except (OSError, SafetensorError, RuntimeError, ModelError) as error:
+        raise RunFolderError(f"cannot read {source}: {error}") from error
+    scored = {} if folder.resumable and not folder.metrics_path.is_file() else folder.read_metrics()
     fitted = assembled(config, components, encoder, preprocessing, naturals=naturals)
     fitted.temperatures, fitted.sharpness = scored.get("temperatures", {}), scored.get("sharpness")
     return fitted
@@ -543,7 +538,7 @@ def reopen(
     task = build_task(fitted.config, trust=trust)
     # A standardiser of the prior's run is not that of these data.
     encoder = fitted.encoder if fitted.naturals else build_encoder(fitted.config, task, trust=trust)
-    check_data(RunFolder(Path(path)), Preprocessing.of(task, encoder))
+    check_data(RunFolder.at(path), Preprocessing.of(task, encoder))
     return fitted, task
 
 

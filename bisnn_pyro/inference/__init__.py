@@ -35,7 +35,9 @@ from bisnn_pyro.inference.latent_posteriors import (
     AutoUniformFlips,
     flip_natural,
 )
+from bisnn_pyro.inference.learned import saturated_share
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
+from bisnn_pyro.inference.loading import load_posterior, stored_tensors
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
 from bisnn_pyro.inference.rank_one import AutoRankOneMixture
@@ -99,11 +101,14 @@ __all__ = [
     "interleaved",
     "kl_warnings",
     "listen_to",
+    "load_posterior",
     "marginal_natural",
     "point_draws",
     "posterior_draws",
     "predict",
     "predict_moments",
+    "saturated_share",
     "seeded",
     "steady_process",
+    "stored_tensors",
 ]

@@ -19,6 +19,7 @@ from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.inputs import Encode, EncodedBlocks, Inputs, count_examples, groups
 from bisnn_pyro.inference.seeding import Purpose, seeded
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+from bisnn_pyro.memory import check_memory
 from bisnn_pyro.models import ConvSynapses, RecurrentSynapses, Regression, SimulationPlan, SpikingGLM, Window
 from bisnn_pyro.models.packed import PackedInput, PackedNetwork, why_not_packed
 
@@ -149,6 +150,8 @@ def predict(
     if n_draws < 1:
         raise ModelError(f"a committee needs at least one member, not {n_draws}")
     n_points = count_examples(blocks)
+    votes = 2.0 * n_draws * n_points * max(model.likelihood.n_outputs, 1) * 8
+    check_memory({f"the votes of {n_draws} members on {n_points} points": votes}, "ask for fewer", ModelError)
     window = Window(burn_in=model.burn_in)
     outputs: np.ndarray | None = None
     log_likelihood = None if y is None else np.empty((n_draws, n_points))

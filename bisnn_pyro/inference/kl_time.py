@@ -16,7 +16,9 @@ from torch import Tensor
 
 from bisnn_pyro.distributions import sech2
 from bisnn_pyro.distributions.hyperbolic import sign_entropy
+from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.rules import BayesianLearningRule
+from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
 
 Optimiser = torch.optim.Optimizer
@@ -60,6 +62,31 @@ def _rate(optimiser: Optimiser, group: dict, natural: Tensor) -> Tensor | None:
         second = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
         return group["lr"] * sech2(natural) / (second.sqrt() + group["eps"])
     return None
+
+
+def check_pull(lr: float, scaled: Schedule, kl_weight: Schedule, share: float) -> None:
+    r"""Refuse settings of the natural rule under which the KL overshoots the prior.
+
+    A step takes :math:`\lambda` to :math:`(1-\eta\rho)\lambda+\eta\rho\lambda_0` before the data act: with
+    :math:`\eta\rho\geq1` natural parameters jump over the prior's, and from 2 on to their limits.
+
+    Args:
+        lr: the rule's learning rate, before a schedule.
+        scaled: the factor on it over training.
+        kl_weight: :math:`\beta` over training.
+        share: of the KL that one update has, per example: 1 / N, or less for windows.
+
+    Raises:
+        ModelError: if the largest :math:`\eta\rho` of the training is 1 or more.
+    """
+    progress = {k / 1000 for k in range(1000)} | {scaled.warmup, kl_weight.warmup}
+    largest, beta = max((scaled(p) * kl_weight(p) * share, kl_weight(p)) for p in progress)
+    if largest > 0 and not lr * largest < 1:
+        raise ModelError(
+            f"rule.lr = {lr:g} is too large for train.kl_weight = {beta:g}: the KL would move a natural "
+            f"parameter by {lr * largest:.3g} times its distance to the prior in one update, which must be "
+            f"less than 1; set rule.lr below {1 / largest:.3g}, or lower train.kl_weight"
+        )
 
 
 def entropy_bits(guide: SynapticGuide) -> float | None:

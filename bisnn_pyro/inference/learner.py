@@ -19,6 +19,7 @@ from bisnn_pyro.errors import DataError, DivergenceError, ModelError
 from bisnn_pyro.inference.committee import encode_all
 from bisnn_pyro.inference.history import History, Row
 from bisnn_pyro.inference.inputs import Augment, Encode, Inputs, rows
+from bisnn_pyro.inference.learned import parameters_of, synapse_shares
 from bisnn_pyro.inference.process import StopRequest
 from bisnn_pyro.inference.seeding import Purpose, derived_seed, generator, seeded
 from bisnn_pyro.inference.softening import check_targets, mixup, training_targets
@@ -182,6 +183,7 @@ class _TrainingRun:
                 f"network.burn_in = {self.model.burn_in} leaves nothing of {first.shape[0]} encoded steps"
             )
         self.guide.initialize(first, self.y[:1])
+        self.start = parameters_of(self.guide)
         if self.model.normalise and self.settings.window is not None:
             raise ModelError(
                 "network.normalise takes its statistics over whole sequences; leave train.window out with it"
@@ -274,7 +276,7 @@ class _TrainingRun:
         row = {"epoch": float(self.epoch + 1)}
         for name, total in sums.items():
             row[name] = total / len(batches) / n if name in ("loss", "nll") else total / count
-        row |= scheduled | self.updater.summary(count)
+        row |= scheduled | self.updater.summary(count) | synapse_shares(self.guide, self.start)
         if "kl_time" in row and len(self.history):
             row["kl_time"] += self.history.rows[-1].get("kl_time", 0.0)
         return row | {"seconds": time.perf_counter() - started}
@@ -308,6 +310,7 @@ class _TrainingRun:
             {
                 "guide": self.guide.state_dict(),
                 "model": self.model.state_dict(),
+                "start": self.start,
                 "optimisers": [optimiser.state_dict() for optimiser in self.updater.optimisers],
                 "average": self.updater.average and self.updater.average.state_dict(),
                 "random": {
@@ -328,6 +331,7 @@ class _TrainingRun:
     def load(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint with the same bits."""
         self._restore(checkpoint)
+        self.start = checkpoint.get("start", self.start)
         for optimiser, state in zip(self.updater.optimisers, checkpoint["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         if self.updater.average is not None:
@@ -347,6 +351,12 @@ def _postfix(row: Row) -> str:
 
 
 def _check_data(x: Inputs, y: Tensor, *, suffix: str = "", at_least: int = 1) -> None:
+    if not isinstance(y, Tensor) or not hasattr(x, "shape"):
+        what = f"x{suffix} is a {type(x).__name__} and y{suffix} a {type(y).__name__}"
+        raise DataError(f"{what}; expected an array or tensor, and a tensor: torch.as_tensor(y)")
+    for name, values in (("x", x), ("y", y)):
+        if str(values.dtype).rpartition(".")[2].startswith(("complex", "object", "<U", "str")):
+            raise DataError(f"{name}{suffix} has type {values.dtype}; expected real numbers")
     if len(x) != len(y) or len(x) < at_least:
         raise DataError(
             f"x{suffix} has {len(x)} examples and y{suffix} {len(y)}; both need the same number, "

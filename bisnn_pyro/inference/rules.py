@@ -56,7 +56,8 @@ class BayesianLearningRule(NaturalRule):
 
     .. warning::
         The step's variance grows as :math:`\operatorname{sech}^{-2}\lambda`, without bound: rare draws
-        move saturated synapses far.  ``lr * kl_weight / N`` must stay below 1.  One notices it as
+        move saturated synapses far.  ``lr * kl_weight / N`` must stay below 1, which
+        :class:`~bisnn_pyro.inference.GradientSteps` checks.  One notices it as
         natural parameters far beyond 10; ``max_step`` bounds a single move.
 
     Args:
@@ -85,7 +86,7 @@ class BayesianLearningRule(NaturalRule):
         momentum: float = 0.0,
         max_step: float | None = None,
     ) -> None:
-        if not lr > 0:
+        if not 0 < lr < float("inf"):
             raise ModelError(f"rule lr must be positive, not {lr}")
         if not 0 <= momentum < 1:
             raise ModelError(f"rule momentum must lie in [0, 1), not {momentum}")

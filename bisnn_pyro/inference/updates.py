@@ -17,7 +17,8 @@ from bisnn_pyro.inference.average import ParameterAverage
 from bisnn_pyro.inference.committee import Prediction, posterior_draws, predict
 from bisnn_pyro.inference.elbo import FreeEnergy, MeanFieldELBO
 from bisnn_pyro.inference.history import Row
-from bisnn_pyro.inference.kl_time import entropy_bits, forgetting
+from bisnn_pyro.inference.kl_time import check_pull, entropy_bits, forgetting
+from bisnn_pyro.inference.rules import BayesianLearningRule
 from bisnn_pyro.inference.schedules import Schedule
 from bisnn_pyro.inference.seeding import Purpose, derived_seed
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
@@ -25,6 +26,9 @@ from bisnn_pyro.models import NetworkState, SimulationPlan, SpikingGLM, Window, 
 
 FLOOR = math.log(1e-12)
 """Log-probability at which a validation NLL is cut off, so that one confident mistake cannot hide others."""
+
+MAX_THREADS = 1024
+"""Threads beyond which a process may end without a word."""
 
 _CONSTANT = Schedule(1.0)
 
@@ -126,6 +130,8 @@ class TrainSettings:
             value = getattr(self, name)
             if not (value is None and name in optional) and value < 1:
                 raise ModelError(f"train.{name} must be at least 1, not {value}")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise ModelError(f"train.threads must be at most {MAX_THREADS}, not {self.threads}")
         if not self.other_lr >= 0:
             raise ModelError(f"train.other_lr must be a number >= 0, not {self.other_lr}")
         if self.share is not None and not 0 <= self.share[0] < self.share[1] <= 1:
@@ -243,6 +249,7 @@ class GradientSteps(Updater):
             self.warm = [torch.optim.Adam(guide.parameters(), settings.warm_start.lr)]
         self.optimisers = [*self.rule, *self.others, *self.warm]
         self.rates = [[group["lr"] for group in opt.param_groups] for opt in self.optimisers]
+        self.checked = False
         self.beta = settings.kl_schedule(0.0)
         average = settings.average
         self.average = ParameterAverage([model, guide], average) if average else None
@@ -288,6 +295,9 @@ class GradientSteps(Updater):
     def free_energies(self, spikes: Tensor, y: Tensor) -> Iterator[FreeEnergy]:
         """Update in the same way, and yield the whole free energy with the model's return value."""
         burn_in, width, kl_scale = self.model.burn_in, self.settings.window, self.settings.window_kl_scale
+        if not self.checked:
+            share = 1.0 if width is None else min(1.0, width / (len(spikes) - burn_in))
+            self._check_pull(share if kl_scale is None or width is None else kl_scale, spikes.shape[-2])
         spikes, y = self._per_draw(spikes, y)
         if width is None:
             yield self._update(spikes, y, self.beta, None, Window(burn_in=burn_in))
@@ -304,10 +314,22 @@ class GradientSteps(Updater):
             state = None if carried is None else carried.detach()
             yield energy
 
+    def _check_pull(self, share: float, n_seen: int) -> None:
+        """Check once that updates with this share of the KL do not overshoot the prior."""
+        rates = [
+            max(own)
+            for own, rule in zip(self.rates, self.rule, strict=False)
+            if isinstance(rule, BayesianLearningRule)
+        ]
+        schedules = self.settings.lr_schedule, self.settings.kl_schedule
+        for lr in rates:
+            check_pull(lr, *schedules, share / self._n_examples(n_seen))
+        self.checked = True
+
     def _per_draw(self, spikes: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Split a batch ``[T, B, I]`` into groups ``[S, T, B / G, I]``, repeated for each particle."""
         particles = self.settings.particles
-        groups = next(g for g in range(self.settings.groups, 0, -1) if len(y) % g == 0)
+        groups = next(g for g in range(min(self.settings.groups, len(y)), 0, -1) if len(y) % g == 0)
         self.elbo = MeanFieldELBO(
             num_particles=particles * groups,
             vectorize_particles=True,

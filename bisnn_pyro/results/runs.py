@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bisnn_pyro.analysis import PrintedTable, average_seeds, printed_table
+from bisnn_pyro.analysis import CONSTANT, PrintedTable, average_seeds, printed_table
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments.predictors import base_name, legend, limit_notes
 from bisnn_pyro.results.differences import Key, Paired, difference_table
@@ -163,8 +163,15 @@ class Runs:
         plot_reliability(runs)
     """
 
-    def __init__(self, paths: Paths, *, trust: bool = False, varying: str | None = None) -> None:
-        self._take(read_runs(paths, trust=trust), varying)
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        trust: bool = False,
+        accept_changed: bool = False,
+        varying: str | None = None,
+    ) -> None:
+        self._take(read_runs(paths, trust=trust, accept_changed=accept_changed), varying)
         check_together(self.runs, varying=varying)
 
     @classmethod
@@ -282,6 +289,12 @@ class Runs:
                 rows.append(run.row(name, **scores, **costs))
         return as_frame(rows)
 
+    def scores_and_constant(self, *, noise: str | None = None) -> pd.DataFrame:
+        """Return :meth:`scores`, and those of the constant predictor once for each seed and fold."""
+        runs = {(r.experiment, r.seed, r.split): r for r in self.runs[::-1] if CONSTANT in r.metrics}
+        rows = [{**r.row(CONSTANT, **r.metrics[CONSTANT]), "method": CONSTANT} for r in runs.values()]
+        return pd.concat([self.scores(noise=noise), *([as_frame(rows)] if rows else [])])
+
     def differences(
         self, against: str | None = None, *, n_resamples: int = 2000, seed: int = 0
     ) -> pd.DataFrame:
@@ -355,7 +368,7 @@ class Runs:
     def score_table(self) -> PrintedTable:
         """Return mean scores with their Student t intervals over seeds (or folds), and the costs."""
         digits = {**dict.fromkeys(self.metrics, 4), **COSTS}
-        table = line_table(self.scores(), (*self.metrics, *COSTS), self.n_folds, digits=digits)
+        table = line_table(self.scores_and_constant(), (*self.metrics, *COSTS), self.n_folds, digits=digits)
         return replace(table, notes=[*table.notes, *self.temperature_notes()])
 
     def table(self, style: str = "plain") -> str:

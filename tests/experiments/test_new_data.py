@@ -34,9 +34,10 @@ def test_on_its_own_test_points_a_run_scores_as_it_did(source, tmp_path):
     before = contents(result.path)
     table = evaluate_data(result.path, tmp_path / "test.npz", tmp_path / "out" / "scores.csv")
     rows = {row["predictor"]: row for row in table.numbers}
-    assert list(rows) == list(result.metrics["predictors"])
+    assert list(rows) == [*result.metrics["predictors"], "constant"]
     assert "mean-scaled" in rows
-    for name, scores in result.metrics["predictors"].items():
+    constant = {"constant": result.metrics["constant"]}
+    for name, scores in (result.metrics["predictors"] | constant).items():
         for metric, value in scores.items():
             assert rows[name][metric] == pytest.approx(value, abs=1e-5), (name, metric)
     assert "30 points of" in table.plain()
@@ -52,9 +53,11 @@ def test_a_regression_in_its_own_units(tmp_path):
     y = task.target_scaler.inverse(task.test.y)
     np.savez(tmp_path / "test.npz", x=raw(task, task.test), y=y)
     table = evaluate_data(result.path, tmp_path / "test.npz")
+    scores = {**result.metrics["predictors"], "constant": result.metrics["constant"]}
+    assert [row["predictor"] for row in table.numbers] == list(scores)
     for row in table.numbers:
         for metric in ("rmse", "nll", "coverage90", "width90"):
-            expected = result.metrics["predictors"][row["predictor"]][metric]
+            expected = scores[row["predictor"]][metric]
             assert row[metric] == pytest.approx(expected, abs=1e-4)
     assert "rescaled" in table.plain()
     np.savez(tmp_path / "words.npz", x=raw(task, task.test), y=y.astype(str))

@@ -25,7 +25,8 @@ def test_run_shows_its_folder_and_scores(result):
     head, names, _, *rows = repr(result).splitlines()
     assert head == f"RunResult({str(result.path)!r}, 30 test points)"
     assert names.split()[:3] == ["predictor", "n", "accuracy"]
-    for row, (name, scores) in zip(rows, result.metrics["predictors"].items(), strict=True):
+    shown = {**result.metrics["predictors"], "constant": result.metrics["constant"]}
+    for row, (name, scores) in zip(rows, shown.items(), strict=True):
         assert row.split()[0] == name
         assert f"{scores['accuracy']:.3f}" in row
 

@@ -33,8 +33,11 @@ def test_the_command_writes_scores_over_seeds(finished, bisnn, tmp_path):
     done = bisnn("compare", finished, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "table-differences.csv" in done.stdout
-    lines = read_rows(out)
+    *lines, constant = read_rows(out)
     assert [(line["method"], line["predictor"]) for line in lines] == LINES
+    scores = json.loads((finished / "bayes-seed0" / "metrics.json").read_text())["constant"]
+    assert (constant["method"], constant["predictor"], constant["n"]) == ("constant", "constant", "2")
+    assert all(float(constant[name]) == pytest.approx(scores[name]) for name in ("accuracy", "nll", "ece"))
     for line in lines:
         records = [
             json.loads((finished / f"{line['method']}-seed{k}" / "metrics.json").read_text()) for k in (0, 1)
@@ -162,7 +165,9 @@ def test_repeated_folds_have_the_corrected_resampled_t(finished, tmp_path):
 
 def test_every_line_states_trainings_networks_and_bits(finished, tmp_path):
     compare([finished], tmp_path / "t.csv")
-    for line in read_rows(tmp_path / "t.csv"):
+    *lines, constant = read_rows(tmp_path / "t.csv")
+    assert constant["trainings"] == ""  # it was not trained
+    for line in lines:
         assert float(line["trainings"]) == 1
         assert float(line["networks"]) == (4 if line["predictor"].startswith("committee") else 1)
         assert float(line["weight_bits"]) > 0
@@ -196,7 +201,7 @@ def test_reference_and_single_lines(finished):
     with pytest.raises(ConfigError, match="'bays' is not a method of these runs; they have bayes, straight"):
         compare([finished], reference="bays")
     one = compare([finished / "straight-through-seed1"], n_resamples=10)
-    assert [row[3] for row in one.scores.body] == ["1", "1"]
+    assert [row[3] for row in one.scores.body] == ["1", "1", "1"]
     assert "±" not in one.scores.plain()
 
 
@@ -269,18 +274,18 @@ def test_folders_without_finished_runs_are_refused(runs, tmp_path):
         compare([empty])
     folder = runs / "bayes-seed1"
     (folder / "checkpoint").mkdir()
-    (folder / "checkpoint" / "state.pt").write_bytes(b"")
+    (folder / "checkpoint" / "state.safetensors").write_bytes(b"")
     with pytest.raises(RunFolderError, match=r"bayes-seed1 is not finished: it was interrupted.*--resume"):
         compare([runs])
     shutil.rmtree(folder / "checkpoint")
     (folder / "inference_data.nc").write_bytes(b"nonsense")
-    with pytest.raises(RunFolderError, match=r"inference_data\.nc has no readable"):
+    with pytest.raises(RunFolderError, match=r"inference_data\.nc was edited or damaged"):
         compare([runs])
     (folder / "inference_data.nc").unlink()
     with pytest.raises(RunFolderError, match=r"missing; `bisnn evaluate .*bayes-seed1` writes it"):
         compare([runs])
     (folder / "metrics.json").unlink()
-    with pytest.raises(RunFolderError, match=r"bayes-seed1 .* has no metrics\.json"):
+    with pytest.raises(RunFolderError, match=r"bayes-seed1.metrics\.json is missing"):
         compare([runs])
     assert compare([runs / "bayes-seed0"], n_resamples=5).scores.body
 

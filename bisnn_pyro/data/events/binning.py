@@ -437,6 +437,7 @@ def clear_cache(*, dry_run: bool = False) -> Cleared:
         dry_run: Report what would be deleted, and delete nothing.
 
     Raises:
+        DataError: If a folder is a link.
         OSError: If something cannot be deleted.
     """
     folders = tuple(sorted(f for f in cache_folder("").glob("*/binned") if f.is_dir()))
@@ -444,5 +445,7 @@ def clear_cache(*, dry_run: bool = False) -> Cleared:
     cleared = Cleared(folders, len(files), sum(file.stat().st_size for file in files))
     if not dry_run:
         for folder in folders:
+            if folder.is_symlink():
+                raise DataError(f"{folder} is a link, which is left alone; remove it by hand")
             shutil.rmtree(folder)
     return cleared

@@ -430,7 +430,7 @@ class SpikeTable:
         path: The file, ``shd_train.h5`` or ``shd_test.h5``.
 
     Raises:
-        DataError: If h5py is missing, or the file is damaged or holds something else.
+        DataError: If the file is damaged or holds something else.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -500,10 +500,8 @@ def _hdf5_errors() -> Iterator[None]:
 
 
 def _open_hdf5(path: str | os.PathLike[str]) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise DataError("HDF5 files need h5py: pip install 'bisnn_pyro[events]'") from error
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -12,13 +12,14 @@ import pandas as pd
 from bisnn_pyro.analysis import (
     LayerPosterior,
     compare_seeds,
+    not_learned,
     plot_posterior_bars,
     plot_training_curves,
     printed_table,
 )
 from bisnn_pyro.errors import InputError
 from bisnn_pyro.experiments.fitted import load_run
-from bisnn_pyro.inference import History
+from bisnn_pyro.inference import History, saturated_share
 from bisnn_pyro.results.finished import FinishedRun
 from bisnn_pyro.results.report.blocks import (
     Block,
@@ -39,13 +40,15 @@ FAR = 4.0
 """Standard errors between two seeds from which they disagree; by chance some pair of ten seeds is that far
 apart in at most three reports of a thousand."""
 R_HAT = 1.1
+AT_THE_END = {"K": "kl_time", "entropy": "entropy_bits", "saturated": "saturated", "unmoved": "unmoved"}
 SATURATED = 0.01
 """Share of a layer's synapses from which their saturation is mentioned."""
 
 ABOUT_TRAINING = (
     "late_gain is the relative reduction of the best validation NLL in the last quarter of training, against "
     "the best of the first three quarters. K is how far the KL has acted, in units of its own relaxation "
-    "time, and entropy that of a binary synapse in bits, both at the best epoch."
+    "time, and entropy that of a binary synapse in bits; saturated is the share of synapses whose tanh is "
+    "rounded to -1 or 1, and unmoved that of those still at their start; all at the best epoch."
 )
 ABOUT_AGREEMENT = (
     "r_hat compares the members' mean log-likelihood between seeds with that within a seed. Near 1, another "
@@ -64,7 +67,7 @@ ABOUT_POSTERIOR = (
 
 def training(runs: Runs) -> Section:
     """Return the curves of each method's first run, and one line per run on how it ended."""
-    histories = {run: History.read_csv(run.folder.history_path).components() for run in runs}
+    histories = {run: run.folder.read_history().components() for run in runs}
     curves = {line.name: histories[line.first][0] for line in runs.lines}
     columns = {name: {c: history.column(c) for c in history.columns} for name, history in curves.items()}
     rows = [
@@ -82,7 +85,10 @@ def training(runs: Runs) -> Section:
         Table("How each run ended", plain_table(rows, digits={"train_seconds": 1})),
         Text(ABOUT_TRAINING),
     ]
-    return Section("training", "Training", blocks, _training_cautions(rows))
+    nothing = [f"{name}: {text}" for name, run in runs.named().items() for text in not_learned(run.metrics)]
+    text = "Their scores are those of a prediction that ignores its input."
+    cautions = caution_if(nothing, "Runs that learned nothing", text)
+    return Section("training", "Training", blocks, [*cautions, *_training_cautions(rows)])
 
 
 def late_gain(val_nll: np.ndarray) -> float:
@@ -108,6 +114,7 @@ def _ended(run: FinishedRun, histories: Sequence[History]) -> Iterator[tuple[str
         val = np.array(history.column("val_nll"))
         validated = np.flatnonzero(np.isfinite(val)) + 1
         best = metrics["best_epoch"]
+        ended = history.rows[best - 1] if 0 < best <= len(history) else {}
         last = len(validated) > 1 and best >= validated[-1]
         yield (
             f", component {m}" if len(components) > 1 else "",
@@ -117,8 +124,7 @@ def _ended(run: FinishedRun, histories: Sequence[History]) -> Iterator[tuple[str
                 "last is best": ("yes" if last else "no") if len(validated) else "not validated",
                 "val_nll": metrics.get("val_nll"),
                 "late_gain": late_gain(val),
-                "K": history.rows[best - 1].get("kl_time") if 0 < best <= len(history) else None,
-                "entropy": history.rows[best - 1].get("entropy_bits") if 0 < best <= len(history) else None,
+                **{name: ended.get(key) for name, key in AT_THE_END.items()},
                 "train_seconds": float(metrics["train_seconds"]),
             },
         )
@@ -236,7 +242,7 @@ def posteriors(runs: Runs) -> Section | None:
     for line in runs.lines:
         try:
             for number, run in enumerate(line.runs):
-                fitted = load_run(run.folder.path, trust=run.trust)
+                fitted = load_run(run.folder, trust=run.trust)
                 layers = layer_posteriors(fitted)
                 first.setdefault(line.name, layers)
                 natural = fitted.natural_parameters()
@@ -266,11 +272,6 @@ def posteriors(runs: Runs) -> Section | None:
     return Section(
         "posterior", "Posterior", blocks, caution_if(certain, "Saturated natural parameters", text)
     )
-
-
-def saturated_share(natural: np.ndarray) -> float:
-    """Return the share of natural parameters whose tanh is -1 or 1 in single precision."""
-    return float((np.abs(np.tanh(np.asarray(natural, dtype=np.float32))) == 1).mean())
 
 
 def _percent(share: float) -> str:
