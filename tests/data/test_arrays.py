@@ -411,3 +411,11 @@ def test_inputs_out_of_range_are_counted_and_noted(save):
 def test_boolean_features(save):
     x = arrays()["x_train"] > 0
     assert set(np.unique(load_npz(save(x_train=x, x_test=x[:12])).test.x)) == {0, 1}
+
+
+@pytest.mark.parametrize("point", [0xD800, 0x110000, 0xFFFFFFFF])
+def test_characters_that_do_not_exist(save, point):
+    y = np.where(np.arange(40) % 2, "a", "b")
+    y.view(np.uint32)[3] = point
+    with pytest.raises(DataError, match="array y_train holds characters that do not exist"):
+        load_npz(save(y_train=y, y_test=np.array(["a"] * 12)))
