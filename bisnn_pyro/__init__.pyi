@@ -63,5 +63,6 @@ from bisnn_pyro.results.studies.posterior import (
 from bisnn_pyro.results.studies.selective import selective_study as selective_study
 from bisnn_pyro.results.studies.shift import shift_study as shift_study
 from bisnn_pyro.results.studies.sweep import sweep_study as sweep_study
+from bisnn_pyro.storage.manifest import accept_changed as accept_changed
 
 __version__: str

@@ -37,3 +37,7 @@ class EstimatorError(BisnnError, NotImplementedError):
 
 class DivergenceError(BisnnError, ArithmeticError):
     """A loss became NaN or infinite; the message names the site it came from."""
+
+
+class DataWarning(UserWarning):
+    """Data were used, but not as they stand, or they look as if something else was meant."""

@@ -1,11 +1,14 @@
-"""Writing a file whole or not at all."""
+"""Writing a file, or a folder of them, whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+import platform
 import shutil
 import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +16,13 @@ from pathlib import Path
 from bisnn_pyro.errors import BisnnError
 
 PREFIX = ".writing-"
-"""What the names of temporary folders begin with."""
+"""What the names of temporary folders begin with; the process and its host follow."""
 FULL = 1 << 16
 """Bytes free below which a disk is full for whoever fails to write to it."""
 ABOUT_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """Errors of the system that a write to an open file can meet, and that name no file then."""
+A_DAY = 24 * 60 * 60.0
+"""Seconds; no writer takes longer, so what another host left is then nobody's."""
 
 
 @contextmanager
@@ -40,7 +45,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A folder, not a file: mkstemp would fix the mode at 0600, the writer's own open() respects umask.
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_own_prefix(), dir=target.parent) as folder:
         temporary = Path(folder) / target.name
         try:
             yield temporary
@@ -52,6 +57,76 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
                 raise
             raise OSError(number, os.strerror(number), str(target)) from error
         os.replace(temporary, target)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes | memoryview) -> Path:
+    """Write a file whole or not at all; return its path.
+
+    For libraries that do not survive an error of the system while they write: HDF5 ends the process.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return Path(path)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of the folder `path` when the block succeeds.
+
+    A block that raises leaves an older folder as it was.  What killed processes left beside it is removed.
+
+    Args:
+        path: the final name.
+
+    Yields:
+        The temporary folder, beside the final one.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target.parent)
+    with tempfile.TemporaryDirectory(prefix=_own_prefix(), dir=target.parent) as folder:
+        fresh, old = Path(folder) / target.name, Path(folder) / "old"
+        fresh.mkdir()
+        yield fresh
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary folders of processes that were killed, directly in a folder.
+
+    Those of other hosts, whose processes cannot be seen, are removed once they are a day old.
+    """
+    for entry in Path(folder).glob(f"{PREFIX}*"):
+        host, _, rest = entry.name.removeprefix(PREFIX).partition("-")
+        pid = rest.partition("-")[0]
+        try:
+            dead = not is_alive(int(pid)) if host == _host() and pid.isdecimal() else False
+            if dead or time.time() - entry.stat().st_mtime > A_DAY:
+                shutil.rmtree(entry, ignore_errors=True)
+        except OSError:  # another process was first
+            continue
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether this host has a process with this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _own_prefix() -> str:
+    return f"{PREFIX}{_host()}-{os.getpid()}-"
+
+
+def _host() -> str:
+    """Return a short name of this host that suits a file name."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def _system_error(error: Exception, folder: str) -> int | None:

@@ -28,6 +28,8 @@ from bisnn_pyro.errors import DataError
 Name = TypeVar("Name", bound=Hashable)
 
 #: Numbers drawn at once (2^22 float64 or int64 = 32 MiB).
+MAX_RESAMPLES = 1_000_000
+"""Bootstrap draws beyond which there is nothing to learn, and much to hold."""
 _MAX_DRAWN = 1 << 22
 
 
@@ -281,8 +283,8 @@ def check_resamples(n_resamples: int) -> None:
     Raises:
         DataError: `n_resamples` is below 1.
     """
-    if n_resamples < 1:
-        raise DataError(f"n_resamples is {n_resamples}; expected at least 1.")
+    if not 1 <= n_resamples <= MAX_RESAMPLES:
+        raise DataError(f"n_resamples is {n_resamples}; expected 1 to {MAX_RESAMPLES}.")
 
 
 def _resampled_scores(

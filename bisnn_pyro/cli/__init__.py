@@ -5,24 +5,45 @@ Heavy imports happen inside the commands, so that ``bisnn --help`` and ``bisnn l
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shlex
+import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
 
 from bisnn_pyro.cli.certify import certify
 from bisnn_pyro.cli.data import data_app
 from bisnn_pyro.cli.distil import distil
+from bisnn_pyro.cli.doctor import doctor
 from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
 from bisnn_pyro.cli.options import INTERRUPTED
 from bisnn_pyro.cli.reproduce import reproduce
 from bisnn_pyro.cli.study import study_app
 from bisnn_pyro.cli.training import list_presets, merge, run, show, tune
 from bisnn_pyro.errors import BisnnError, InputError
+from bisnn_pyro.memory import out_of_memory
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands; Ctrl-C in any of them says so, where typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the message
+            typer.echo("bisnn: interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
 
 app = typer.Typer(
+    cls=Commands,
     name="bisnn",
     help="Bayesian learning of spiking networks with binary synapses.",
     no_args_is_help=True,
@@ -60,15 +81,11 @@ app.command()(certify)
 app.command()(energy)
 app.command()(tune)
 app.command()(distil)
+app.command()(doctor)
 app.command()(compare)
 app.command()(report)
 app.add_typer(data_app)
 app.add_typer(study_app)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    typer.echo(f"bisnn: {message}", err=True)
-    sys.exit(status)
 
 
 def main() -> NoReturn:
@@ -77,22 +94,39 @@ def main() -> NoReturn:
     ``BISNN_DEBUG=1`` lets the traceback through.
     """
     typed = shlex.join(["bisnn", *sys.argv[1:]])  # runs record it
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's backend may be unknown here
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the sign for plus or minus
     if os.environ.get("BISNN_DEBUG"):
         app(obj=typed)
     try:
         app(obj=typed)
-    except InputError as error:
-        _fail(str(error), 2)
-    except BisnnError as error:
-        _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
-    except OSError as error:
-        _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
     except Exception as error:
-        kind = type(error).__name__
-        _fail(f"internal error: {kind}: {error}\nset BISNN_DEBUG=1 for the traceback", 1)
+        status, message = _verdict(error)
+        typer.echo(f"bisnn: {message}", err=True)
+        sys.exit(status)
     sys.exit(0)
+
+
+def _verdict(error: Exception) -> tuple[int, str]:
+    """Return the exit status of a failure, and what to say."""
+    if _was_interrupted(error):
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, BisnnError):
+        return (2 if isinstance(error, InputError) else 1), str(error)
+    if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+        return 1, f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    if (memory := out_of_memory(error)) is not None:
+        return 1, memory
+    return 1, f"internal error: {type(error).__name__}: {error}\nset BISNN_DEBUG=1 for the traceback"
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: a library that it interrupts may raise one of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":

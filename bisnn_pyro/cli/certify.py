@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import DataDir, OneRun, TrustCode, echo_files
+from bisnn_pyro.cli.options import AcceptChanged, DataDir, OneRun, TrustCode, echo_files
 
 
 def certify(
@@ -20,12 +19,14 @@ def certify(
     ] = None,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Bound the error of a run's Gibbs network on new data (PAC-Bayes).
 
     Refused where it would be false: the prior, or a parameter that is no synapse, has seen the examples.
     """
     from bisnn_pyro.derived.certify import certify as certify_run
+    from bisnn_pyro.storage import strict_json
 
     found = certify_run(folder, delta=delta, draws=draws, data_dir=data_dir, trust=trust)
     own, held = found["certificate"], found["held_out"]
@@ -42,5 +43,5 @@ def certify(
         f"the bound {'holds' if found['holds'] else 'does NOT hold'} on the test set"
     )
     if out is not None:
-        out.write_text(json.dumps(found, indent=2) + "\n")
+        strict_json.write(out, found)
         echo_files((out,))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, DataDir, OneRun, Overrides, TrustCode
+from bisnn_pyro.cli.options import INTERRUPTED, AcceptChanged, DataDir, OneRun, Overrides, TrustCode
 
 
 def distil(
@@ -25,14 +25,21 @@ def distil(
     ] = None,
     overrides: Overrides = None,
     mix: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the votes in the targets; the rest is the label.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the votes in the targets (1); the rest is labels.",
+            show_default=False,
+        ),
+    ] = None,
     predictor: Annotated[
         str | None, typer.Option(help="The run's predictor that votes; its first.", show_default=False)
     ] = None,
     data_dir: DataDir = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Training seed; the run's own.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Training seed; the run's own.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -42,6 +49,7 @@ def distil(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Train one network on the votes of a run's committee on the training points.
 
@@ -49,8 +57,8 @@ def distil(
     """
     from bisnn_pyro.derived.distil import student
     from bisnn_pyro.experiments.fitted import moved
-    from bisnn_pyro.experiments.resolve import parse_overrides
     from bisnn_pyro.experiments.run import run
+    from bisnn_pyro.toml import parse_overrides
 
     config = student(
         folder,

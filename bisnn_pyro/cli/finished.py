@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bisnn_pyro.cli.options import (
+    AcceptChanged,
     BootstrapSeed,
     DataDir,
     OneRun,
@@ -37,17 +38,26 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="With --data: file for the table, .csv, .md or .tex.", show_default=False),
     ] = None,
+    on_out_of_range: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: clip, refuse or pass inputs outside the training range.", show_default=False
+        ),
+    ] = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Evaluate a run again, or on new data.
 
     Interrupted runs can be evaluated too.  With --data nothing in the run folder is changed.
     """
     if data is not None:
-        _evaluate_data(folder, data, out, noise, data_dir, trust)
+        _evaluate_data(folder, data, out, noise, data_dir, on_out_of_range, trust)
         return
     if out is not None:
         raise ConfigError("--out is for --data; without it the run folder itself is written again")
+    if on_out_of_range is not None:
+        raise ConfigError("--on-out-of-range is for --data; the run's own data are clipped")
     from bisnn_pyro.analysis import printed_table, score_rows
     from bisnn_pyro.experiments.run import evaluate_folder
 
@@ -61,13 +71,20 @@ def evaluate(
 
 
 def _evaluate_data(
-    folder: Path, data: Path, out: Path | None, noise: str | None, data_dir: Path | None, trust: bool
+    folder: Path,
+    data: Path,
+    out: Path | None,
+    noise: str | None,
+    data_dir: Path | None,
+    on_out_of_range: str | None,
+    trust: bool,
 ) -> None:
     from bisnn_pyro.experiments.evaluate import evaluate_data
 
     if noise is not None or data_dir is not None:
         raise ConfigError("--noise and --data-dir are for the run's own data; leave them out with --data")
-    typer.echo(evaluate_data(folder, data, out, trust=trust).plain())
+    table = evaluate_data(folder, data, out, on_out_of_range=on_out_of_range, trust=trust)
+    typer.echo(table.plain())
     echo_files(() if out is None else (out,))
 
 
@@ -83,6 +100,7 @@ def export(
     ] = None,
     mode: Annotated[bool, typer.Option("--mode", help="The most probable network (the default).")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write a network of a run as packed 1-bit weights.
 
@@ -110,6 +128,7 @@ def energy(
     ] = None,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Estimate what one inference costs.
 
@@ -129,6 +148,7 @@ def compare(
     reference: Reference = None,
     n_resamples: Resamples = 2000,
     seed: BootstrapSeed = 0,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Compare finished runs on the same test points.
 
@@ -151,6 +171,7 @@ def report(
     seed: BootstrapSeed = 0,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Write one page about finished runs, to open from disk."""
     from bisnn_pyro.results.report import report as write_report

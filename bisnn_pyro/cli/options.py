@@ -27,6 +27,25 @@ DataDir = Annotated[
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Import classes of your own that a config names: they are code.")
 ]
+
+
+def _accept_changed(context: typer.Context, wanted: bool) -> bool:
+    """Accept them until the command has ended."""
+    if wanted:
+        from bisnn_pyro.storage.manifest import accept_changed
+
+        context.with_resource(accept_changed())
+    return wanted
+
+
+AcceptChanged = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed",
+        callback=_accept_changed,
+        help="Read run folders although files were edited since the run.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Runs at once, each in a process on one thread.")]
 Seeds = Annotated[str | None, typer.Option(help="Training seeds: 0-4 or 0,2,5.", show_default=False)]
 
@@ -41,7 +60,7 @@ Reference = Annotated[
     typer.Option(help="Method that the others are subtracted from; the first run's.", show_default=False),
 ]
 Resamples = Annotated[int, typer.Option("--n-boot", min=1, help="Bootstrap resamples.")]
-BootstrapSeed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+BootstrapSeed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the bootstrap.")]
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:

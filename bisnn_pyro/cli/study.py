@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import DataDir, Resamples, Runs, TrustCode, echo_files, numbers
+from bisnn_pyro.cli.options import AcceptChanged, DataDir, Resamples, Runs, TrustCode, echo_files, numbers
 
 if TYPE_CHECKING:
     from bisnn_pyro.results.studies import Study
@@ -17,7 +17,7 @@ study_app = typer.Typer(
 )
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for tables and figures.", show_default=False)]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn at random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn at random.")]
 
 FORMER = {"stuck": "flipped"}
 """Kinds of shift by their former names."""
@@ -36,6 +36,7 @@ def shift(
     seed: Seed = 0,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Score runs under a shift of test points or synapses."""
     from bisnn_pyro.results.studies import shift_study
@@ -60,6 +61,7 @@ def out_of_distribution(
     n_resamples: Resamples = 1000,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Score the detection of out-of-distribution inputs."""
     from bisnn_pyro.results.studies import out_of_distribution_study as study
@@ -76,6 +78,7 @@ def selective(
     seed: Seed = 0,
     data_dir: DataDir = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Score selective prediction and conformal sets."""
     from bisnn_pyro.results.studies import selective_study
@@ -88,6 +91,7 @@ def sweep(
     runs: Runs,
     key: Annotated[str, typer.Option(help="The setting in which the runs differ: train.kl_weight.")],
     out: Out = None,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Show scores against one setting in which runs differ."""
     from bisnn_pyro.results.studies import sweep_study
@@ -106,6 +110,7 @@ def ensembles(
     ] = "straight-through",
     out: Out = None,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Pool the votes of several trainings, without training anew."""
     from bisnn_pyro.results.studies import ensembles_study

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, DataDir, Jobs, Methods, Overrides, Seeds, Source, TrustCode
+from bisnn_pyro.cli.options import (
+    INTERRUPTED,
+    AcceptChanged,
+    DataDir,
+    Jobs,
+    Methods,
+    Overrides,
+    Seeds,
+    Source,
+    TrustCode,
+)
 from bisnn_pyro.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +54,8 @@ def run(
     overrides: Overrides = None,
     data_dir: DataDir = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Training seed; the source's own, or 0.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Training seed; the source's own, or 0.", show_default=False),
     ] = None,
     seeds: Seeds = None,
     folds: Annotated[
@@ -60,6 +71,7 @@ def run(
     jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Train, predict and analyse every method of a preset.
 
@@ -113,6 +125,7 @@ def merge(
     data_dir: DataDir = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Run over a finished run.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Make one mixture of finished runs, without training.
 
@@ -136,9 +149,12 @@ def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[s
 
 def _report_run(config: Config, result: RunResult) -> None:
     from bisnn_pyro.analysis import not_learned
+    from bisnn_pyro.storage.replacing import NEXT
 
     if result.metrics is None:
-        typer.echo(f"{result.path}: interrupted")
+        stays = result.path.name.removesuffix(NEXT)
+        also = f"; {stays} stays as it is until this one is finished" if stays != result.path.name else ""
+        typer.echo(f"{result.path}: interrupted{also}")
         return
     m = result.metrics
     stop = f"best epoch {m['best_epoch']} of {m['epochs']}"
@@ -170,12 +186,12 @@ def _print_summary(summary: Summary) -> None:
 
 def tune(
     source: Source,
-    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each method.")],
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="Settings tried for each method.")],
     method: Methods = None,
     overrides: Overrides = None,
     data_dir: DataDir = None,
-    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, help="Training seeds per trial.")] = 1,
-    rungs: Annotated[int, typer.Option(min=1, help="Rungs of successive halving; 1 for none.")] = 1,
+    n_seeds: Annotated[int, typer.Option("--n-seeds", min=1, max=1000, help="Training seeds per trial.")] = 1,
+    rungs: Annotated[int, typer.Option(min=1, max=100, help="Rungs of successive halving; 1 for none.")] = 1,
     keep: Annotated[float, typer.Option(help="Share of the trials that goes on to the next rung.")] = 1 / 3,
     first_share: Annotated[
         float, typer.Option(help="Share of the epochs in the first of several rungs.")
@@ -188,6 +204,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Search again.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted search.")] = False,
     trust: TrustCode = False,
+    accept_changed: AcceptChanged = False,
 ) -> None:
     """Search the settings of every method on validation NLL.
 

@@ -32,8 +32,10 @@ from bisnn_pyro.data.inspection import (
     inspect_recordings as inspect_recordings,
     published_size as published_size,
 )
+from bisnn_pyro.data.limits import BYTES_VARIABLE as BYTES_VARIABLE, MAX_BYTES as MAX_BYTES
 from bisnn_pyro.data.location import FOLDER_VARIABLE as FOLDER_VARIABLE
 from bisnn_pyro.data.matlab import load_mat as load_mat
+from bisnn_pyro.data.out_of_range import OutOfRange as OutOfRange
 from bisnn_pyro.data.preprocessing import Preprocessing as Preprocessing
 from bisnn_pyro.data.scaling import (
     FeatureScaler as FeatureScaler,

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from bisnn_pyro.data import npy
 from bisnn_pyro.data.checks import check_choice, check_finite, check_number
+from bisnn_pyro.data.image_layout import FIRST, LAST, LAYOUTS, channels_first, image_layout
+from bisnn_pyro.data.limits import check_example
+from bisnn_pyro.data.npy import Header
+from bisnn_pyro.data.out_of_range import out_of_range_notes
+from bisnn_pyro.data.raw_inputs import as_spikes, check_numbers
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.data.splitting import at_most, choose
-from bisnn_pyro.data.task import Split, Task
+from bisnn_pyro.data.task import Split, Task, check_training_classes
 from bisnn_pyro.errors import DataError
 
 INPUT_KINDS = ("auto", "features", "images", "spikes")
@@ -27,6 +33,8 @@ _LAYOUTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "images": ("images [N, H, W] or [N, C, H, W]", (3, 4)),
     "spikes": ("spikes [N, T, I], [N, T, H, W] or [N, T, C, H, W]", (3, 4, 5)),
 }
+_MANY_CLASSES, _FEW_EXAMPLES = 20, 10
+"""More classes than the first with fewer examples each than the second may be numbers to predict."""
 
 
 def load_npz(
@@ -36,11 +44,13 @@ def load_npz(
     val_fraction: float = 0.2,
     seed: int = 0,
     n_train: int | None = None,
+    layout: str = "auto",
 ) -> Task:
     """Make a task from the arrays ``x_train, y_train[, x_val, y_val], x_test, y_test`` of a file.
 
     Inputs with ``kind="auto"`` (a text scalar ``kind`` in the file takes precedence over this rule):
-    ``[N, F]`` is features, ``[N, C, H, W]`` images, ``[N, T, C, H, W]`` spikes.  ``[N, A, B]`` is
+    ``[N, F]`` is features, ``[N, C, H, W]`` or ``[N, H, W, C]`` images, ``[N, T, C, H, W]`` or
+    ``[N, T, H, W, C]`` spikes.  ``[N, A, B]`` is
     ready spikes ``[N, T, I]`` if every input value in the file is 0 or 1, else images
     ``[N, H, W]``; so black-and-white images need ``kind="images"`` and spike counts ``kind="spikes"``.
 
@@ -59,9 +69,11 @@ def load_npz(
         val_fraction: Share of the training set that validates if the file has no ``x_val``.
         seed: Seed of that split and of the choice of ``n_train``; not the training seed.
         n_train: At most this many training examples, classes in proportion; None for all.
+        layout: ``"channels-first"`` or ``"channels-last"`` of images and spikes with channels; ``"auto"``
+            takes an axis of 1 to 4 for the channels, and refuses shapes that leave it open.
 
     Returns:
-        The task, named after the file.
+        The task, named after the file; its ``image_shape`` is channels first.
 
     Raises:
         DataError: If anything in the file is not as described; the message names the array, its
@@ -81,17 +93,20 @@ def load_npz(
     check_choice("data.target", target, TARGET_KINDS)
     check_number("data.val_fraction", val_fraction, 0.0, 1.0)
     arrays = read_npz(path)
-    layout = _Layout.of(_resolve_kind(kind, arrays), arrays)
+    inputs = _Layout.of(_resolve_kind(kind, arrays), arrays, layout)
     labels, encode = _targets(target, arrays["y_train"])
+    notes = _target_notes(arrays["y_train"], labels) if target == "auto" else ()
     parts = {
-        part: Split(layout.shape(arrays[f"x_{part}"]), encode(arrays[f"y_{part}"], f"y_{part}"))
+        part: Split(inputs.shape(arrays[f"x_{part}"], part), encode(arrays[f"y_{part}"], f"y_{part}"))
         for part in ("train", "val", "test")
         if f"x_{part}" in arrays
     }
     train, val = _with_val(parts, val_fraction, seed, labels is not None)
     keep = at_most(n_train, len(train), seed + 1, None if labels is None else train.y)
-    train = Split(train.x[keep], train.y[keep])
-    return _scaled(Path(path).stem, train, val, parts["test"], layout, labels)
+    source, train = train.y, Split(train.x[keep], train.y[keep])
+    if labels is not None:
+        check_training_classes(Path(path).name, labels.names, train.y, source)
+    return _scaled(Path(path).stem, train, val, parts["test"], inputs, labels, notes)
 
 
 def load_points(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -115,9 +130,14 @@ def load_points(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
                 return pair
         raise DataError(f"{file} holds {', '.join(sorted(held)) or 'no array'}; expected x and y")
 
-    x, y = _load(file, names).values()
-    _check_inputs(f"{file}: x", x)
-    return x, _checked_targets(f"{file}: y", y, f"{file}: x", x)
+    def check(headers: Mapping[str, Header]) -> None:
+        (x_name, x), (y_name, y) = headers.items()
+        check_numbers(x_name, x)
+        _check_pair(y_name, y, x_name, x)
+
+    x, y = _load(file, names, check).values()
+    check_finite(f"{file}: x", x)
+    return x, _as_vector(f"{file}: y", y)
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -138,12 +158,12 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             not finite, or inputs and targets do not pair up.
     """
     file = _existing(path)
-    arrays = _load(file, lambda held: _task_names(file, held))
-    for part in ("train", "val", "test"):
-        x, y = f"x_{part}", f"y_{part}"
-        if x in arrays:
-            _check_inputs(x, arrays[x])
-            arrays[y] = _checked_targets(y, arrays[y], x, arrays[x])
+    arrays = _load(file, lambda held: _task_names(file, held), _check_headers)
+    for name in arrays:
+        if name.startswith("x_"):
+            check_finite(name, arrays[name])
+        elif name.startswith("y_"):
+            arrays[name] = _as_vector(name, arrays[name])
     return arrays
 
 
@@ -158,19 +178,20 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     return file
 
 
-def _load(file: Path, choose_names: Callable[[Sequence[str]], Sequence[str]]) -> dict[str, np.ndarray]:
+def _load(
+    file: Path,
+    choose_names: Callable[[Sequence[str]], Sequence[str]],
+    check: Callable[[Mapping[str, Header]], None] = lambda headers: None,
+) -> dict[str, np.ndarray]:
     try:
-        # Our own handle: numpy leaves the file open if the format is not what it seems.
         with file.open("rb") as stream:
             if not zipfile.is_zipfile(stream):
                 raise DataError(f"{file} is not an .npz archive (or is cut short); write it with numpy.savez")
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as archive:
-                return {name: _member(archive, name) for name in choose_names(archive.files)}
-    except DataError:
-        raise
-    except Exception as error:  # a damaged archive fails in zipfile, zlib, tokenize and others
-        raise DataError(f"{file} cannot be read: {error}") from error
+            return npy.read_npz(stream, choose_names, check)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    except DataError as error:
+        raise error if str(file) in str(error) else DataError(f"{file}: {error}") from error
 
 
 def _task_names(file: Path, held: Sequence[str]) -> list[str]:
@@ -188,43 +209,27 @@ def _task_names(file: Path, held: Sequence[str]) -> list[str]:
     return [name for name in REQUIRED + OPTIONAL if name in held]
 
 
-def _member(archive: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    try:
-        array = archive[name]
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise DataError(f"array {name} cannot be read: {error}") from error
-        raise DataError(
-            f"array {name} holds Python objects (dtype=object, often rows of unequal length), which are not "
-            "loaded because unpickling can run code; save it as a plain numeric or string array"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{name} is not an array saved by numpy")
-    return array
+def _check_headers(headers: Mapping[str, Header]) -> None:
+    """Compare inputs and targets before any of them is read."""
+    for name, x in headers.items():
+        if name.startswith("x_"):
+            check_numbers(name, x)
+            _check_pair(f"y_{name[2:]}", headers[f"y_{name[2:]}"], name, x)
 
 
-def _check_inputs(name: str, x: np.ndarray) -> None:
-    if x.dtype.kind not in "biuf":
-        raise DataError(f"{name} has type {x.dtype} and shape {x.shape}; expected real numbers")
-    if x.ndim < 2 or x.size == 0:
-        raise DataError(
-            f"{name} has shape {x.shape}; expected features [N, F], images [N, H, W] or [N, C, H, W], "
-            "or spikes [N, T, I], with no empty axis"
-        )
-    check_finite(name, x)
-
-
-def _checked_targets(name: str, y: np.ndarray, x_name: str, x: np.ndarray) -> np.ndarray:
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]  # a column of targets means the same
-    if y.ndim != 1 or len(y) != len(x):
+def _check_pair(name: str, y: Header, x_name: str, x: Header) -> None:
+    column = y.ndim == 2 and y.shape[1] == 1
+    if (y.ndim != 1 and not column) or y.shape[0] != x.shape[0]:
         hint = "; one-hot rows must be turned into labels with argmax" if y.ndim == 2 else ""
         raise DataError(
-            f"{name} has shape {y.shape}; expected [N] with N = {len(x)} as in {x_name} "
+            f"{name} has shape {y.shape}; expected [N] with N = {x.shape[0]} as in {x_name} "
             f"of shape {x.shape}{hint}"
         )
+
+
+def _as_vector(name: str, y: np.ndarray) -> np.ndarray:
     check_finite(name, y)
-    return y
+    return y.reshape(-1)  # a column of targets means the same
 
 
 # --- what the arrays mean ---------------------------------------------------------------------------------
@@ -236,9 +241,10 @@ class _Layout:
 
     kind: str
     image_shape: tuple[int, ...] | None
+    order: str = FIRST
 
     @classmethod
-    def of(cls, kind: str, arrays: dict[str, np.ndarray]) -> _Layout:
+    def of(cls, kind: str, arrays: dict[str, np.ndarray], layout: str) -> _Layout:
         """Check every input array against the kind and the training array."""
         expected, ndims = _LAYOUTS[kind]
         first = arrays["x_train"]
@@ -251,18 +257,25 @@ class _Layout:
                 raise DataError(
                     f"{name} has shape {x.shape}; expected [N, {sizes}] as in x_train of shape {first.shape}"
                 )
+        check_choice("data.layout", layout, LAYOUTS)
         pixels = first.shape[1:] if kind == "images" else first.shape[2:]
         if kind == "features" or len(pixels) == 1:
             return cls(kind, None)
-        return cls(kind, (1, *pixels) if len(pixels) == 2 else tuple(pixels))
+        if len(pixels) == 2:
+            return cls(kind, (1, *pixels))
+        order = image_layout("x_train", pixels, layout)
+        height, width, channels = pixels if order == LAST else (*pixels[1:], pixels[0])
+        return cls(kind, (channels, height, width), order)
 
-    def shape(self, x: np.ndarray) -> np.ndarray:
+    def shape(self, x: np.ndarray, part: str) -> np.ndarray:
         """``[N, F]`` in the file's type, or ``[N, T, I]`` as uint8 if the values allow it, else float32."""
+        if self.image_shape is not None and x.ndim > 3:
+            x = channels_first(x, self.order)
         if self.kind != "spikes":
             return x.reshape(len(x), -1)
         x = x.reshape(*x.shape[:2], prod(x.shape[2:]))
-        small = x.dtype.kind == "b" or (x.min() >= 0 and x.max() <= 255 and bool((x == np.floor(x)).all()))
-        return x.astype(np.uint8 if small else np.float32)
+        check_example(*x.shape[1:])
+        return as_spikes(f"x_{part}", x)
 
 
 def _resolve_kind(kind: str, arrays: dict[str, np.ndarray]) -> str:
@@ -304,6 +317,19 @@ def _targets(target: str, y: np.ndarray) -> tuple[LabelMap | None, Callable[[np.
     return labels, labels.encode
 
 
+def _target_notes(y: np.ndarray, labels: LabelMap | None) -> tuple[str, ...]:
+    """Say so if whole numbers that are taken for classes look like numbers to predict."""
+    if labels is None or y.dtype.kind not in "iu":
+        return ()
+    n = len(labels.labels)
+    if n <= _MANY_CLASSES or len(y) >= _FEW_EXAMPLES * n:
+        return ()
+    return (
+        f"the {len(y)} training targets are {n} different whole numbers, taken for {n} classes; if they are "
+        "numbers to predict, set data.target = 'regression'",
+    )
+
+
 def _guess_target(y: np.ndarray) -> str:
     if y.dtype.kind != "f":
         return "classification"
@@ -337,7 +363,13 @@ def _with_val(parts: dict[str, Split], fraction: float, seed: int, strata: bool)
 
 
 def _scaled(
-    name: str, train: Split, val: Split, test: Split, layout: _Layout, labels: LabelMap | None
+    name: str,
+    train: Split,
+    val: Split,
+    test: Split,
+    layout: _Layout,
+    labels: LabelMap | None,
+    notes: tuple[str, ...],
 ) -> Task:
     """Scale by the training examples that are used, and build the task."""
     spiking = layout.kind == "spikes"
@@ -345,6 +377,9 @@ def _scaled(
         None if spiking else FeatureScaler.fit(train.x, "global" if layout.kind == "images" else "feature")
     )
     target_scaler = None if labels is not None else TargetScaler.fit(train.y)
+    outside = (
+        {} if scaler is None else {k: scaler.out_of_range(p.x) for k, p in (("val", val), ("test", test))}
+    )
 
     def scale(split: Split) -> Split:
         x = split.x if scaler is None else scaler.transform(split.x)
@@ -362,4 +397,7 @@ def _scaled(
         image_shape=layout.image_shape,
         labels=labels,
         target_scaler=target_scaler,
+        notes=(*notes, *out_of_range_notes(outside)),
+        layout=layout.order,
+        out_of_range=outside,
     )

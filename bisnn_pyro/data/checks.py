@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,24 +13,36 @@ import numpy as np
 
 from bisnn_pyro.errors import DataError
 
+_LARGEST = 2**63 - 1
+
 
 def check_count(name: str, value: Any, minimum: int = 1) -> int:
     """Return ``value`` as an int, or raise.
 
     Args:
         name: Its name in the message.
-        value: A whole number (a bool is not one).
+        value: A whole number (a bool is not one) that 64 bits hold.
         minimum: The smallest value allowed.
 
     Returns:
         The value as a Python int.
 
     Raises:
-        DataError: If it is not a whole number or is below ``minimum``.
+        DataError: If it is not a whole number, is below ``minimum``, or is too large.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise DataError(f"{name} is {value!r}; expected a whole number of at least {minimum}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
+        raise DataError(f"{name} is {_shown(value)}; expected a whole number of at least {minimum}")
+    if int(value) > _LARGEST:
+        raise DataError(f"{name} is {_shown(value)}; expected a whole number of at most 2^63 - 1")
     return int(value)
+
+
+def _shown(value: Any) -> str:
+    """A value as Python shows it, which for a number with thousands of digits it does not."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number with thousands of digits"
 
 
 def check_number(name: str, value: Any, low: float, high: float = math.inf) -> float:
@@ -48,9 +61,9 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> f
         DataError: If it is not a finite real number in the range.
     """
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not low <= value <= high:
+    if not good or abs(value) > sys.float_info.max or not math.isfinite(value) or not low <= value <= high:
         bound = f"of at least {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g}]"
-        raise DataError(f"{name} is {value!r}; expected a number {bound}")
+        raise DataError(f"{name} is {_shown(value)}; expected a number {bound}")
     return float(value)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import IO, cast
@@ -13,6 +14,7 @@ from typing import IO, cast
 import numpy as np
 
 from bisnn_pyro.data.checks import check_count
+from bisnn_pyro.data.limits import array_bytes, check_bytes, enough_memory
 from bisnn_pyro.data.location import PublishedSet, cache_folder, download, listing
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap
 from bisnn_pyro.data.splitting import (
@@ -57,8 +59,7 @@ class ImageFiles(PublishedSet[dict[str, Path]]):
         """
         own = [root / name for name in self.folders]
         for place in own if shared else (*own, root, root / "raw"):
-            packed = {file: path for file in self.files if (path := place / f"{file}.gz").is_file()}
-            found = packed | {file: path for file in self.files if (path := place / file).is_file()}
+            found = {file: path for file in self.files if (path := _present(place, file))}
             missing = [file for file in self.files if file not in found]
             if found and missing:
                 raise DataError(
@@ -73,6 +74,12 @@ class ImageFiles(PublishedSet[dict[str, Path]]):
         """Download the publisher's files into the cache."""
         download(self.name, self.url, self.md5)
         return cache_folder(self.name)
+
+
+def _present(place: Path, file: str) -> Path | None:
+    """The file in a folder, compressed or not, under its published or its unpacked name (``images.idx3``)."""
+    names = [name + suffix for name in (file, file.replace("-idx", ".idx")) for suffix in ("", ".gz")]
+    return next((place / name for name in names if (place / name).is_file()), None)
 
 
 MNIST = ImageFiles(
@@ -287,14 +294,15 @@ def _task(
 def _read_pair(files: dict[str, Path], part: str) -> tuple[np.ndarray, np.ndarray]:
     """Read images ``[N, 28, 28]`` and labels ``[N]``, both uint8."""
     image_file, label_file = files[f"{part}-images-idx3-ubyte"], files[f"{part}-labels-idx1-ubyte"]
-    images, labels = read_idx(image_file, 3), read_idx(label_file, 1)
-    if images.shape[1:] != (SIDE, SIDE) or not len(images):
-        raise DataError(f"{image_file} holds images {list(images.shape)}; expected [N, {SIDE}, {SIDE}]")
-    if len(images) != len(labels):
+    sizes, (n_labels,) = idx_sizes(image_file, 3), idx_sizes(label_file, 1)
+    if sizes[1:] != (SIDE, SIDE) or not sizes[0]:
+        raise DataError(f"{image_file} holds images {list(sizes)}; expected [N, {SIDE}, {SIDE}]")
+    if sizes[0] != n_labels:
         raise DataError(
-            f"{image_file} holds {len(images)} images but {label_file.name} {len(labels)} labels; "
+            f"{image_file} holds {sizes[0]} images but {label_file.name} {n_labels} labels; "
             "expected one label per image: they are not of one set, or one is damaged"
         )
+    images, labels = read_idx(image_file, 3), read_idx(label_file, 1)
     if labels.max() >= N_CLASSES:
         raise DataError(f"{label_file} holds the label {labels.max()}; expected 0 to {N_CLASSES - 1}")
     return images, labels
@@ -331,24 +339,35 @@ def read_idx(path: str | os.PathLike[str], ndim: int) -> np.ndarray:
         DataError: If the file cannot be read, is cut short or has another format.
     """
     file = Path(path)
-    content = _content(file)
-    sizes = _sizes(file, content, ndim)
-    start, n_values = 4 + 4 * ndim, prod(sizes)
-    if len(content) - start != n_values:
-        raise DataError(
-            f"{file} holds {len(content) - start} values, but its header says {list(sizes)}, that is "
-            f"{n_values}: the file is damaged, download it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
+    with _opened(file) as stream:
+        sizes = _sizes(file, stream.read(4 + 4 * ndim), ndim)
+        n_values = prod(sizes)
+        check_bytes(f"{file} with {list(sizes)} values", array_bytes(sizes, 1))
+        content = stream.read(n_values + 1)
+        if len(content) != n_values:
+            held = f"{len(content)}{' or more' if len(content) > n_values else ''}"
+            raise DataError(
+                f"{file} holds {held} values, but its header says {list(sizes)}, that is {n_values}: the "
+                "file is damaged, download it again"
+            )
+    return np.frombuffer(content, np.uint8).reshape(sizes)
 
 
-def _content(file: Path) -> bytes:
+def idx_sizes(path: str | os.PathLike[str], ndim: int) -> tuple[int, ...]:
+    """Read the sizes that the header of a file claims; see :func:`read_idx`."""
+    file = Path(path)
+    with _opened(file) as stream:
+        return _sizes(file, stream.read(4 + 4 * ndim), ndim)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file, compressed or not; what goes wrong while it is read is told in its name."""
     try:
-        with file.open("rb") as raw:
+        with file.open("rb") as raw, enough_memory(str(file)):
             compressed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if compressed else raw
-            return stream.read()
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if compressed else raw
     except EOFError as error:
         raise DataError(f"{file} is cut short; download it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -357,8 +376,7 @@ def _content(file: Path) -> bytes:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-def _sizes(file: Path, content: bytes, ndim: int) -> tuple[int, ...]:
-    header = content[: 4 + 4 * ndim]
+def _sizes(file: Path, header: bytes, ndim: int) -> tuple[int, ...]:
     if len(header) < 4 or header[:2] != b"\0\0" or not header[3]:
         begins = f"it begins with the bytes {header[:4].hex(' ')}" if header else "it is empty"
         raise DataError(f"{file} is not an idx file: {begins}; expected 00 00 08 {ndim:02x}")

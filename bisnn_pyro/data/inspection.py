@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from bisnn_pyro.data.events.formats import Events, Sensor
 from bisnn_pyro.data.events.layouts import Layout, Reader, Recording, find_layout
 from bisnn_pyro.data.events.sets import dvs_gesture, mnist_dvs, nmnist, poker_dvs, shd
 from bisnn_pyro.data.images import FASHION_MNIST, MNIST
+from bisnn_pyro.data.limits import check_example
 from bisnn_pyro.data.location import FOLDER_VARIABLE, PublishedSet, cache_folder
 from bisnn_pyro.errors import DataError
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_PICTURES = 30
 UNLABELLED = "(none)"
+_SHORT, _LONG = 10.0, 60_000.0
+"""Milliseconds between which recordings of one example last; others may count in another unit."""
 _TIME_CELLS, _UNIT_CELLS = 100, 100
 
 
@@ -35,6 +39,7 @@ class Facts:
         recording: Where it is.
         n_events: Number of events.
         duration: Microseconds from the first event to the last.
+        begin: Microseconds from the clock's zero to the first event.
         on_share: Share of ON events.
         sensor: ``(H, W)``; None if neither the set nor the file says.
         extent: The smallest sensor that holds the events.
@@ -43,6 +48,7 @@ class Facts:
     recording: Recording
     n_events: int
     duration: int
+    begin: int
     on_share: float
     sensor: Sensor | None
     extent: Sensor
@@ -51,7 +57,8 @@ class Facts:
     def of(cls, recording: Recording, events: Events) -> Facts:
         """Measure a recording."""
         on_share = float(np.mean(events.p))
-        return cls(recording, len(events), events.duration, on_share, events.sensor, events.extent)
+        begin = int(events.t.min())
+        return cls(recording, len(events), events.duration, begin, on_share, events.sensor, events.extent)
 
     @property
     def rate(self) -> float:
@@ -115,10 +122,29 @@ class Inspection:
             f"{self.layout.root}: {self.layout.kind}",
             f"recordings: {len(self.facts)} ({kinds}), refused: {len(self.refused)}",
             f"{size}; {on:.0%} of the events are ON",
-            *(f"note: {note}" for note in self.layout.notes),
+            *(f"note: {note}" for note in (*self.layout.notes, *self.doubts)),
         ]
         tail = [f"\nrefused ({len(self.refused)}):", *(f"  {reason}" for reason in self.refused)]
         return "\n".join([*head, "", *self._table(), *(tail if self.refused else [])])
+
+    @property
+    def doubts(self) -> list[str]:
+        """What looks as if times were not microseconds, or did not count from the first event."""
+        duration = float(np.median([fact.duration for fact in self.facts])) / 1000
+        begin = float(np.median([fact.begin for fact in self.facts])) / 1000
+        doubts = []
+        if not _SHORT <= duration <= _LONG:
+            more, unit = ("less", "milliseconds") if duration < _SHORT else ("more", "nanoseconds")
+            doubts.append(
+                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if files "
+                f"count {unit}, convert them"
+            )
+        if abs(begin) > duration:
+            doubts.append(
+                f"half of the recordings begin after {begin:.4g} ms of their clock, longer than they last; "
+                "data.zero = 'first-event' counts from the first event"
+            )
+        return doubts
 
     def frame(self) -> pd.DataFrame:
         """One row per readable recording: its file, class, part, and what it holds."""
@@ -141,6 +167,7 @@ class Inspection:
 
     def pictures(self) -> Pictures:
         """One picture per class: events per pixel, or over time if the sensor is a single row."""
+        check_example(1, prod(self.sensor), "one event far off makes the pictures large")
         end = max(int(events.t.max() - events.t.min()) + 1 for _, events in self.examples.values())
         flat = self.sensor[0] == 1
         panels = [

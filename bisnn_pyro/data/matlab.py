@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import struct
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from scipy import io, sparse
 
 from bisnn_pyro.data.checks import check_choice, check_count, check_finite, check_flag
+from bisnn_pyro.data.limits import array_bytes, check_bytes, enough_memory, max_bytes
 from bisnn_pyro.data.location import FOLDER_VARIABLE
+from bisnn_pyro.data.out_of_range import OutOfRange, out_of_range_notes
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap
 from bisnn_pyro.data.splitting import at_most, choose, contiguous_folds, held_out, stratified_folds
 from bisnn_pyro.data.task import Split, Task
 from bisnn_pyro.errors import DataError
 
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_HEADER = 128
+"""Bytes before the first variable of a file of version 5 to 7."""
+_PART = 1 << 20
 _NUMBERS = ("double", "single", "sparse", "logical", *_INTEGERS)
 
 
@@ -80,13 +88,26 @@ def load_mat(
         )
     scaler = FeatureScaler.fit(_dense(features, train))
 
-    def split(rows: np.ndarray) -> Split:
+    outside: dict[str, OutOfRange] = {}
+
+    def split(part: str, rows: np.ndarray) -> Split:
         if not len(rows):
             return Split(np.zeros((0, features.shape[1]), np.float32), target[:0])
-        return Split(scaler.transform(_dense(features, rows)), target[rows])
+        dense = _dense(features, rows)
+        outside[part] = scaler.out_of_range(dense)
+        return Split(scaler.transform(dense), target[rows])
 
-    parts = split(train), split(val), split(np.flatnonzero(test))
-    return Task(found.stem, "classification", *parts, labels.names, scaler=scaler, labels=labels)
+    parts = split("train", train), split("val", val), split("test", np.flatnonzero(test))
+    return Task(
+        found.stem,
+        "classification",
+        *parts,
+        labels.names,
+        scaler=scaler,
+        labels=labels,
+        notes=out_of_range_notes(outside),
+        out_of_range=outside,
+    )
 
 
 def _label_map(file: Path, raw: np.ndarray) -> LabelMap:
@@ -175,6 +196,7 @@ def read_mat(file: Path, x: str | None = None, y: str | None = None) -> tuple[An
         DataError: If the file cannot be read, or a variable is missing, ambiguous, not numeric, empty or
             not finite, or features and labels do not pair up.
     """
+    _check_unpacked(file)
     variables = {name: (shape, kind) for name, shape, kind in _call(file, io.whosmat)}
     x = _only_matrix(file, variables) if x is None else check_choice("data.x", x, variables)
     shape, kind = variables[x]
@@ -191,20 +213,84 @@ def read_mat(file: Path, x: str | None = None, y: str | None = None) -> tuple[An
             f"{y} of {file} has shape {y_shape}; expected one label for each of the {shape[0]} rows of {x} "
             "(examples are rows: a matrix [F, N] must be transposed)"
         )
+    # A sparse matrix becomes dense, part by part.
+    check_bytes(
+        f"{x} of {file}, with shape {shape}", array_bytes(shape, 4 if variables[x][1] == "sparse" else 8)
+    )
     arrays = _call(file, io.loadmat, variable_names=[x, y])
+    for name in (x, y):
+        held = np.shape(arrays.get(name))
+        if held != variables[name][0]:  # the file names another variable twice, or its parts contradict
+            raise DataError(f"{name} of {file} has shape {held}, and the file lists {variables[name][0]}")
     labels = arrays[y].toarray() if sparse.issparse(arrays[y]) else arrays[y]
     return _as_float32(f"{x} of {file}", arrays.pop(x)), labels.ravel()
+
+
+def _check_unpacked(file: Path) -> None:
+    """Measure what a compressed file (version 5 to 7) holds; a small one may unpack to any size."""
+    compressed, tag = 15, struct.Struct("=II")
+    try:
+        with file.open("rb") as stream:
+            stream.seek(_HEADER)
+            total = 0
+            while len(head := stream.read(tag.size)) == tag.size:
+                kind, size = tag.unpack(head)
+                if kind != compressed:
+                    stream.seek(size, os.SEEK_CUR)
+                    continue
+                total += _unpacked(stream, size, max_bytes() - total)
+                check_bytes(f"what {file} holds", total)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def _unpacked(stream: BinaryIO, size: int, most: int) -> int:
+    """The bytes that the next part of a file unpacks to, counted up to a number; 0 for a damaged one."""
+    unpack, total = zlib.decompressobj(), 0
+    try:
+        while size > 0 and (part := stream.read(min(size, _PART))):
+            size -= len(part)
+            while part and total <= most:
+                total += len(unpack.decompress(part, _PART))
+                part = unpack.unconsumed_tail
+    except zlib.error:  # scipy says so when it reads the variable
+        pass
+    stream.seek(size, os.SEEK_CUR)
+    return total
+
+
+class _Bounded:
+    """A file that is never asked for more bytes than it has, whatever its headers claim."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._size = stream, os.fstat(stream.fileno()).st_size
+
+    def read(self, n: int = -1) -> bytes:
+        """Read up to so many bytes, or all that are left."""
+        left = max(self._size - self._stream.tell(), 0)
+        return self._stream.read(left if n < 0 else min(n, left))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The byte that is read next."""
+        return self._stream.tell()
 
 
 def _call(file: Path, function: Any, **settings: Any) -> Any:
     """Let scipy read; any error means that the file is damaged."""
     try:
-        with file.open("rb") as stream:
-            return function(stream, **settings)
+        with file.open("rb") as stream, enough_memory(str(file)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unreadable or repeated variables, which are not ours
+            return function(_Bounded(stream), **settings)
     except NotImplementedError as error:
         raise DataError(
             f"{file} is a MATLAB 7.3 file (HDF5), which is not supported; write it with save -v7"
         ) from error
+    except DataError:
+        raise
     except Exception as error:  # a damaged file fails in zlib, struct and others
         raise DataError(f"{file} cannot be read as a MATLAB file of version 4 to 7: {error}") from error
 

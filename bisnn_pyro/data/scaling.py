@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from bisnn_pyro.data.checks import check_choice, check_finite
+from bisnn_pyro.data.out_of_range import OutOfRange
 from bisnn_pyro.errors import DataError
 
 Label = bool | int | float | str
@@ -193,35 +194,74 @@ class FeatureScaler:
         """F, the number of features."""
         return int(self.low.size)
 
-    def transform(self, x: np.ndarray) -> np.ndarray:
+    def transform(self, x: np.ndarray, *, clip: bool = True) -> np.ndarray:
         """Scale raw features and clip them to [0, 1].
 
         Args:
             x: Raw features, ``[N, F]``, or images ``[N, ...]`` with F values each.
+            clip: Whether to clip; otherwise values outside the training range lie outside [0, 1].
 
         Returns:
-            ``[N, F]``, float32, in [0, 1].  A feature that is constant in training becomes 0.
+            ``[N, F]``, float32, in [0, 1] if clipped.  A feature that is constant in training becomes 0.
 
         Raises:
-            DataError: If the number of features differs from F, or on NaN or infinity.
+            DataError: If the number of features differs from F, on NaN or infinity, or if a value is too far
+                outside to be scaled.
         """
+        flat = self._flat(x)
+        span = self.high - self.low
+        # A constant feature carries no information: 0 everywhere, even if a test value differs.
+        gain = np.divide(1.0, span, out=np.zeros_like(span), where=span > np.finfo(np.float64).tiny)
+        out = np.empty(flat.shape, dtype=np.float32)
+        for rows in self._chunks(flat):
+            raw = flat[rows].astype(np.float64)
+            if clip:
+                # Clipped before the subtraction too: an extreme test value must not overflow.
+                raw = np.clip(raw, self.low, self.high)
+                out[rows] = np.clip((raw - self.low) * gain, 0.0, 1.0)
+            else:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    out[rows] = (raw - self.low) * gain
+        if not clip and not np.isfinite(out).all():
+            raise DataError("x has values too far outside the range of the training set to be scaled")
+        return out
+
+    def out_of_range(self, x: np.ndarray) -> OutOfRange:
+        """Count the values that :meth:`transform` clips.
+
+        Args:
+            x: Raw features, as for :meth:`transform`.
+
+        Returns:
+            Their share; none of an array without examples.  Of a feature that is constant in training every
+            other value counts, though it is not far outside.
+        """
+        if not len(x):
+            return OutOfRange()
+        flat = self._flat(x)
+        span = self.high - self.low
+        far = np.where(span > 0, span, np.inf)
+        n_outside = n_far = 0
+        for rows in self._chunks(flat):
+            raw = flat[rows].astype(np.float64)
+            with np.errstate(over="ignore"):
+                beyond = np.maximum(self.low - raw, raw - self.high)
+            n_outside += int((beyond > 0).sum())
+            n_far += int((beyond > far).any(axis=1).sum())
+        return OutOfRange(n_outside / flat.size, n_far / len(flat))
+
+    def _flat(self, x: np.ndarray) -> np.ndarray:
         flat = _flatten("x", x)
         if flat.shape[1] != self.n_features:
             raise DataError(
                 f"x has shape {np.shape(x)}, that is {flat.shape[1]} features; "
                 f"expected {self.n_features} as in training"
             )
-        span = self.high - self.low
-        # A constant feature carries no information: 0 everywhere, even if a test value differs.
-        gain = np.divide(1.0, span, out=np.zeros_like(span), where=span > np.finfo(np.float64).tiny)
-        out = np.empty(flat.shape, dtype=np.float32)
+        return flat
+
+    def _chunks(self, flat: np.ndarray) -> Iterator[slice]:
         step = max(1, _VALUES // self.n_features)
-        for start in range(0, len(flat), step):
-            rows = slice(start, start + step)
-            # Clipped before the subtraction too: an extreme test value must not overflow.
-            raw = np.clip(flat[rows].astype(np.float64), self.low, self.high)
-            out[rows] = np.clip((raw - self.low) * gain, 0.0, 1.0)
-        return out
+        return (slice(start, start + step) for start in range(0, len(flat), step))
 
     def to_dict(self) -> dict[str, list[float]]:
         """The scaler as plain lists, for JSON; :meth:`from_dict` restores it exactly."""

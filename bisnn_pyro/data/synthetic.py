@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from bisnn_pyro.data.checks import check_count, check_number
+from bisnn_pyro.data.limits import check_bytes
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.data.splitting import at_most
 from bisnn_pyro.data.task import Grid, Split, Task
@@ -46,12 +47,24 @@ def two_moons(
     """
     noise = check_number("noise", noise, 0.0)
     counts = [check_count(name, n, 2) for name, n in zip(_COUNTS, (n_train, n_val, n_test), strict=True)]
+    check_bytes("two-moons with so many points", sum(counts) * _POINT_BYTES, "lower their numbers")
     seeds = np.random.SeedSequence(check_count("seed", seed, 0)).generate_state(3)
     raw = [_moons(n, noise, int(s)) for n, s in zip(counts, seeds, strict=True)]
     scaler = FeatureScaler.fit(raw[0].x)
     train, val, test = (Split(scaler.transform(part.x), part.y) for part in raw)
     labels = LabelMap((0, 1))
-    return Task("two-moons", "classification", train, val, test, labels.names, scaler=scaler, labels=labels)
+    outside = {name: scaler.out_of_range(part.x) for name, part in zip(("val", "test"), raw[1:], strict=True)}
+    return Task(
+        "two-moons",
+        "classification",
+        train,
+        val,
+        test,
+        labels.names,
+        scaler=scaler,
+        labels=labels,
+        out_of_range=outside,
+    )
 
 
 def curve(
@@ -87,6 +100,8 @@ def curve(
     check_count("points_per_unit", points_per_unit)
     rngs = [np.random.default_rng(s) for s in np.random.SeedSequence(check_count("seed", seed, 0)).spawn(3)]
     counts = check_count("n_val", n_val), check_count("n_test", n_test)
+    n_points = sum(counts) + points_per_unit * round(sum(b - a for a, b in SEGMENTS))
+    check_bytes("the curve with so many points", n_points * _POINT_BYTES, "lower their numbers")
     xs = [_even(points_per_unit), *(_uniform(n, rng) for n, rng in zip(counts, rngs[1:], strict=True))]
     ys = [curve_truth(x) + noise * rng.standard_normal(x.shape) for x, rng in zip(xs, rngs, strict=True)]
     keep = at_most(n_train, len(xs[0]), seed)
@@ -113,6 +128,8 @@ def _line(scaler: FeatureScaler, target: TargetScaler, n_points: int) -> Grid:
     return Grid((scaler.transform(x[:, None])[:, 0],), target.transform(curve_truth(x)), ~inside)
 
 
+_POINT_BYTES = 64
+"""Of a synthetic point, its target and their copies."""
 _COUNTS = ("n_train", "n_val", "n_test")
 
 

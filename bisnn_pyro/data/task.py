@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from bisnn_pyro.data.checks import check_choice, check_finite
 from bisnn_pyro.data.events.binning import Binning
 from bisnn_pyro.data.events.formats import Sensor
 from bisnn_pyro.data.events.spikes import Recordings
+from bisnn_pyro.data.image_layout import FIRST
+from bisnn_pyro.data.out_of_range import OutOfRange
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap, TargetScaler
 from bisnn_pyro.errors import DataError
 
@@ -94,10 +96,14 @@ class Task:
         notes: Messages of the source to the user, one sentence each, such as recordings left out, and why.
         binning: How recordings became ``x``; None for other data.
         sensor: ``(H, W)`` of these recordings.
+        layout: How the images of the source were laid out: ``"channels-first"`` or ``"channels-last"``; ``x``
+            is channels first in any case.
+        out_of_range: Part -> its raw inputs outside the range of the training inputs, which were clipped.
         line: For a task with one feature: lays a grid of so many points along it (see :meth:`grid`).
 
     Raises:
-        DataError: If an array has the wrong shape, type or values; the message names it.
+        DataError: If an array has the wrong shape, type or values, or a class only test or validation
+            examples; the message names it.
 
     Example:
         >>> import numpy as np
@@ -122,6 +128,8 @@ class Task:
     notes: tuple[str, ...] = ()
     binning: Binning | None = None
     sensor: Sensor | None = None
+    layout: str = FIRST
+    out_of_range: Mapping[str, OutOfRange] = field(default_factory=dict)
     line: Callable[[int], Grid] | None = None
 
     def __post_init__(self) -> None:
@@ -132,6 +140,9 @@ class Task:
             self._check_inputs(f"{part}.x", split.x)
             self._check_targets(f"{part}.y", split)
         self._check_sizes()
+        if self.kind == "classification":
+            held = np.concatenate([self.val.y, self.test.y])
+            check_training_classes(self.name, self.classes, self.train.y, held)
 
     @property
     def n_features(self) -> int:
@@ -228,3 +239,28 @@ class Task:
             raise DataError(
                 f"the scaler has {self.scaler.n_features} features; expected {self.n_features} as train.x"
             )
+
+
+def check_training_classes(
+    name: str, classes: Sequence[str], trained: np.ndarray, others: np.ndarray
+) -> None:
+    """Refuse a class that has examples, but none to train on: the network would never learn it.
+
+    Args:
+        name: Of the task, for the message.
+        classes: Names by class index.
+        trained: Class indices of the training examples.
+        others: Class indices of other examples of the same data set.
+
+    Raises:
+        DataError: With the first such class and what to do.
+    """
+    missing = np.setdiff1d(others, trained)
+    if len(missing):
+        more = f" (and {len(missing) - 1} more classes)" if len(missing) > 1 else ""
+        raise DataError(
+            f"none of the {len(trained)} training examples of {name} is of class "
+            f"{classes[missing[0]]!r}{more}, but others are: use more training examples, fewer for "
+            "validation, or fewer classes; if the labels are numbers to predict, set data.target = "
+            "'regression'"
+        )

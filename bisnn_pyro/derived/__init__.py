@@ -1,1 +1,1 @@
-"""What is made of finished runs: mixtures, students, certificates."""
+"""What is made of finished runs: mixtures, students, certificates, and what their layers do."""

@@ -28,7 +28,7 @@ def student(
     method: str = "straight-through",
     source: str | None = None,
     overrides: Mapping[str, Any] | None = None,
-    mix: float = 1.0,
+    mix: float | None = None,
     predictor: str | None = None,
     seed: int | None = None,
     trust: bool = False,
@@ -45,7 +45,7 @@ def student(
         method: whose guide the student has.
         source: a preset or TOML file that has this method, for its settings instead of the teacher's.
         overrides: tables of keys to override.
-        mix: as ``distil.mix``.
+        mix: as ``distil.mix``, over which it wins; 1 by default.
         predictor: as ``distil.predictor``.
         seed: training seed; the teacher's by default.
         trust: allow the import of classes of the user's own.
@@ -54,11 +54,10 @@ def student(
         RunFolderError: if the teacher cannot be read.
         ConfigError: if a setting is wrong, or the student's data are others than the teacher's.
     """
-    folder = RunFolder(Path(teacher).expanduser().absolute())
+    folder = RunFolder.at(Path(teacher).expanduser().absolute())
     config = folder.read_config()
-    lesson = {"teacher": str(folder.path), "mix": mix, "sha256": sha256(folder)}
-    if predictor is not None:
-        lesson["predictor"] = predictor
+    given = {"mix": mix, "predictor": predictor, "teacher": str(folder.path), "sha256": sha256(folder)}
+    lesson = {key: value for key, value in given.items() if value is not None}
     if source is None:
         tables = _switched(config, method, trust)
         name = DISTILLED
@@ -67,7 +66,7 @@ def student(
         tables |= {"experiment": config.experiment, "data": config.data.to_dict()}
     likelihood = tables.get("likelihood", {"name": "steps"})
     tables["likelihood"] = likelihood | {"name": RATE.get(likelihood["name"], likelihood["name"])}
-    changes = {**(overrides or {}), "distil": {**lesson, **(overrides or {}).get("distil", {})}}
+    changes = {**(overrides or {}), "distil": {**(overrides or {}).get("distil", {}), **lesson}}
     seed = config.seed if seed is None else seed
     found = replace(resolve(tables, name, overrides=changes, seed=seed, trust=trust), method=DISTILLED)
     check_same_data(found, config)

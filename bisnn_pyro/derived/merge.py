@@ -49,10 +49,10 @@ def merge(
 
         merge(["runs/digits/bayes-seed0", "runs/digits/bayes-seed1"], "runs/digits-mixtures")
     """
-    folders = [RunFolder(Path(path)) for path in runs]
+    folders = [RunFolder.at(path) for path in runs]
     components: list[Component] = []
     results: list[FitResult] = []
-    found = [load_run(_finished(folder).path, trust=trust) for folder in folders]
+    found = [load_run(_finished(folder), trust=trust) for folder in folders]
     for folder, fitted in zip(folders, found, strict=True):
         _check_alike(folders[0], found[0].config, folder, fitted.config)
         components += fitted.components
@@ -69,21 +69,17 @@ def merge(
         raise RunFolderError(f"the guide {first.guide.name!r} has components of its own, and is not merged")
     target = RunFolder.of(config, Path(out))
     mixture = assembled(config, components, found[0].encoder, found[0].preprocessing)
-    with steady_process(config.train.get("threads")):
+    with steady_process(config.train.get("threads")), target.held():
         mixture.config = moved(config, data_dir)
         task = build_task(mixture.config, trust=trust)
         for folder in folders:
             check_data(folder, mixture.preprocessing)
-        target.prepare(overwrite=overwrite)
-        try:
-            target.write_config(mixture.config)
-            target.write_json("environment.json", environment(torch.get_num_threads(), command))
-            save(target, mixture, results)
-            metrics = analyse(target, mixture, task, results)
-        except BaseException:
-            target.discard()
-            raise
-        target.finish()
+        target.prepare(overwrite=overwrite).discard()  # refused here, if at all
+        with target.made_anew() as folder:
+            folder.write_config(mixture.config)
+            folder.write_json("environment.json", environment(torch.get_num_threads(), command))
+            save(folder, mixture, results)
+            metrics = analyse(folder, mixture, task, results)
     return RunResult(target.path, metrics)
 
 

@@ -16,9 +16,18 @@ from bisnn_pyro.errors import BisnnError, ConfigError, InputError, RunFolderErro
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
-from bisnn_pyro.experiments.resolve import load_source, methods_of, parse_overrides, resolve
+from bisnn_pyro.experiments.resolve import load_source, methods_of, resolve
 from bisnn_pyro.experiments.run import RunResult, finished_alike, run
 from bisnn_pyro.inference import StopRequest, listen_to
+from bisnn_pyro.inference.process import without_interrupts
+from bisnn_pyro.memory import check_memory
+from bisnn_pyro.storage.manifest import accept_from_now_on, accepting
+from bisnn_pyro.toml import parse_overrides
+
+MAX_RUNS = 10_000
+"""Runs of one call."""
+JOB_BYTES = 250e6
+"""What a process of a job takes at least."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,6 +81,8 @@ def plan(
     names = list(methods) or methods_of(tables)
     if len(set(names)) != len(names):
         raise ConfigError(f"a method is named twice: {', '.join(names)}")
+    if len(seeds) * (n_folds or 1) * len(names) > MAX_RUNS:
+        raise ConfigError(f"--seeds and --folds ask for more than {MAX_RUNS} runs; make several calls")
     folds = [changes] if n_folds is None else _each_fold(tables, changes, n_folds, trust)
     return [
         resolve(tables, m, overrides=fold, seed=s, trust=trust)
@@ -173,11 +184,13 @@ def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
 
 
 def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
-    taken = [f for f in (RunFolder.of(c, out) for c in configs) if f.path.exists() and any(f.path.iterdir())]
+    folders = [f for c in configs for f in (RunFolder.of(c, out), RunFolder.of(c, out).beside)]
+    taken = [f for f in folders if f.path.exists() and any(f.path.iterdir())]
     if taken:
         names = ", ".join(f.path.name for f in taken)
         raise RunFolderError(
-            f"{out} already holds {names}; use --overwrite to run over, --resume to go on, or another --out"
+            f"{out} already holds {names}; use --overwrite to run over, --resume to go on, "
+            "or another --out (in Python: overwrite=True, resume=True, out)"
         )
 
 
@@ -191,14 +204,25 @@ def parse_seeds(text: str) -> list[int]:
     try:
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+            low, high = int(first), int(last if dash else first)
+            if high >= 2**63 or high - low >= MAX_RUNS:
+                raise ConfigError(f"--seeds {text[:60]!r}: at most {MAX_RUNS} seeds, each below 2^63")
+            seeds += range(low, high + 1)
+    except ConfigError:
+        raise
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) != len(seeds):
         raise ConfigError(
-            f"--seeds {text!r} is not of the form 3, 0-4 or 0,2,5, each seed once and ascending ranges"
+            f"--seeds {text[:60]!r} is not of the form 3, 0-4 or 0,2,5, each seed once and ascending ranges"
         )
     return seeds
+
+
+def _as_here(flag: Any, accept: bool) -> None:
+    """Let a worker stop when its parent does, and accept the files that it accepts."""
+    listen_to(flag)
+    accept_from_now_on(accept)
 
 
 def each(
@@ -218,10 +242,12 @@ def each(
         for item in items:
             yield item, function(item)
         return
+    n_workers = min(jobs, len(items))
+    check_memory({f"{n_workers} processes": n_workers * JOB_BYTES}, "use fewer --jobs")
     context = multiprocessing.get_context("spawn")
     flag = context.Event()
     with (
-        ProcessPoolExecutor(jobs, mp_context=context, initializer=listen_to, initargs=(flag,)) as pool,
+        ProcessPoolExecutor(n_workers, context, _as_here, (flag, accepting())) as pool,
         StopRequest() as stop,
     ):
         waiting = list(items)
@@ -229,7 +255,8 @@ def each(
         while running or (waiting and not stop.requested):
             while waiting and len(running) < jobs and not stop.requested:
                 item = waiting.pop(0)
-                running[pool.submit(function, item)] = item
+                with without_interrupts():  # a new process must not die of Ctrl-C while it imports
+                    running[pool.submit(function, item)] = item
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             if stop.requested:
                 flag.set()

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.data import Encoder, SpikeAugmentation, SpikesEncoder, StandardEncoder, Task, take_share
+from bisnn_pyro.data.limits import check_example
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.inference import GradientSteps, Learner, SynapticGuide, TrainSettings, Updater
+from bisnn_pyro.inference.requirements import Sizes, memory_needs
+from bisnn_pyro.memory import check_memory
 from bisnn_pyro.models import Likelihood, Neuron, SpikingGLM
 
 
@@ -87,11 +90,13 @@ def build_model(
 
     ``naturals`` are those of the run that is the prior, if the prior is a run's posterior.
     """
+    check_memory(memory_needs(Sizes.of(config.to_dict(), task, encoder)), "make it smaller")
     table = config.network.to_dict()
     inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}
     surrogate = inner["surrogate"] and parts.make("surrogate", inner["surrogate"], trust=trust)
     neuron = inner["neuron"] and parts.make("neuron", inner["neuron"], trust=trust, surrogate=surrogate)
     n_inputs = encoder.n_inputs(task.n_features)
+    check_example(encoder.n_steps, n_inputs)
     return parts.make(
         "network",
         table,

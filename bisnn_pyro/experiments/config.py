@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bisnn_pyro.data.out_of_range import ACTIONS
 from bisnn_pyro.errors import ConfigError
 
 
@@ -92,20 +94,22 @@ class PredictSettings:
         seed: Seed of the test points' one encoding and of the members.
         scheme: How members are drawn: ``independent``, or ``latin-hypercube``, which spreads them over the
             posterior of each synapse, so that the vote varies less.
+        on_out_of_range: What happens to new inputs outside the range of the training set: ``clip``, with a
+            warning if there are many, ``refuse`` or ``pass``.
     """
 
     draws: int = 50
     seed: int = 0
     scheme: str = "latin-hypercube"
+    on_out_of_range: str = "clip"
 
     def __post_init__(self) -> None:
         _check_at_least("predict.draws", self.draws, 1)
         _check_at_least("predict.seed", self.seed, 0)
-        if self.scheme not in SCHEMES:
-            raise ConfigError(
-                f"predict.scheme = {self.scheme!r}; expected {' or '.join(map(repr, SCHEMES))}"
-                f"{nearest(self.scheme, SCHEMES)}"
-            )
+        for key, known in (("scheme", SCHEMES), ("on_out_of_range", ACTIONS)):
+            if (value := getattr(self, key)) not in known:
+                listed = " or ".join(map(repr, known))
+                raise ConfigError(f"predict.{key} = {value!r}; expected {listed}{nearest(value, known)}")
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ class MixtureSettings:
     seeds: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        _check_at_least("guide.components", 1 if self.components is None else self.components, 1)
+        _check_at_least("guide.components", 1 if self.components is None else self.components, 1, 1000)
         if self.seeds is None:
             return
         _check_at_least("guide.seeds", min(self.seeds, default=0), 0)
@@ -211,9 +215,11 @@ class Range:
             raise ConfigError("an interval to tune needs low < high, and low > 0 if log = true")
 
 
-def _check_at_least(key: str, value: float, low: int) -> None:
+def _check_at_least(key: str, value: float, low: int, high: float = math.inf) -> None:
     if value < low:
         raise ConfigError(f"{key} must be at least {low}, not {value}")
+    if value > high:
+        raise ConfigError(f"{key} must be at most {high}, not {value}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -32,13 +31,13 @@ def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tens
     lesson = parts.make("distil", config.distil)
     if task.kind != "classification":
         raise ConfigError(f"[distil] is for classifications, and the data are a {task.kind}")
-    folder = RunFolder(Path(lesson.teacher))
+    folder = RunFolder.at(lesson.teacher)
     if lesson.sha256 is not None and sha256(folder) != lesson.sha256:
         raise RunFolderError(
             f"the teacher {folder.path} has changed: its posterior is not that of distil.sha256; "
             "distil it anew"
         )
-    fitted = load_run(folder.path, trust=trust)
+    fitted = load_run(folder, trust=trust)
     check_same_data(config, fitted.config)
     check_data(folder, Preprocessing.of(task, fitted.encoder))
     if lesson.predictor is not None and lesson.predictor not in fitted.predictors:
@@ -56,11 +55,9 @@ def sha256(folder: RunFolder) -> str:
         RunFolderError: if it cannot be read.
     """
     try:
-        return hashlib.sha256(folder.posterior_path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot read the teacher's posterior, {folder.posterior_path}: {error.strerror}"
-        ) from error
+        return hashlib.sha256(folder.checked("posterior.safetensors").read_bytes()).hexdigest()
+    except (OSError, RunFolderError) as error:
+        raise RunFolderError(f"cannot read the teacher's posterior: {error}") from error
 
 
 def check_same_data(config: Config, teacher: Config) -> None:

@@ -192,6 +192,7 @@ def metrics_record(
         "sharpness": fitted.sharpness,
         "units": UNITS if task.kind == "regression" else None,
         "noise": evaluation.noisy_scores,
+        "out_of_range": {part: found.share for part, found in task.out_of_range.items() if found.share},
         "notes": list(task.notes),
         "warnings": [*kl_warnings(ended.get("kl_time")), *learned],
         "val_nll": min((row["val_nll"] for row in history if "val_nll" in row), default=None),
@@ -237,6 +238,8 @@ def check_early_decisions(config: Config, task: Any, n_steps: int) -> None:
             f"analysis.early_decisions needs several steps that count, and here {n_steps - burn_in} of "
             f"{n_steps} do; set it to 0"
         )
+    if isinstance(wanted, int) and wanted > n_steps - burn_in:
+        raise ConfigError(f"analysis.early_decisions = {wanted}, and only {n_steps - burn_in} steps count")
     steps = early_steps(config, n_steps)
     within = burn_in < steps[0] and steps[-1] <= n_steps
     if not within or any(a >= b for a, b in pairwise(steps)):
@@ -278,6 +281,7 @@ def evaluate_data(
     data: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
+    on_out_of_range: str | None = None,
     trust: bool = False,
 ) -> PrintedTable:
     """Score every predictor of a run on the points of a file, with the run's own preprocessing.
@@ -290,6 +294,7 @@ def evaluate_data(
         data: an ``.npz`` file with ``x`` and ``y``, raw as the run's data were: see
             ``bisnn_pyro.data.load_points``.
         out: file for the table, .csv, .md or .tex.
+        on_out_of_range: as for :meth:`FittedRun.predict`.
         trust: as for :func:`~bisnn_pyro.experiments.fitted.load_run`.
 
     Returns:
@@ -303,7 +308,7 @@ def evaluate_data(
     fitted = load_run(path, trust=trust)
     x, y = load_points(data)
     try:
-        inputs, targets = prepare_inputs(fitted, x), prepare_targets(fitted, y)
+        (inputs, outside), targets = fitted.prepare(x, on_out_of_range), prepare_targets(fitted, y)
     except DataError as error:
         raise DataError(f"{data} does not suit the run {path}: {error}") from error
     with steady_process(fitted.config.train.get("threads")):
@@ -311,27 +316,15 @@ def evaluate_data(
     stored = RunFolder(Path(path)).read_json("metrics.json") if RunFolder(Path(path)).finished else {}
     constant = ConstantPredictor.rescored(stored, targets, fitted.config.analysis.bins)
     table = printed_table(score_rows({"predictors": scores, **constant}), digits=4)
-    notes = [f"{len(y)} points of {data}", *([UNITS] if fitted.preprocessing.kind == "regression" else [])]
+    notes = [
+        f"{len(y)} points of {data}",
+        *([f"{outside}"] if outside.share else []),
+        *([UNITS] if fitted.preprocessing.kind == "regression" else []),
+    ]
     table = replace(table, notes=[*table.notes, *notes])
     if target is not None:
         table.write(target)
     return table
-
-
-def prepare_inputs(fitted: FittedRun, x: np.ndarray) -> np.ndarray:
-    """Turn raw inputs ``[N, ...]`` into what a ``Task`` of the run would hold.
-
-    Raises:
-        DataError: if their shape is not that of the training inputs.
-    """
-    if not fitted.preprocessing.spiking:
-        return fitted.prepare(x.astype(np.float32) if fitted.preprocessing.scaler is None else x)
-    if x.ndim > 3:  # [N, T, C, H, W] or [N, T, H, W]
-        x = x.reshape(*x.shape[:2], -1)
-    if x.min() < 0:
-        raise DataError(f"x has values down to {x.min()}; expected spikes or spike counts, 0 or more")
-    small = x.dtype.kind == "b" or (x.max() <= 255 and bool((x == np.floor(x)).all()))
-    return fitted.prepare(x.astype(np.uint8 if small else np.float32))
 
 
 def prepare_targets(fitted: FittedRun, y: np.ndarray) -> np.ndarray:

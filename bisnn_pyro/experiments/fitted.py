@@ -16,14 +16,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bisnn_pyro.data import Encoder, Events, Preprocessing, Reader, Recording, Task
-from bisnn_pyro.errors import DataError, RunFolderError
+from bisnn_pyro.data import Encoder, Events, OutOfRange, Preprocessing, Reader, Recording, Task
+from bisnn_pyro.errors import DataError, ModelError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.components import Component, alone, component_configs
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import Predictor, predictors_of
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import write_whole
 from bisnn_pyro.inference import (
     EarlyVotes,
     EncodedBlocks,
@@ -34,8 +34,10 @@ from bisnn_pyro.inference import (
     as_inputs,
     encode_all,
     interleaved,
+    load_posterior,
     marginal_natural,
     seeded,
+    stored_tensors,
 )
 from bisnn_pyro.models import SpikingGLM
 
@@ -183,26 +185,10 @@ class FittedRun:
             for model, training in before:
                 model.train(training)
 
-    def prepare(self, x: Any) -> Any:
-        """Scale raw inputs ``[N, ...]`` as the training set was scaled; spikes on demand stay as they are.
-
-        Raises:
-            DataError: if the shape is not that of the training inputs.
-        """
-        pre = self.preprocessing
-        on_demand = pre.spiking and hasattr(x, "shape") and hasattr(x, "dtype")
-        array = x if on_demand else np.asarray(x)
-        if pre.spiking:
-            if len(array.shape) != 3 or tuple(array.shape[1:]) != (pre.n_steps, pre.n_features):
-                raise DataError(
-                    f"x has shape {array.shape}; expected spikes [N, {pre.n_steps}, {pre.n_features}]"
-                )
-            return array
-        if array.ndim < 2 or int(np.prod(array.shape[1:])) != pre.n_features:
-            raise DataError(f"x has shape {array.shape}; expected [N, {pre.n_features}] features")
-        if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
-            raise DataError("x must hold finite numbers; it has NaN, infinite or non-numeric values")
-        return array.reshape(len(array), -1) if pre.scaler is None else pre.scaler.transform(array)
+    def prepare(self, x: Any, on_out_of_range: str | None = None) -> tuple[Any, OutOfRange]:
+        """Turn raw inputs into what the network reads; see :meth:`~bisnn_pyro.data.Preprocessing.inputs`."""
+        how = on_out_of_range or self.config.predict.get("on_out_of_range", "clip")
+        return self.preprocessing.inputs(x, how)
 
     def bin(self, recording: str | os.PathLike[str] | Events) -> np.ndarray:
         """Bin a new recording as those of the data were, for :meth:`predict`.
@@ -214,8 +200,8 @@ class FittedRun:
             Spikes ``[1, T, I]``, uint8; ``numpy.concatenate`` makes a batch of several.
 
         Raises:
-            DataError: if the run was not trained on recordings, or this one cannot be read or leaves the
-                sensor.
+            DataError: if the run was not trained on recordings, or this one cannot be read, leaves the sensor
+                or has no event within the time steps.
         """
         binning, sensor = self.preprocessing.binning, self.preprocessing.sensor
         if binning is None or sensor is None:
@@ -224,7 +210,9 @@ class FittedRun:
                 "with an earlier release; bin them with bisnn_pyro.data.Binning"
             )
         events = recording if isinstance(recording, Events) else Reader(sensor)(Recording(Path(recording)))
-        return binning.spikes(events.on(sensor), sensor)[None]
+        return binning.new_spikes(
+            events.on(sensor), sensor, "the recording" if events is recording else str(recording)
+        )[None]
 
     def predict(
         self,
@@ -233,21 +221,28 @@ class FittedRun:
         predictor: str | None = None,
         draws: int | None = None,
         seed: int | None = None,
+        on_out_of_range: str | None = None,
     ) -> Prediction:
         """Let the committee, or another predictor, vote on raw inputs.
 
         Args:
-            x: ``[N, F]`` features (or images, or ready spikes) as in the training data, unscaled.
+            x: ``[N, F]`` features (or images, or ready spikes) as in the training data, unscaled: an array, a
+                tensor, a data frame or a sparse matrix.
             predictor: one of :attr:`predictors`; the first by default.
             draws: number of members; the config's by default, 1 for a point estimate.
             seed: of the members and of the encoding; the config's by default.
+            on_out_of_range: what happens to values outside the range of the training set: ``clip``, with a
+                warning if there are many, ``refuse`` or ``pass``; the config's by default.
 
         Returns:
             The members' probabilities ``[S, N, C]`` (classes in the order of
             ``preprocessing.labels``) or means ``[S, N]``; ``.mean`` is the committee's vote.  Means and
             noise of a regression are in the targets' original units.
         """
-        prediction = self.predict_scaled(self.prepare(x), predictor=predictor, draws=draws, seed=seed)
+        scaled, found = self.prepare(x, on_out_of_range)
+        found.warn()
+        prediction = self.predict_scaled(scaled, predictor=predictor, draws=draws, seed=seed)
+        prediction = replace(prediction, out_of_range=found.share)
         scaler = self.preprocessing.target_scaler
         if scaler is None or prediction.noise_scale is None:
             return prediction
@@ -278,7 +273,9 @@ class FittedRun:
             in the targets' original units; the mean over S is the committee's vote.
         """
         chosen = self._known(predictor)
-        blocks = self.encode(self.prepare(x), seed)
+        scaled, found = self.prepare(x)
+        found.warn()
+        blocks = self.encode(scaled, seed)
         early = EarlyVotes(self.model, steps, self.n_members(chosen.name, draws), blocks.n_examples)
         self.predict_scaled(blocks, predictor=chosen.base.name, draws=draws, seed=seed, early=early)
         if chosen is not chosen.base:
@@ -402,17 +399,13 @@ class FittedRun:
         """Write the posterior and the preprocessing."""
         tensors: dict[str, Tensor] = {}
         for m, own in enumerate(self.components):
-            tensors |= {f"{_prefix(m)}guide.{k}": v for k, v in own.guide.state_dict().items()}
-            tensors |= {f"{_prefix(m)}model.{k}": v for k, v in own.model.state_dict().items()}
-            if own.model.reference is not None:
-                tensors[f"{_prefix(m)}reference"] = own.model.reference
+            tensors |= {f"{_prefix(m)}{k}": v for k, v in stored_tensors(own.model, own.guide).items()}
         # With them the run can be loaded where its prior's run is gone.
         tensors |= {f"prior.{k}": v for k, v in self.naturals.items()}
         # One entry: with several, their order (and so the file's bytes) would change from run to run.
         metadata = {"bisnn_pyro_format": FORMAT}
         content = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, metadata)
-        with atomic_path(folder.posterior_path) as temporary:
-            temporary.write_bytes(content)  # save_file would leave a file that its owner alone may read
+        write_whole(folder.posterior_path, content)  # save_file's files only their owner may read
         folder.write_json("preprocessing.json", self.preprocessing.to_dict())
 
 
@@ -430,28 +423,30 @@ def _units(layer: Any) -> str:
     return f"{layer.units} recurrent" if layer.recurrent else str(layer.units)
 
 
-def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
+def load_run(path: str | os.PathLike[str], *, trust: bool = False, accept_changed: bool = False) -> FittedRun:
     """Load a posterior from a run folder; neither the data nor a training loop is needed.
 
     Args:
         path: a run folder, for example ``runs/two-moons/bayes-seed0``.
         trust: whether classes of the user's own that the run names may be imported.
+        accept_changed: whether to read files that were edited since the run.
 
     Raises:
-        RunFolderError: if a file is missing or broken.
+        RunFolderError: if a file is missing, broken, or not as the run wrote it.
         ConfigError: if the run names a class of the user's own and ``trust`` is not given.
     """
-    folder = RunFolder(Path(path))
+    folder = RunFolder.at(path, accept_changed=accept_changed)
     config = folder.read_config()
     stored = folder.read_json("preprocessing.json")
     try:
         preprocessing = Preprocessing.from_dict(stored)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunFolderError(f"{folder.path / 'preprocessing.json'} is broken: {error!r}") from error
     task: Any = preprocessing  # it has the sizes that building needs, and no data
     encoder = build_encoder(config, task, trust=trust)
+    source = folder.checked("posterior.safetensors")
     try:
-        with safe_open(folder.posterior_path, framework="pt") as file:
+        with safe_open(source, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             found = (file.metadata() or {}).get("bisnn_pyro_format")
         if found != FORMAT:
@@ -465,18 +460,13 @@ def load_run(path: str | os.PathLike[str], *, trust: bool = False) -> FittedRun:
                 if any(k.startswith(f"{_prefix(m)}guide.") for k in tensors)
             ]
         for m, component in enumerate(components):
-            for prefix, module in (
-                (f"{_prefix(m)}guide.", component.guide),
-                (f"{_prefix(m)}model.", component.model),
-            ):
-                own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-                module.load_state_dict(own)
-            component.model.set_reference(tensors.get(f"{_prefix(m)}reference"))
+            own = {k.removeprefix(_prefix(m)): v for k, v in tensors.items() if k.startswith(_prefix(m))}
+            load_posterior(component.model, component.guide, own)
             component.model.eval()
             component.guide.eval()
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise RunFolderError(f"cannot read {folder.posterior_path}: {error}") from error
-    scored = folder.read_json("metrics.json") if folder.metrics_path.is_file() else {}
+    except (OSError, SafetensorError, RuntimeError, ModelError) as error:
+        raise RunFolderError(f"cannot read {source}: {error}") from error
+    scored = {} if folder.resumable and not folder.metrics_path.is_file() else folder.read_metrics()
     fitted = assembled(config, components, encoder, preprocessing, naturals=naturals)
     fitted.temperatures, fitted.sharpness = scored.get("temperatures", {}), scored.get("sharpness")
     return fitted
@@ -546,7 +536,7 @@ def reopen(
     task = build_task(fitted.config, trust=trust)
     # A standardiser of the prior's run is not that of these data.
     encoder = fitted.encoder if fitted.naturals else build_encoder(fitted.config, task, trust=trust)
-    check_data(RunFolder(Path(path)), Preprocessing.of(task, encoder))
+    check_data(RunFolder.at(path), Preprocessing.of(task, encoder))
     return fitted, task
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
-import json
 import os
 import platform
-import shutil
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Required
 
 import tomli_w
+from annotated_types import Gt, MinLen
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.config import Config
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import write_whole
+from bisnn_pyro.inference import History
+from bisnn_pyro.storage.folder import StoredFolder
+from bisnn_pyro.storage.replacing import NEXT, settle_all
 
 _PACKAGES = (
     "bisnn_pyro",
@@ -34,14 +38,8 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """A run's folder, ``<out>/<method>-seed<k>``, or ``<method>-fold<j>-seed<k>`` in a cross-validation.
-
-    ``checkpoint/`` means that the run was cut off and can be resumed; ``metrics.json`` without it, that
-    the run is finished.
-    """
-
-    path: Path
+class RunFolder(StoredFolder):
+    """A run's folder, ``<out>/<method>-seed<k>``, or ``<method>-fold<j>-seed<k>`` in a cross-validation."""
 
     @classmethod
     def of(cls, config: Config, out: Path) -> RunFolder:
@@ -53,16 +51,6 @@ class RunFolder:
     def config_path(self) -> Path:
         """The resolved config."""
         return self.path / "config.toml"
-
-    @property
-    def checkpoint_path(self) -> Path:
-        """What a resumed run starts from."""
-        return self.path / "checkpoint" / "state.pt"
-
-    def component_checkpoint(self, component: int) -> Path:
-        """What a component of a mixture starts from; :attr:`checkpoint_path` for the first."""
-        first = self.checkpoint_path
-        return first.with_name(f"state-{component}.pt") if component else first
 
     @property
     def posterior_path(self) -> Path:
@@ -89,69 +77,10 @@ class RunFolder:
         """The folder of the figures."""
         return self.path / "figures"
 
-    @property
-    def finished(self) -> bool:
-        """Whether the run came to its end."""
-        return self.metrics_path.is_file() and not self.resumable
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the run was cut off."""
-        return self.checkpoint_path.is_file()
-
-    @property
-    def _replaced(self) -> Path:
-        """Where the run that is being run over waits until its successor is finished."""
-        return self.path.with_name(f".replaced-{self.path.name}")
-
-    def prepare(self, *, overwrite: bool = False, resume: bool = False) -> None:
-        """Make the folder ready to be written.
-
-        Raises:
-            RunFolderError: if something is there that must not be run over, or cannot be written.
-        """
-        if resume and self.resumable:
-            return
-        if self.path.exists() and any(self.path.iterdir()):
-            self._refuse_unless(overwrite, resume)
-            shutil.rmtree(self._replaced, ignore_errors=True)
-            self.path.rename(self._replaced)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunFolderError(f"cannot make the run folder {self.path}: {error.strerror}") from error
-        if not os.access(self.path, os.W_OK):
-            raise RunFolderError(f"the run folder {self.path} cannot be written to")
-
-    def _refuse_unless(self, overwrite: bool, resume: bool) -> None:
-        begun = self.config_path.is_file()
-        if begun and (overwrite or (resume and not self.finished)):
-            return
-        if overwrite:
-            raise RunFolderError(f"{self.path} is not a run folder (no config.toml); it is left alone")
-        if self.finished:
-            what = "holds a finished run; use --overwrite to run over it, or another --out"
-        elif self.resumable:
-            what = "holds an unfinished run; use --resume to go on, or --overwrite to start again"
-        else:
-            what = "is not empty; use --overwrite if it is an unfinished run, or another --out"
-        raise RunFolderError(f"{self.path} {what}")
-
-    def discard(self) -> None:
-        """Remove the folder, and put back what it was to replace: nothing half-written stays behind."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._replaced.exists():
-            self._replaced.rename(self.path)
-
-    def finish(self) -> None:
-        """Remove what only an unfinished run needs."""
-        shutil.rmtree(self.checkpoint_path.parent, ignore_errors=True)
-        shutil.rmtree(self._replaced, ignore_errors=True)
-
     def write_config(self, config: Config) -> None:
-        """Write the resolved config."""
-        with atomic_path(self.config_path) as temporary:
-            temporary.write_text(tomli_w.dumps(config.to_dict()))
+        """Write the resolved config, first of all files: the folder's manifest is void."""
+        self.unseal()
+        write_whole(self.config_path, tomli_w.dumps(config.to_dict()).encode())
 
     def read_config(self) -> Config:
         """Read the resolved config.
@@ -159,30 +88,61 @@ class RunFolder:
         Raises:
             RunFolderError: if this is not a run folder.
         """
+        if not self.begun:
+            raise RunFolderError(f"{self.path} is not a run folder: it has no config.toml")
+        path = self.checked("config.toml")
         try:
-            return Config.from_dict(tomllib.loads(self.config_path.read_text()))
+            return Config.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
-            raise RunFolderError(
-                f"{self.path} is not a run folder: cannot read config.toml ({error.strerror})"
-            ) from error
-        except ValueError as error:
-            raise RunFolderError(f"{self.config_path} is not a valid config: {error}") from error
+            raise RunFolderError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise RunFolderError(f"{path} is not a valid config: {error}") from error
 
-    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file of the folder."""
-        with atomic_path(self.path / name) as temporary:
-            temporary.write_text(json.dumps(value, indent=2, allow_nan=True) + "\n")
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file of the folder.
+    def read_metrics(self) -> dict[str, Any]:
+        """Read the scores.
 
         Raises:
-            RunFolderError: if it is missing or broken.
+            RunFolderError: if they are missing or broken, or not as the run wrote them.
         """
+        found = self.read_json("metrics.json")
         try:
-            return json.loads((self.path / name).read_text())
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"cannot read {self.path / name}: {error}") from error
+            TypeAdapter(Metrics).validate_python(found)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise RunFolderError(f"{self.metrics_path} is broken at {where}: {first['msg']}") from error
+        return found
+
+    def read_history(self) -> History:
+        """Read how it was trained.
+
+        Raises:
+            RunFolderError: if the file is missing or broken, or not as the run wrote it.
+        """
+        path = self.checked("history.csv")
+        try:
+            return History.read_csv(path)
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise RunFolderError(f"{path} is not the history of a training: {error}") from error
+
+
+Scores = Annotated[dict[str, dict[str, float]], MinLen(1)]
+
+
+class Metrics(TypedDict, total=False):
+    """What readers rely on in ``metrics.json``."""
+
+    predictors: Required[Scores]
+    noise: dict[str, Scores]
+    temperatures: dict[str, Annotated[float, Gt(0)]]
+    sharpness: float
+    epochs: int
+    best_epoch: int
+    train_seconds: float
+    kl_weight: float | None
+    trainings: int
+    components: list[dict[str, float]]
+    notes: list[str]
 
 
 def environment(threads: int, command: str | None = None) -> dict[str, Any]:
@@ -208,6 +168,13 @@ def find_runs(out: Path) -> list[RunFolder]:
     """Return the finished runs directly below ``out``, by name, excluding ``summary/``."""
     if not out.is_dir():
         raise RunFolderError(f"{out} is not a folder")
-    paths = [p for p in sorted(out.iterdir()) if p.is_dir() and p.name != "summary" and p.name[0] != "."]
-    folders = [RunFolder(p) for p in paths]
-    return [f for f in folders if f.finished and f.config_path.is_file()]
+    return [folder for folder in runs_in(out) if folder.finished]
+
+
+def runs_in(out: Path) -> list[RunFolder]:
+    """Return all runs directly in a folder, by name, those apart that are to replace another."""
+    settle_all(out)
+    paths = [
+        p for p in sorted(out.iterdir()) if p.name != "summary" and p.name[0] != "." and p.suffix != NEXT
+    ]
+    return [folder for folder in map(RunFolder, paths) if folder.begun]

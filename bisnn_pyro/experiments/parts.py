@@ -317,8 +317,10 @@ def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied
     settings |= {key: value for key, value in supplied.items() if takes(target, key)}
     try:
         return target(**settings)
-    except BisnnError:
-        raise
+    except BisnnError as error:
+        if kind == "data" or f"{where(kind)}." in str(error):
+            raise
+        raise type(error)(f"{_title(kind, name)}: {error}") from error
     except Exception as error:
         raise ConfigError(f"{_title(kind, name)} failed: {type(error).__name__}: {error}") from error
 
@@ -326,6 +328,10 @@ def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied
 def _opened(kind: str, table: Mapping[str, Any], trust: bool) -> tuple[str, dict[str, Key], dict[str, Any]]:
     """Return a table's name, the keys that there are, and those that are given."""
     name = table.get("name", "")
+    if not isinstance(name, str) or ("" in PARTS[kind] and "name" in table):
+        raise ConfigError(
+            f"{where(kind)}.name = {_toml(name)}: {'no such key' if '' in PARTS[kind] else 'a name is text'}"
+        )
     known, given = keys(kind, name, trust=trust), {key: v for key, v in table.items() if key != "name"}
     for key in given:
         if key not in known:
@@ -360,14 +366,24 @@ def _value(place: str, value: Any, key: Key, *, build: bool) -> Any:
     items = next((args[0] for m in members if len(args := typing.get_args(m)) == 1), None)
     if isinstance(value, list | tuple) and any(map(dataclasses.is_dataclass, _members(items))):
         return [_value(f"{place}[{i}]", v, Key(MISSING, items), build=build) for i, v in enumerate(value)]
-    plain: Any = typing.Union.__getitem__(tuple(member for member in members if member not in tables))
+    plain = tuple(member for member in members if member not in tables)
     try:
-        checked = _adapter(plain).validate_json(_toml(value))
+        if not plain:
+            raise ValueError("a table alone")
+        checked = _in_range(_adapter(typing.Union.__getitem__(plain)).validate_json(_toml(value)))
     except ValueError as error:
         choices = [c for m in members if typing.get_origin(m) is typing.Literal for c in typing.get_args(m)]
         expected = in_words(key.annotation) + nearest(value, choices)
         raise ConfigError(f"{place} = {_toml(value)} must be {expected}") from error
     return checked if build else _written(checked)
+
+
+def _in_range(value: Any) -> Any:
+    """Refuse numbers that single precision does not have: they would be 0 or infinite in training."""
+    for number in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(number, float) and number and not 1.2e-38 < abs(number) < 3.4e38:
+            raise ValueError("not in single precision")
+    return value
 
 
 def _nested(place: str, value: Mapping[str, Any], key: Key, tables: list[Any], build: bool) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from bisnn_pyro.errors import ConfigError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import SCALARS, TABLES, Config, check_top_level, nearest
+from bisnn_pyro.toml import deep_update, read_toml
 
 METHOD_GUIDES = {
     "bayes": "relaxed",
@@ -40,20 +41,12 @@ def preset_text(name: str) -> str:
     known = preset_names()
     if name not in known:
         raise ConfigError(f"there is no preset {name!r}{nearest(name, known)}; presets: {', '.join(known)}")
-    return (resources.files("bisnn_pyro.experiments") / "presets" / f"{name}.toml").read_text()
+    return (resources.files("bisnn_pyro.experiments") / "presets" / f"{name}.toml").read_text("utf-8")
 
 
 def load_source(source: str) -> dict[str, Any]:
     """Return the tables of a preset, or of a TOML file (anything that ends in ``.toml``)."""
-    if not source.endswith(".toml"):
-        return tomllib.loads(preset_text(source))
-    path = Path(source)
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"cannot read the config file {source}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}") from error
+    return read_toml(source) if source.endswith(".toml") else tomllib.loads(preset_text(source))
 
 
 def methods_of(tables: Mapping[str, Any]) -> list[str]:
@@ -80,7 +73,8 @@ def resolve(
     Args:
         tables: from :func:`load_source`.
         method: its name; its own tables (``[method.NAME.*]``) override the common ones.
-        overrides: tables that override both, see :func:`parse_overrides`.
+        overrides: tables that override both, see :func:`bisnn_pyro.toml.parse_overrides`; of these,
+            ``method.NAME`` overrides the rest.
         seed: training seed; ``None`` takes the source's own, or 0.
         trust: allow the import of classes of the user's own.
 
@@ -97,6 +91,7 @@ def resolve(
     single = isinstance(base.get("method"), str)
     own, changes = {} if single else base.pop("method", {}), copy.deepcopy(dict(overrides or {}))
     of_methods = changes.pop("method", {})
+    _check_method_tables(of_methods)
     names = listed if single else _method_names(listed, own, of_methods)
     if method not in names:
         here = f"this config is of {listed[0]}" if single else f"the methods are {', '.join(names)}"
@@ -118,51 +113,20 @@ def resolve(
     return config
 
 
-def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-    """Return the nested tables of ``table.key=value`` strings; values are TOML, or else plain text.
-
-    Raises:
-        ConfigError: if a string has another form.
-    """
-    tables: dict[str, Any] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        keys = [key.strip() for key in path.split(".")]
-        if not equals or not all(keys):
-            raise ConfigError(f"--set {text!r} is not of the form table.key=value")
-        nested: Any = _value(value.strip())
-        for key in reversed(keys):
-            nested = {key: nested}
-        _deep_update(tables, nested)
-    return tables
-
-
 def apply_overrides(
     tables: dict[str, Any], overrides: Mapping[str, Any], *, trust: bool = False
 ) -> dict[str, Any]:
     """Return a source's tables with overrides written into them, for all methods."""
     result = copy.deepcopy(tables)
-    _merge(result, overrides, trust)
+    common, of_methods = dict(overrides), overrides.get("method", {})
+    common.pop("method", None)
+    _merge(result, common, trust)
     for own in result.get("method", {}).values():
-        for table, keys in overrides.items():
+        for table, keys in common.items():
             if isinstance(keys, Mapping) and isinstance(own.get(table), dict):
-                _deep_update(own[table], keys)
+                deep_update(own[table], keys)
+    _merge(result, {"method": of_methods} if of_methods else {}, trust)
     return result
-
-
-def _deep_update(base: dict[str, Any], other: Mapping[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _deep_update(base[key], value)
-        else:
-            base[key] = copy.deepcopy(value)
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 # -- methods ----------------------------------------------------------------------------------------
@@ -170,9 +134,7 @@ def _value(text: str) -> Any:
 
 def _method_names(listed: Sequence[str], own: Any, changes: Any) -> list[str]:
     """Return the methods that there are: the built-in ones, and those that name their guide."""
-    for tables in (own, changes):
-        if not isinstance(tables, Mapping) or not all(isinstance(t, Mapping) for t in tables.values()):
-            raise ConfigError("write the tables of a method as [method.NAME.TABLE]")
+    _check_method_tables(own)
     guides = [(name, t.get("guide")) for tables in (own, changes) for name, t in tables.items()]
     with_guide = [name for name, guide in guides if isinstance(guide, Mapping) and "name" in guide]
     names = list(dict.fromkeys([*(n for n in listed if n in METHOD_GUIDES), *with_guide, *METHOD_GUIDES]))
@@ -180,6 +142,13 @@ def _method_names(listed: Sequence[str], own: Any, changes: Any) -> list[str]:
         if name not in names:
             raise _unknown_method(name, names)
     return names
+
+
+def _check_method_tables(tables: Any) -> None:
+    if isinstance(tables, str):
+        raise ConfigError(f"method = {tables!r} chooses no method; use --method {tables}, or methods = [...]")
+    if not isinstance(tables, Mapping) or not all(isinstance(t, Mapping) for t in tables.values()):
+        raise ConfigError("write the tables of a method as [method.NAME.TABLE]")
 
 
 def _unknown_method(name: str, known: Iterable[str]) -> ConfigError:
@@ -191,12 +160,12 @@ def _unknown_method(name: str, known: Iterable[str]) -> ConfigError:
 
 def _choose_guide(base: dict[str, Any], method: str) -> None:
     """Write the method's guide into [guide]."""
-    guide = base.setdefault("guide", {})
-    if "name" not in guide and method not in METHOD_GUIDES:
+    guide, usual = base.setdefault("guide", {}), METHOD_GUIDES.get(method)
+    if "name" not in guide and usual is None:
         raise _unknown_method(method, METHOD_GUIDES)
-    if guide.setdefault("name", METHOD_GUIDES.get(method)) != METHOD_GUIDES.get(method, guide["name"]):
+    if usual is not None and guide.setdefault("name", usual) != usual:
         raise ConfigError(
-            f"method {method!r} is the guide {METHOD_GUIDES[method]!r}, not {guide['name']!r}; choose the "
+            f"method {method!r} is the guide {usual!r}, not {guide['name']!r}; choose the "
             "method instead of guide.name, or name a method of your own, [method.NAME.guide]"
         )
 
@@ -273,8 +242,8 @@ def _check_scalars(scalars: Mapping[str, Any]) -> None:
             raise ConfigError(f"{key} = {scalars[key]!r} must be a name of letters, digits, '.', '_' and '-'")
     if not isinstance(scalars.get("description", ""), str):
         raise ConfigError(f"description = {scalars['description']!r} must be text")
-    if type(scalars["seed"]) is not int or scalars["seed"] < 0:
-        raise ConfigError(f"seed = {scalars['seed']!r} must be a whole number, at least 0")
+    if type(scalars["seed"]) is not int or not 0 <= scalars["seed"] < 2**63:
+        raise ConfigError(f"seed = {str(scalars['seed'])[:40]} must be a whole number from 0 to 2^63 - 1")
 
 
 def _complete_network(table: dict[str, Any], trust: bool) -> dict[str, Any]:
@@ -314,6 +283,9 @@ def _check_rule(tables: Mapping[str, Any], usual: str) -> None:
             f"rule.name = {rule!r} does not suit guide.name = {guide!r}: expectation backpropagation "
             "('expectation') is the rule of 'ebp' and 'ebp-real' alone, and their only one"
         )
+    for key in ("differentiable", "maximize"):
+        if tables["rule"].get(key):
+            raise ConfigError(f"rule.{key} = true has no use here: the loss is minimised, step by step")
     if rule in ("bayesian", "bimu") and usual != "bayesian":
         raise ConfigError(
             f"rule.name = {rule!r} moves natural parameters; the guide {guide!r} has none. "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from bisnn_pyro.experiments.predictors import check_fits
 from bisnn_pyro.experiments.store import write_store
 from bisnn_pyro.files import atomic_path
 from bisnn_pyro.inference import FitResult, History, as_inputs, steady_process
+from bisnn_pyro.storage import checkpoint
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def run(
     Args:
         config: from :func:`bisnn_pyro.load_preset`.
         out: folder of the runs; ``runs/<experiment>`` by default.
-        overwrite: run over a folder that is there.
+        overwrite: run over a folder that is there; a finished run stays until this one is finished, which is
+            made beside it, in ``<method>-seed<k>.next``.
         resume: go on where an interrupted run stopped, bit for bit.
         progress: show a progress bar.
         n_threads: threads to run on, where the config does not say (``train.threads``).
@@ -93,11 +94,11 @@ def run(
         DivergenceError: if training diverges; the folder is removed, unless it has a checkpoint from before.
     """
     out = Path("runs") / config.experiment if out is None else Path(out)
-    folder = RunFolder.of(config, out)
-    with steady_process(config.train.get("threads") or n_threads):
+    place = RunFolder.of(config, out)
+    with steady_process(config.train.get("threads") or n_threads), place.held():
         task = build_task(config, trust=trust)
         fitted = new_fit(config, task, trust=trust)
-        folder.prepare(overwrite=overwrite, resume=resume)
+        folder = place.prepare(overwrite=overwrite, resume=resume)
         resumed = resume and folder.resumable
         try:
             checkpoints = _load_checkpoints(folder, fitted) if resumed else []
@@ -114,10 +115,10 @@ def run(
         fitted.others = fitted.others[: len(results) - 1]  # an interrupted mixture has those that were begun
         save(folder, fitted, results)
         if results[-1].interrupted:
+            folder.seal()
             return RunResult(folder.path, None)
         metrics = analyse(folder, fitted, task, results)
-        folder.finish()
-        return RunResult(folder.path, metrics)
+        return RunResult(folder.finish().path, metrics)
 
 
 def new_fit(config: Config, task: Task, *, prior: FittedRun | None = None, trust: bool = False) -> FittedRun:
@@ -209,32 +210,21 @@ class _Checkpoints:
     """Writes a checkpoint every few epochs."""
 
     def __init__(self, folder: RunFolder, config: Config, component: int) -> None:
-        self.path, self.config = folder.component_checkpoint(component), config
+        self.path, self.config = folder.checkpoint_path(component), config
 
     def __call__(self, history: History, make: Callable[[], dict[str, Any]]) -> None:
         if len(history) % self.config.train.checkpoint_every == 0:
             self.write(make())
 
     def write(self, learner: dict[str, Any]) -> None:
-        with atomic_path(self.path) as temporary:
-            torch.save({"learner": learner, "config": self.config.to_dict()}, temporary)
-
-
-def _read_checkpoints(folder: RunFolder, n_components: int) -> list[dict[str, Any]]:
-    """Return the checkpoints of the components that were begun."""
-    paths = map(folder.component_checkpoint, range(n_components))
-    try:
-        return [torch.load(path, weights_only=True) for path in takewhile(Path.is_file, paths)]
-    except Exception as error:
-        raise RunFolderError(f"cannot read the checkpoint in {folder.path}: {error}") from error
+        checkpoint.write(self.path, {"learner": learner, "config": self.config.to_dict()})
 
 
 def _load_checkpoints(folder: RunFolder, fitted: FittedRun) -> list[dict[str, Any]]:
-    checkpoints = _read_checkpoints(folder, len(fitted.components))
+    checkpoints = folder.read_checkpoints()
     # Read as a config, so that keys of a later release stand at their defaults.
     _check_config(folder, Config.from_dict(checkpoints[0]["config"]).to_dict(), fitted.config)
-    if (folder.path / "preprocessing.json").is_file():
-        check_data(folder, fitted.preprocessing)
+    check_data(folder, fitted.preprocessing)
     return checkpoints
 
 
@@ -244,7 +234,7 @@ def _check_config(folder: RunFolder, then: dict[str, Any], now: Config) -> None:
         changed = dict.fromkeys(key for key, _ in sorted(flat_keys(then) ^ flat_keys(now.to_dict())))
         raise RunFolderError(
             f"{folder.path} was begun with another config (different: {', '.join(changed)}); "
-            "resume it with the same one, or use --overwrite"
+            "resume it with the same one, or use --overwrite (in Python: overwrite=True)"
         )
 
 
@@ -252,10 +242,12 @@ def finished_alike(folder: RunFolder, config: Config) -> bool:
     """Return whether this run is finished.
 
     Raises:
-        RunFolderError: if it is, but with another config.
+        RunFolderError: if it is, but with another config, or not as it was written.
     """
-    if not folder.finished:
+    folder = RunFolder.at(folder.path)
+    if not folder.finished or folder.beside.begun:
         return False
+    folder.check()
     _check_config(folder, folder.read_config().to_dict(), config)
     return True
 
@@ -292,14 +284,12 @@ def trained(folder: RunFolder, fitted: FittedRun) -> list[FitResult]:
     Raises:
         RunFolderError: if a file is missing or broken.
     """
-    if not folder.history_path.is_file():
-        raise RunFolderError(f"{folder.path} has no history.csv; it is not a run folder")
-    histories = History.read_csv(folder.history_path).components()
+    histories = folder.read_history().components()
     if folder.resumable:
-        states = [state["learner"] for state in _read_checkpoints(folder, len(fitted.components))]
+        states = [state["learner"] for state in folder.read_checkpoints()]
         ends = [(state["seconds"], state["best_epoch"] or state["epoch"]) for state in states]
     else:
-        metrics = folder.read_json("metrics.json")
+        metrics = folder.read_metrics()
         ends = [(own["train_seconds"], own["best_epoch"]) for own in metrics.get("components", [metrics])]
     if len(histories) != len(ends):
         raise RunFolderError(f"history.csv and metrics.json of {folder.path} are of different components")
@@ -313,25 +303,29 @@ def evaluate_folder(
     data_dir: str | os.PathLike[str] | None = None,
     *,
     trust: bool = False,
+    accept_changed: bool = False,
 ) -> dict[str, Any]:
     """Evaluate the posterior of a run folder anew, an interrupted one's too; return its metrics.
 
-    An interrupted run stays resumable: its metrics are those of the posterior as it stands.
+    An interrupted run stays resumable: its metrics are those of the posterior as it stands.  The folder is
+    replaced as a whole at the end, so that whatever stops this leaves it as it was.
 
     Args:
         path: a run folder; its metrics, store and figures are written again.
         noise: standard deviations of input noise, in place of the config's.
         data_dir: where the data are now, in place of the config's ``data.path``.
         trust: as for :func:`run`.
+        accept_changed: take over files that were edited since the run: the manifest is made of them.
     """
-    folder = RunFolder(Path(path))
-    fitted = load_run(path, trust=trust)
+    folder = RunFolder.at(path, accept_changed=accept_changed)
+    fitted = load_run(folder, trust=trust)
     if noise is not None:
         fitted.config = fitted.config.replace("analysis.noise", noise)
     fitted.config = moved(fitted.config, data_dir)
     results = trained(folder, fitted)
-    with steady_process(fitted.config.train.get("threads")):
+    with steady_process(fitted.config.train.get("threads")), folder.held():
         task = build_task(fitted.config, trust=trust)
         fresh = new_fit(fitted.config, task, prior=fitted if fitted.naturals else None, trust=trust)
         check_data(folder, fresh.preprocessing)
-        return analyse(folder, fitted, task, results)
+        with folder.made_anew(copy=True) as copy:
+            return analyse(copy, fitted, task, results)

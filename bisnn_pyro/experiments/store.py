@@ -188,14 +188,12 @@ class Store:
     def __init__(self, folder: RunFolder) -> None:
         self.folder, self.path = folder, folder.idata_path
         self._read: dict[tuple[str, str | None], xr.Dataset] = {}
-        if not self.path.is_file():
-            raise RunFolderError(f"{self.path} is missing; `bisnn evaluate {folder.path}` writes it again")
         self._votes = self.dataset("predictions", "vote")["vote"][0]
 
     @classmethod
     def open(cls, folder: RunFolder | str | os.PathLike[str]) -> Store:
         """Open the store of a run folder, given as such or by its path."""
-        return cls(folder if isinstance(folder, RunFolder) else RunFolder(Path(folder)))
+        return cls(RunFolder.at(folder))
 
     def __repr__(self) -> str:
         """Where it is, and what is in it."""
@@ -214,8 +212,9 @@ class Store:
 
         key = (name, variable)
         if key not in self._read:
+            file = self._checked()
             try:
-                with xr.open_dataset(self.path, group=name, engine="h5netcdf") as found:
+                with xr.open_dataset(file, group=name, engine="h5netcdf") as found:
                     self._read[key] = (found if variable is None else found[[variable]]).load()
             except (OSError, KeyError, ValueError) as error:
                 what = name if variable is None else f"{name}/{variable}"
@@ -225,12 +224,16 @@ class Store:
                 ) from error
         return self._read[key]
 
+    def _checked(self) -> Path:
+        """Return the path of the file, which is as the run wrote it."""
+        return self.folder.checked(self.path.name, f"`bisnn evaluate {self.folder.path}` writes it again")
+
     @cached_property
     def _content(self) -> dict[str, set[str]]:
         """The variables of each group."""
         import xarray as xr
 
-        with xr.open_datatree(self.path, engine="h5netcdf") as tree:
+        with xr.open_datatree(self._checked(), engine="h5netcdf") as tree:
             return {name: {str(v) for v in child.data_vars} for name, child in tree.children.items()}
 
     @cached_property
@@ -238,7 +241,7 @@ class Store:
         """What holds of the whole run: experiment, method, seed, KL weight, units."""
         import xarray as xr
 
-        with xr.open_dataset(self.path, engine="h5netcdf") as found:
+        with xr.open_dataset(self._checked(), engine="h5netcdf") as found:
             return dict(found.attrs)
 
     @property

@@ -19,10 +19,13 @@ from bisnn_pyro.errors import ConfigError, DivergenceError, RunFolderError
 from bisnn_pyro.experiments.batch import each, plan
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.config import Config, Range, flat_keys
-from bisnn_pyro.experiments.resolve import apply_overrides, load_source, parse_overrides
+from bisnn_pyro.experiments.resolve import apply_overrides, load_source
 from bisnn_pyro.experiments.run import fit, new_fit
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import write_whole
 from bisnn_pyro.inference import steady_process
+from bisnn_pyro.storage import strict_json
+from bisnn_pyro.storage.replacing import beside, held, take_over
+from bisnn_pyro.toml import parse_overrides
 
 TUNING_SEED = 1000
 """Trials train on seeds from here on, which no reported result uses."""
@@ -182,28 +185,35 @@ def tune(
         DivergenceError: if every trial of a method diverged.
     """
     configs = plan(source, methods, overrides=overrides, trust=trust)
-    folder = Path("runs") / configs[0].experiment / "tune" if out is None else Path(out)
+    place = Path("runs") / configs[0].experiment / "tune" if out is None else Path(out)
     rungs = rungs or Rungs()
     proposals = propose(configs, n_trials)
     search = {"rungs": vars(rungs), "seeds": n_seeds, "settings": proposals, "methods": _plain(configs)}
-    trials = _begin(folder, search, overwrite=overwrite, resume=resume)
-    # Methods take turns, so that whatever drifts (a warm machine, a cut) touches all alike.
-    waiting = [Trial(c.method, k, proposals[c.method][k]) for k in range(n_trials) for c in configs]
-    for rung, share in enumerate(rungs.shares()):
-        settings = [_of_rung(t, rung, share, source, overrides, trust) for t in waiting]
-        todo = [t for t in settings if t.key not in trials]
-        work = [(source, t, tuple(overrides), n_seeds, jobs > 1, trust) for t in todo]
-        for _, trial in each(_run_trial, work, jobs):
-            trials[trial.key] = trial
-            _write_trials(folder / "trials.csv", trials.values())
-            if report is not None:
-                report(trial)
-        if any(t.key not in trials for t in settings):
-            raise KeyboardInterrupt  # Ctrl-C between two trials of several jobs
-        waiting = _survivors([trials[t.key] for t in settings], rungs)
-    tables = apply_overrides(load_source(source), parse_overrides(overrides), trust=trust)
-    _write_tuned(folder / "tuned.toml", tables, best_trials(trials.values(), rungs.number - 1))
-    return folder
+    with held(place):
+        new = beside(place)
+        # A finished search stays until the one that replaces it is finished.
+        apart = new.is_dir() if resume else overwrite and (place / "trials.csv").is_file()
+        folder = new if apart else place
+        trials = _begin(folder, search, overwrite=overwrite, resume=resume)
+        # Methods take turns, so that whatever drifts (a warm machine, a cut) touches all alike.
+        waiting = [Trial(c.method, k, proposals[c.method][k]) for k in range(n_trials) for c in configs]
+        for rung, share in enumerate(rungs.shares()):
+            settings = [_of_rung(t, rung, share, source, overrides, trust) for t in waiting]
+            todo = [t for t in settings if t.key not in trials]
+            work = [(source, t, tuple(overrides), n_seeds, jobs > 1, trust) for t in todo]
+            for _, trial in each(_run_trial, work, jobs):
+                trials[trial.key] = trial
+                _write_trials(folder / "trials.csv", trials.values())
+                if report is not None:
+                    report(trial)
+            if any(t.key not in trials for t in settings):
+                raise KeyboardInterrupt  # Ctrl-C between two trials of several jobs
+            waiting = _survivors([trials[t.key] for t in settings], rungs)
+        tables = apply_overrides(load_source(source), parse_overrides(overrides), trust=trust)
+        _write_tuned(folder / "tuned.toml", tables, best_trials(trials.values(), rungs.number - 1))
+        if folder != place:
+            take_over(folder, place)
+    return place
 
 
 def _of_rung(
@@ -245,13 +255,16 @@ def _begin(
 ) -> dict[tuple[str, int, int], Trial]:
     """Return the trials to keep, and write down which search this is."""
     table, record = folder / "trials.csv", folder / "plan.json"
-    search = json.loads(json.dumps(search))
+    search = strict_json.loads(strict_json.dumps(search))
     if table.exists() and not overwrite:
         if not resume:
             raise RunFolderError(
                 f"{folder} holds trials already; use --resume to go on, --overwrite, or another --out"
             )
-        then = json.loads(record.read_text()) if record.is_file() else {}
+        try:
+            then = strict_json.read(record) if record.is_file() else {}
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"cannot read {record}: {error}; use --overwrite to search anew") from error
         changed = sorted({key for key, _ in flat_keys(then) ^ flat_keys(search)})
         if changed:
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
@@ -261,8 +274,7 @@ def _begin(
             )
         return _read_trials(table, search["settings"])
     table.unlink(missing_ok=True)
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(search, indent=1))
+    strict_json.write(record, search)
     return {}
 
 
@@ -283,13 +295,15 @@ def _read_trials(path: Path, settings: Mapping[str, Sequence[Setting]]) -> dict[
     return {trial.key: trial for trial in trials}
 
 
-def _values(trial: Trial, overrides: Sequence[str]) -> list[str]:
-    return [*overrides, *(f"{key}={_toml(value)}" for key, value in trial.setting.items())]
+def _values(trial: Trial, overrides: Sequence[str], **more: Any) -> list[str]:
+    """Return overrides with a trial's, which are its method's own: nothing in a file or in ``--set`` wins."""
+    own = trial.setting | more
+    return [*overrides, *(f"method.{json.dumps(trial.method)}.{key}={_toml(own[key])}" for key in own)]
 
 
 def _run_trial(work: tuple[str, Trial, tuple[str, ...], int, bool, bool]) -> Trial:
     source, trial, overrides, n_seeds, single, trust = work
-    values = [*_values(trial, overrides), f"train.epochs={trial.epochs}"]
+    values = _values(trial, overrides, **{"train.epochs": trial.epochs})
     scores, seconds = [], 0.0
     for seed in range(TUNING_SEED, TUNING_SEED + n_seeds):
         (config,) = plan(source, [trial.method], [seed], values, trust=trust)
@@ -341,8 +355,8 @@ def _write_trials(path: Path, trials: Iterable[Trial]) -> None:
         dtype=object,  # whole numbers stay whole where another method has no value
     )
     last = ["val_nll", "seconds"]
-    with atomic_path(path) as temporary:
-        frame[[*frame.columns.difference(last, sort=False), *last]].to_csv(temporary, index=False)
+    text = frame[[*frame.columns.difference(last, sort=False), *last]].to_csv(index=False)
+    write_whole(path, text.encode())
 
 
 def _write_tuned(path: Path, tables: dict[str, Any], best: Mapping[str, Trial]) -> None:
@@ -355,5 +369,4 @@ def _write_tuned(path: Path, tables: dict[str, Any], best: Mapping[str, Trial]) 
             for parent in parents:
                 table = table.setdefault(parent, {})
             table[last] = value
-    with atomic_path(path) as temporary:
-        temporary.write_text(tomli_w.dumps(tables))
+    write_whole(path, tomli_w.dumps(tables).encode())

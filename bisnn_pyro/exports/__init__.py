@@ -4,7 +4,7 @@ from typing import Any
 
 from bisnn_pyro.exports.network import ExportedNetwork, read_export
 
-__all__ = ["ExportedNetwork", "export", "read_export"]
+__all__ = ["ExportedNetwork", "export", "read_export"]  # noqa: F822
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,7 @@ from bisnn_pyro.inference.latent_posteriors import (
 )
 from bisnn_pyro.inference.learned import saturated_share
 from bisnn_pyro.inference.learner import Checkpoint, FitResult, Learner
+from bisnn_pyro.inference.loading import load_posterior, stored_tensors
 from bisnn_pyro.inference.marginals import marginal_natural
 from bisnn_pyro.inference.process import StopRequest, listen_to, steady_process
 from bisnn_pyro.inference.rank_one import AutoRankOneMixture
@@ -100,6 +101,7 @@ __all__ = [
     "interleaved",
     "kl_warnings",
     "listen_to",
+    "load_posterior",
     "marginal_natural",
     "point_draws",
     "posterior_draws",
@@ -108,4 +110,5 @@ __all__ = [
     "saturated_share",
     "seeded",
     "steady_process",
+    "stored_tensors",
 ]

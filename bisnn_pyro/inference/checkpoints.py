@@ -63,8 +63,8 @@ class AutoCheckpoints(LatentPosterior):
         init_scale: float = 0.1,
     ) -> None:
         super().__init__(model, clip=clip, init_scale=init_scale)
-        if snapshots < 1:
-            raise ModelError(f"guide snapshots must be at least 1, not {snapshots}")
+        if not 1 <= snapshots <= 1000:
+            raise ModelError(f"guide snapshots must lie in 1 to 1000, not {snapshots}")
         self.snapshots, self.share = snapshots, checked_share(share)
         self.register_buffer("taken", torch.zeros((), dtype=torch.long))
 

@@ -19,6 +19,7 @@ from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.inputs import Encode, EncodedBlocks, Inputs, count_examples, groups
 from bisnn_pyro.inference.seeding import Purpose, seeded
 from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+from bisnn_pyro.memory import check_memory
 from bisnn_pyro.models import ConvSynapses, RecurrentSynapses, Regression, SimulationPlan, SpikingGLM, Window
 from bisnn_pyro.models.packed import PackedInput, PackedNetwork, why_not_packed
 
@@ -39,12 +40,14 @@ class Prediction:
             without the data set's scale), if they were given.
         noise_scale: standard deviation of a regression's noise, in units of the target.
         path: how the networks were run, ``packed`` or ``dense``; ``moments`` where no network was run.
+        out_of_range: share of the raw input values that lie outside the range of the training set.
     """
 
     draws: np.ndarray
     log_likelihood: np.ndarray | None = None
     noise_scale: float | None = None
     path: str = "dense"
+    out_of_range: float = 0.0
 
     def __repr__(self) -> str:
         """Sizes, and the first points' vote: a committee's draws are too many to print."""
@@ -52,7 +55,9 @@ class Prediction:
         of = "means" if self.draws.ndim == 2 else f"probabilities of {self.draws.shape[2]} classes"
         first = np.array2string(self.mean[:3], precision=3, suppress_small=True)
         rest = "" if points <= 3 else f"\n ... of {points} points"
-        return f"Prediction({members} members, {points} points, {of}; {self.path})\nmean:\n{first}{rest}"
+        how = self.path
+        how += f"; {self.out_of_range:.2%} of the inputs out of range" if self.out_of_range else ""
+        return f"Prediction({members} members, {points} points, {of}; {how})\nmean:\n{first}{rest}"
 
     @property
     def mean(self) -> np.ndarray:
@@ -145,6 +150,8 @@ def predict(
     if n_draws < 1:
         raise ModelError(f"a committee needs at least one member, not {n_draws}")
     n_points = count_examples(blocks)
+    votes = 2.0 * n_draws * n_points * max(model.likelihood.n_outputs, 1) * 8
+    check_memory({f"the votes of {n_draws} members on {n_points} points": votes}, "ask for fewer", ModelError)
     window = Window(burn_in=model.burn_in)
     outputs: np.ndarray | None = None
     log_likelihood = None if y is None else np.empty((n_draws, n_points))

@@ -23,7 +23,7 @@ from bisnn_pyro.distributions import (
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.schedules import Schedule
-from bisnn_pyro.inference.synaptic_guide import SynapticGuide
+from bisnn_pyro.inference.synaptic_guide import MAX_SCALE, SynapticGuide
 
 Estimator = Literal["second-order", "first-order", "local", "relaxed", "hard"]
 
@@ -195,6 +195,8 @@ class AutoMeanFieldGaussian(SynapticGuide):
 
     def __init__(self, model: Any, *, init_scale: float = 1.0, init_deviation: float = 0.1) -> None:
         super().__init__(model, init_scale=init_scale)
+        if not 0 < init_deviation <= MAX_SCALE:
+            raise ModelError(f"guide init_deviation must lie in (0, {MAX_SCALE:g}], not {init_deviation}")
         self.init_deviation = init_deviation
 
     def _covers(self, prior: TorchDistribution) -> bool:

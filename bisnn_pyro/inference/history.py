@@ -70,7 +70,7 @@ class History:
 
     def write_csv(self, path: Path) -> None:
         """Write all rows; an entry that is missing stays empty."""
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
@@ -78,6 +78,6 @@ class History:
     @classmethod
     def read_csv(cls, path: Path) -> History:
         """Read what :meth:`write_csv` wrote."""
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
         return cls(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, overload
 
@@ -56,7 +57,11 @@ Inputs: TypeAlias = Tensor | ArrayOnDemand
 def as_inputs(x: Any) -> Inputs:
     """Return an array as a tensor that shares its memory, and an array on demand as it is."""
     on_demand = not isinstance(x, (Tensor, np.ndarray)) and hasattr(x, "shape") and hasattr(x, "dtype")
-    return x if on_demand else torch.as_tensor(x)
+    if on_demand:
+        return x
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
+        return torch.as_tensor(x)
 
 
 def rows(x: Inputs, index: slice | Tensor) -> Tensor:

@@ -351,6 +351,12 @@ def _postfix(row: Row) -> str:
 
 
 def _check_data(x: Inputs, y: Tensor, *, suffix: str = "", at_least: int = 1) -> None:
+    if not isinstance(y, Tensor) or not hasattr(x, "shape"):
+        what = f"x{suffix} is a {type(x).__name__} and y{suffix} a {type(y).__name__}"
+        raise DataError(f"{what}; expected an array or tensor, and a tensor: torch.as_tensor(y)")
+    for name, values in (("x", x), ("y", y)):
+        if str(values.dtype).rpartition(".")[2].startswith(("complex", "object", "<U", "str")):
+            raise DataError(f"{name}{suffix} has type {values.dtype}; expected real numbers")
     if len(x) != len(y) or len(x) < at_least:
         raise DataError(
             f"x{suffix} has {len(x)} examples and y{suffix} {len(y)}; both need the same number, "

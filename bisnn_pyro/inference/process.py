@@ -72,6 +72,19 @@ def listen_to(flag: Flag) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back for the length of a block; processes that are started in it never get one."""
+    if not hasattr(signal, "pthread_sigmask"):  # not on every system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class StopRequest:
     """Within the ``with`` block the first Ctrl-C sets :attr:`requested`; a second one interrupts at once.
 

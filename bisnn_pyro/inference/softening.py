@@ -56,6 +56,15 @@ def training_targets(y: Tensor, likelihood: Likelihood, settings: TrainSettings)
     return y
 
 
+def _check_labels(name: str, y: Tensor | None, n_classes: int) -> None:
+    """Refuse labels ``[N]`` of classes that there are not; torch would stop at some later index."""
+    if y is None or y.dim() != 1 or not len(y):
+        return
+    low, high = float(y.min()), float(y.max())
+    if low < 0 or high >= n_classes or (y.is_floating_point() and bool((y != y.round()).any())):
+        raise DataError(f"{name} has labels from {low:g} to {high:g}; expected 0 to {n_classes - 1}, whole")
+
+
 def check_targets(
     y: Tensor, y_val: Tensor | None, likelihood: Likelihood, settings: TrainSettings | None = None
 ) -> None:
@@ -79,6 +88,9 @@ def check_targets(
             raise ModelError(f"{name} takes no class probabilities: set train.mixup = 0")
     if isinstance(likelihood, Regression) and y.dim() != 1:
         raise DataError(f"y has shape {tuple(y.shape)}; {name} takes targets [N]")
+    if isinstance(likelihood, Classification):
+        for which, labels in (("y", y), ("y_val", y_val)):
+            _check_labels(which, labels, likelihood.n_classes)
     if not soft or not isinstance(likelihood, Classification):
         return
     shapes = f"labels [N] or, in training, class probabilities [N, {likelihood.n_classes}], floating"

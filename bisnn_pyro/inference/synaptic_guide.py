@@ -19,6 +19,9 @@ from bisnn_pyro.inference.history import Row
 from bisnn_pyro.inference.seeding import Purpose, generator
 from bisnn_pyro.inference.stratified import SCHEMES, latin_uniforms
 
+MAX_SCALE = 1e6
+"""Largest scale of initial parameters."""
+
 
 class SynapticGuide(AutoGuide):
     """A mean-field posterior over the synapses of a Pyro model.
@@ -50,6 +53,8 @@ class SynapticGuide(AutoGuide):
     """Names of a site's parameters."""
 
     def __init__(self, model: Callable[..., Any], *, init_scale: float = 0.1) -> None:
+        if not 0 <= init_scale <= MAX_SCALE:
+            raise ModelError(f"guide init_scale must lie in [0, {MAX_SCALE:g}], not {init_scale}")
         super().__init__(model)
         self.init_scale = init_scale
         self.sites: dict[str, int] = {}  # name -> event_dim
@@ -310,7 +315,7 @@ class SynapticGuide(AutoGuide):
         return new
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Make the parameters that are in the state dict but not yet in a fresh guide."""
+        """Make the parameters in the state dict that a fresh guide lacks, and name those it lacks."""
         for key, value in state_dict.items():
             parts = key.removeprefix(prefix).split(".")
             if key.startswith(prefix) and len(parts) == 2 and parts[1].endswith("_unconstrained"):
@@ -323,6 +328,9 @@ class SynapticGuide(AutoGuide):
                         self._register(needed, name, torch.ones_like(own))
                 self.sites.setdefault(name, value.dim())
         super()._load_from_state_dict(state_dict, prefix, *args)
+        missing: list[str] = args[2]
+        lacking = [name for name in getattr(self.model, "weight_sites", ()) if name not in self.sites]
+        missing += [f"{prefix}{role}.{_key(name)}_unconstrained" for name in lacking for role in self.roles]
 
 
 def _key(name: str) -> str:

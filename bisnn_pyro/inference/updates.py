@@ -27,6 +27,9 @@ from bisnn_pyro.models import NetworkState, SimulationPlan, SpikingGLM, Window, 
 FLOOR = math.log(1e-12)
 """Log-probability at which a validation NLL is cut off, so that one confident mistake cannot hide others."""
 
+MAX_THREADS = 1024
+"""Threads beyond which a process may end without a word."""
+
 _CONSTANT = Schedule(1.0)
 
 
@@ -127,6 +130,8 @@ class TrainSettings:
             value = getattr(self, name)
             if not (value is None and name in optional) and value < 1:
                 raise ModelError(f"train.{name} must be at least 1, not {value}")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise ModelError(f"train.threads must be at most {MAX_THREADS}, not {self.threads}")
         if not self.other_lr >= 0:
             raise ModelError(f"train.other_lr must be a number >= 0, not {self.other_lr}")
         if self.share is not None and not 0 <= self.share[0] < self.share[1] <= 1:
@@ -324,7 +329,7 @@ class GradientSteps(Updater):
     def _per_draw(self, spikes: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Split a batch ``[T, B, I]`` into groups ``[S, T, B / G, I]``, repeated for each particle."""
         particles = self.settings.particles
-        groups = next(g for g in range(self.settings.groups, 0, -1) if len(y) % g == 0)
+        groups = next(g for g in range(min(self.settings.groups, len(y)), 0, -1) if len(y) % g == 0)
         self.elbo = MeanFieldELBO(
             num_particles=particles * groups,
             vectorize_particles=True,

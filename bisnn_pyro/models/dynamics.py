@@ -30,6 +30,9 @@ from bisnn_pyro.distributions import Perturbed, random_signs
 from bisnn_pyro.errors import ModelError
 from bisnn_pyro.models.kernels import kernels_for
 
+MAX_STEPS = 1e6
+"""Time constant beyond which a trace does not decay in single precision."""
+
 if TYPE_CHECKING:
     from bisnn_pyro.models.surrogate import Surrogate
 
@@ -51,8 +54,11 @@ class TimeConstants:
     def __post_init__(self) -> None:
         for name in ("membrane", "synapse", "refractory"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ModelError(f"time constant tau_{name} must be a positive number of steps, not {value}")
+            if not 0 < value <= MAX_STEPS:
+                raise ModelError(
+                    f"time constant tau_{name} must be a positive number of steps, at most {MAX_STEPS:g}, "
+                    f"not {value}"
+                )
 
     @property
     def decays(self) -> tuple[float, float, float]:

@@ -49,6 +49,8 @@ from bisnn_pyro.models.surrogate import Boxcar, Surrogate
 Credit = Literal["local", "end-to-end"]
 Readout = Literal["random", "trained"]
 _PLAN = SimulationPlan()
+MAX_GAIN = 1e6
+"""Gain beyond which potentials are nothing but sign."""
 
 
 class SpikingGLM(PyroModule):
@@ -135,6 +137,11 @@ class SpikingGLM(PyroModule):
             )
         if burn_in < 0:
             raise ModelError(f"burn_in must be >= 0, not {burn_in}")
+        if not (0 < gain <= MAX_GAIN and 0 <= readout_gain <= MAX_GAIN):
+            raise ModelError(
+                f"network gain = {gain} and readout_gain = {readout_gain} must be positive, "
+                f"at most {MAX_GAIN:g}"
+            )
         prior = prior or BinaryPrior()
         self.neuron = neuron or ThresholdNeuron()
         self.credit, self.burn_in, self.normalise = credit, burn_in, normalise
@@ -180,6 +187,12 @@ class SpikingGLM(PyroModule):
             for name, m in named
             for site, shape in m.shapes.items()
         }
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type that the network computes in."""
+        own = (t.dtype for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
+        return next(own, torch.get_default_dtype())
 
     def _modules_by_name(self) -> dict[str, Synapses]:
         modules: dict[str, Synapses] = {f"layers.{k}": layer for k, layer in enumerate(self.synapses)}
@@ -307,9 +320,19 @@ class SpikingGLM(PyroModule):
         """Refuse inputs that the network cannot run on.
 
         Raises:
-            ModelError: if ``spikes`` are not ``[*S, T, B, I]``, or a normalised network in evaluation has no
-                reference batch of T steps.
+            ModelError: if ``spikes`` are not a tensor ``[*S, T, B, I]``, floating ones of another precision
+                than the network's, or a normalised network in evaluation has no reference batch of T steps.
         """
+        if not isinstance(spikes, Tensor):
+            raise ModelError(
+                f"input spikes are a {type(spikes).__name__}; expected a tensor [T, B, I]: "
+                f"torch.as_tensor(spikes, dtype={self.dtype})"
+            )
+        if spikes.is_floating_point() and spikes.dtype != self.dtype:
+            raise ModelError(
+                f"input spikes are {spikes.dtype} and the network computes in {self.dtype}: "
+                f"spikes.to({self.dtype})"
+            )
         n_inputs = self.synapses[0].n_inputs
         if spikes.dim() < 3 or spikes.shape[-1] != n_inputs:
             raise ModelError(
@@ -342,10 +365,14 @@ class SpikingGLM(PyroModule):
                 labels; ``None`` draws them.
             state: state to continue from.
             window: which steps these are; by default the whole sequence after ``burn_in``.
+
+        Raises:
+            ModelError: if the inputs do not fit, see :meth:`check_inputs`, or targets are not a tensor.
         """
         self.check_inputs(spikes)
+        if not (y is None or isinstance(y, Tensor)):
+            raise ModelError(f"targets are a {type(y).__name__}; expected a tensor: torch.as_tensor(y)")
         window = window or Window(burn_in=self.burn_in)
-        self.check_inputs(spikes)
         if spikes.shape[-3] <= window.burn_in:
             raise ModelError(
                 f"{spikes.shape[-3]} steps leave nothing to score after burn_in = {window.burn_in}"

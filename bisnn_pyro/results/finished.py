@@ -16,8 +16,9 @@ from bisnn_pyro.data import Task
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.fitted import FittedRun, reopen
-from bisnn_pyro.experiments.folder import RunFolder
+from bisnn_pyro.experiments.folder import RunFolder, runs_in
 from bisnn_pyro.experiments.store import Store
+from bisnn_pyro.storage.manifest import accept_changed as accept_changed_files
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -67,7 +68,7 @@ class FinishedRun:
                 f"{folder.path} is not finished: it {what}; finish it with `bisnn run ... --resume`, or name "
                 "the finished runs one by one"
             )
-        return cls(folder, folder.read_config(), folder.read_json("metrics.json"), trust)
+        return cls(folder, folder.read_config(), folder.read_metrics(), trust)
 
     @cached_property
     def store(self) -> Store:
@@ -131,8 +132,6 @@ class FinishedRun:
     @cached_property
     def tested(self) -> str | None:
         """A hash of the recordings it was tested on; None for data that are not recordings."""
-        if not (self.folder.path / "preprocessing.json").is_file():
-            return None
         return self.folder.read_json("preprocessing.json").get("fingerprints", {}).get("test")
 
     def point_scores(self, predictor: str) -> dict[str, np.ndarray]:
@@ -151,7 +150,7 @@ class FinishedRun:
         Raises:
             RunFolderError: if a file is missing or broken, or the data are not those of the run.
         """
-        return reopen(self.folder.path, data_dir, trust=self.trust)
+        return reopen(self.folder, data_dir, trust=self.trust)
 
     def row(self, predictor: str, **columns: Any) -> dict[str, Any]:
         """Return one row of a table: which run and predictor it describes, then these columns."""
@@ -159,34 +158,36 @@ class FinishedRun:
         return {**run, "predictor": predictor, **columns}
 
 
-def read_runs(paths: Paths, *, trust: bool = False) -> list[FinishedRun]:
+def read_runs(paths: Paths, *, trust: bool = False, accept_changed: bool = False) -> list[FinishedRun]:
     """Read run folders, and all those directly in folders that hold them (``summary/`` is skipped).
 
     Args:
         paths: one or more run folders or folders of runs; a run named twice counts once.
         trust: whether classes of a user's own that a config names may be imported.
+        accept_changed: whether to read files that were edited since the run.
 
     Raises:
-        RunFolderError: if a folder is missing, holds no run, or a run is unfinished or lacks a file.
+        RunFolderError: if a folder is missing, holds no run, or a run is unfinished, lacks a file, or has one
+            that is not as the run wrote it.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     folders: dict[Path, RunFolder] = {}
-    for path in map(Path, several):
-        for folder in _below(path):
-            folders.setdefault(folder.path.resolve(), folder)
+    with accept_changed_files(accept_changed):
+        for path in several:
+            for folder in _below(RunFolder.at(path)):
+                folders.setdefault(folder.path.resolve(), folder)
     if not folders:
         raise RunFolderError("no run folder is given")
     return [FinishedRun.read(folder, trust=trust) for folder in folders.values()]
 
 
-def _below(path: Path) -> list[RunFolder]:
+def _below(one: RunFolder) -> list[RunFolder]:
+    path = one.path
     if not path.is_dir():
         raise RunFolderError(f"{path} is not a folder; give run folders, or folders that hold them")
-    if RunFolder(path).config_path.is_file():
-        return [RunFolder(path)]
-    inside = [RunFolder(p) for p in sorted(path.iterdir()) if p.name != "summary" and p.name[0] != "."]
-    found = [folder for folder in inside if folder.config_path.is_file()]
-    if not found:
+    if one.begun:
+        return [one]
+    if not (found := runs_in(path)):
         raise RunFolderError(
             f"{path} is not a run folder (no config.toml) and holds none; give runs/<experiment>, or "
             "runs/<experiment>/<method>-seed<k>"

@@ -163,8 +163,15 @@ class Runs:
         plot_reliability(runs)
     """
 
-    def __init__(self, paths: Paths, *, trust: bool = False, varying: str | None = None) -> None:
-        self._take(read_runs(paths, trust=trust), varying)
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        trust: bool = False,
+        accept_changed: bool = False,
+        varying: str | None = None,
+    ) -> None:
+        self._take(read_runs(paths, trust=trust, accept_changed=accept_changed), varying)
         check_together(self.runs, varying=varying)
 
     @classmethod

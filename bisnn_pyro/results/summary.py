@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,12 +25,15 @@ from bisnn_pyro.analysis import (
     save_idata,
     stack_seeds,
 )
+from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.experiments.figures import early_settings, predictive_plot
 from bisnn_pyro.experiments.folder import RunFolder, find_runs
 from bisnn_pyro.experiments.predictors import legend
+from bisnn_pyro.files import atomic_folder
 from bisnn_pyro.results.finished import FinishedRun, why_apart
 from bisnn_pyro.results.runs import Line, Runs, as_frame, line_table
+from bisnn_pyro.storage.lock import locked
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
 REGRESSION = ("rmse", "nll", "coverage90", "width90", "width90_gaps")
@@ -88,7 +90,15 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     out = Path(out)
     runs, left_out = _belonging(out, configs)
     path = out / "summary"
-    shutil.rmtree(path, ignore_errors=True)  # only its own files, all written again here
+    with locked(path, wait=True), atomic_folder(path) as fresh:
+        found = _write(fresh, runs)
+    early = None if found.early is None else path / found.early.name
+    figures = tuple(path / figure.name for figure in found.figures)
+    return replace(found, path=path, figures=figures, early=early, left_out=tuple(left_out))
+
+
+def _write(path: Path, runs: Runs) -> Summary:
+    """Write all files into an empty folder."""
     frame = runs.scores()
     usual = REGRESSION if runs.kind == "regression" else CLASSIFICATION
     metrics = [name for name in usual if name in frame]
@@ -105,7 +115,8 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     figures = runs[0].config.analysis.figures
     early = _write_early(path, runs, figures)
     for name, own in _by_test_points(runs).items():
-        save_idata(stack_seeds([load_idata(run.store.path) for run in own]), path / f"{name}.nc")
+        stores = [load_idata(run.folder.checked("inference_data.nc")) for run in own]
+        save_idata(stack_seeds(stores), path / f"{name}.nc")
     if figures:
         _draw(path, runs)
     return Summary(
@@ -117,7 +128,6 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
         noise_tables=noise_tables,
         figures=tuple(sorted(path.glob("*.png"))),
         early=early,
-        left_out=tuple(left_out),
     )
 
 
@@ -130,9 +140,16 @@ def _belonging(out: Path, configs: Sequence[Config]) -> tuple[Runs, list[str]]:
         known = run.method in methods
         return methods.index(run.method) if known else len(methods), run.method, run.fold or 0, run.seed
 
-    found = [FinishedRun.read(folder) for folder in find_runs(out)]
     together: list[FinishedRun] = []
-    left_out = []
+    found, left_out = [], []
+    for folder in find_runs(out):
+        try:
+            folder.checked("inference_data.nc")
+            found.append(FinishedRun.read(folder))
+        except RunFolderError as error:
+            if folder.path in wanted:
+                raise
+            left_out.append(str(error))
     for run in sorted(found, key=lambda run: (run.folder.path not in wanted, place(run))):
         apart = why_apart(together, run)
         if apart is None:

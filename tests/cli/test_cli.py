@@ -128,7 +128,7 @@ def test_ctrl_c_is_passed_on_to_the_jobs(source, bisnn, tmp_path):
         [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     folders = [out / f"{method}-seed0" for method in ("bayes", "straight-through")]
-    wanted = [folder / "checkpoint" / "state.pt" for folder in folders]
+    wanted = [folder / "checkpoint" / "state.safetensors" for folder in folders]
     give_up = time.monotonic() + 120
     while not all(p.exists() for p in wanted) and running.poll() is None and time.monotonic() < give_up:
         time.sleep(0.1)

@@ -209,7 +209,7 @@ X3 = np.linspace(0, 1, 40 * 6).reshape(40, 2, 3)
         ({"x_train": X3}, {"kind": "features"}, r"x_train has shape \(40, 2, 3\); expected features"),
         ({"kind": np.array(3)}, {}, "array kind has shape"),
         ({"kind": np.array("spike")}, {}, "did you mean 'spikes'"),
-        ({"x_train": -X3, "x_test": X3[:12]}, {"kind": "spikes"}, "train.x of shape .* has values from"),
+        ({"x_train": -X3, "x_test": X3[:12]}, {"kind": "spikes"}, "x_train has values down to -"),
         (
             {"x_train": np.zeros((40, 1, 1, 1, 1, 1))},
             {},

@@ -74,7 +74,6 @@ def test_gestures_and_single_rows_of_units(tmp_path):
     found = inspect_recordings(tmp_path / "gestures")
     assert found.sensor == (128, 128)
     assert "sensor: 128 x 128 pixels" in found.summary()
-    pytest.importorskip("h5py")
     write_shd(tmp_path / "shd" / "shd_test.h5", [0, 3, 3])
     spoken = inspect_recordings(tmp_path / "shd")
     pictures = spoken.pictures()

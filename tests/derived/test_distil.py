@@ -7,13 +7,14 @@ import pytest
 import tomli_w
 import torch
 
-from bisnn_pyro import load_run
+from bisnn_pyro import accept_changed, load_run
 from bisnn_pyro.derived.distil import student
 from bisnn_pyro.errors import ConfigError, RunFolderError
 from bisnn_pyro.experiments.build import build_task
 from bisnn_pyro.experiments.distil import training_targets
-from bisnn_pyro.experiments.resolve import load_source, parse_overrides, resolve
+from bisnn_pyro.experiments.resolve import load_source, resolve
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from bisnn_pyro.toml import parse_overrides
 from tests.experiments.interrupting import interrupt_after
 
 QUICK = parse_overrides(["analysis.figures=false", "analysis.noise=[]"])
@@ -67,7 +68,9 @@ def test_without_its_teacher(tiny_run, tmp_path):
     made = run(student(teacher, overrides=QUICK), tmp_path)
     config = load_run(made.path).config
     (teacher / "posterior.safetensors").write_bytes(b"another")
-    with pytest.raises(RunFolderError, match="has changed"):
+    with pytest.raises(RunFolderError, match="edited or damaged"):
+        run(config, tmp_path / "again")
+    with accept_changed(), pytest.raises(RunFolderError, match="has changed"):
         run(config, tmp_path / "again")
     shutil.rmtree(teacher)
     assert load_run(made.path).predict(np.zeros((3, 2))).mean.shape == (3, 2)

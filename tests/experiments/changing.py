@@ -1,7 +1,8 @@
 """Configs with changed keys, and what they build."""
 
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
-from bisnn_pyro.experiments.resolve import load_source, parse_overrides, resolve
+from bisnn_pyro.experiments.resolve import load_source, resolve
+from bisnn_pyro.toml import parse_overrides
 
 
 def change_config(source, *overrides, method="bayes", seed=None, trust=False):

@@ -14,6 +14,7 @@ from bisnn_pyro.data import StandardEncoder, mnist
 from bisnn_pyro.errors import DataError, InputError, RunFolderError
 from bisnn_pyro.experiments import run as run_module
 from bisnn_pyro.experiments.batch import plan
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.parts import make
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from tests.data.idx_files import FILES, tiny_arrays, write_set
@@ -162,6 +163,7 @@ def test_a_run_folder_without_statistics(source, config, tmp_path):
     stored = json.loads((path / "preprocessing.json").read_text())
     del stored["standardiser"]
     (path / "preprocessing.json").write_text(json.dumps(stored))
+    RunFolder(path).seal()
     with pytest.raises(DataError, match="lacks the key 'standardiser'"):
         bisnn_pyro.load_run(path)
 

@@ -54,8 +54,6 @@ TINY += ["data.cache=false", "predict.draws=2", "analysis.figures=false"]
 @pytest.mark.parametrize("name", event_presets())
 def test_an_event_preset_on_written_recordings(name, tmp_path):
     data, network = (load_source(name)[table] for table in ("data", "network"))
-    if name == "shd":
-        pytest.importorskip("h5py")
     writers.write_set(data["name"], tmp_path / "set", data.get("scale"))
     few = [f"data.path={tmp_path / 'set'}", "data.n_val=2", f"data.n_steps={network.get('burn_in', 0) + 4}"]
     configs = plan(name, overrides=[*TINY, *few])

@@ -11,6 +11,7 @@ from bisnn_pyro.data.events.formats import read_bin
 from bisnn_pyro.errors import DataError, RunFolderError
 from bisnn_pyro.experiments.batch import plan, run_experiment
 from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.run import evaluate_folder, fit, run
 from bisnn_pyro.inference import FitResult
 from bisnn_pyro.results import compare
@@ -81,7 +82,11 @@ def test_runs_of_earlier_releases_are_still_evaluated(source, tmp_path):
     for key in ("fingerprints", "binning", "sensor"):
         del stored[key]
     (result.path / "preprocessing.json").write_text(json.dumps(stored))
-    assert evaluate_folder(result.path)["predictors"] == result.metrics["predictors"]
+    (result.path / "manifest.json").unlink()
+    with pytest.raises(RunFolderError, match="of an earlier release"):
+        evaluate_folder(result.path)
+    again = evaluate_folder(result.path, accept_changed=True)
+    assert again["predictors"] == result.metrics["predictors"]
     with pytest.raises(DataError, match="does not say how recordings become spikes"):
         bisnn_pyro.load_run(result.path).bin("a.bin")
 
@@ -139,11 +144,13 @@ def test_other_bins_of_the_same_recordings_are_compared(source, root, tmp_path):
     (folder / "preprocessing.json").write_text(
         json.dumps({**stored, "fingerprints": {**stored["fingerprints"], "test": "0" * 64}})
     )
+    RunFolder(folder).seal()
     with pytest.raises(RunFolderError, match="tested on other recordings"):
         compare([tmp_path / "a", tmp_path / "b"])
     (folder / "preprocessing.json").write_text(
         json.dumps({k: v for k, v in stored.items() if k != "fingerprints"})
     )
+    RunFolder(folder).seal()
     with pytest.raises(RunFolderError, match=r"data.n_steps, data.time_step differ"):
         compare([tmp_path / "a", tmp_path / "b"])
 

@@ -85,7 +85,7 @@ def test_overwriting_keeps_the_old_run_until_the_new_one_is_done(config, spoilt)
         run(bad, spoilt.parent, overwrite=True)
     assert (spoilt / "posterior.safetensors").read_bytes() == before
     run(config, spoilt.parent, overwrite=True)
-    assert [p.name for p in spoilt.parent.iterdir() if p.name.startswith(".replaced")] == []
+    assert [p.name for p in spoilt.parent.iterdir() if p.name != spoilt.name] == []
 
 
 def test_resume_refuses_another_config(config, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ FILES = {
     "config.toml",
     "environment.json",
     "history.csv",
+    "manifest.json",
     "metrics.json",
     "posterior.safetensors",
     "preprocessing.json",

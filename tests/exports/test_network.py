@@ -125,6 +125,8 @@ def untrained(folder, method="bayes", overrides=SPIKING):
     place.path.mkdir()
     place.write_config(config)
     fitted.save(place)
+    place.write_json("metrics.json", {"predictors": {"mode": {"nll": 1.0}}})
+    place.seal()
     return place.path, bisnn_pyro.load_run(place.path, trust=True), task.test.x[:30]
 
 

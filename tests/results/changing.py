@@ -13,6 +13,7 @@ def change_config(path, **values):
     for key, value in values.items():
         config = config.replace(key.replace("__", "."), value)
     folder.write_config(config)
+    folder.seal()
 
 
 def change_metrics(path, change):
@@ -20,6 +21,7 @@ def change_metrics(path, change):
     record = json.loads((path / "metrics.json").read_text())
     change(record)
     (path / "metrics.json").write_text(json.dumps(record))
+    RunFolder(path).seal()
 
 
 def change_targets(path, targets):
@@ -33,6 +35,7 @@ def change_targets(path, targets):
     constant = groups["predictions_constant_data"]
     groups["predictions_constant_data"] = constant.assign(y=("pred_point", targets))
     save_idata(from_datasets({name: found.copy() for name, found in groups.items()}, idata.attrs), file)
+    RunFolder(path).seal()
 
 
 def change_votes(path, change):
@@ -43,3 +46,4 @@ def change_votes(path, change):
     vote = groups["predictions"]["vote"]
     groups["predictions"] = groups["predictions"].assign(vote=(vote.dims, change(vote.values)))
     save_idata(from_datasets(groups, idata.attrs), file)
+    RunFolder(path).seal()

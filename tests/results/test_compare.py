@@ -274,18 +274,18 @@ def test_folders_without_finished_runs_are_refused(runs, tmp_path):
         compare([empty])
     folder = runs / "bayes-seed1"
     (folder / "checkpoint").mkdir()
-    (folder / "checkpoint" / "state.pt").write_bytes(b"")
+    (folder / "checkpoint" / "state.safetensors").write_bytes(b"")
     with pytest.raises(RunFolderError, match=r"bayes-seed1 is not finished: it was interrupted.*--resume"):
         compare([runs])
     shutil.rmtree(folder / "checkpoint")
     (folder / "inference_data.nc").write_bytes(b"nonsense")
-    with pytest.raises(RunFolderError, match=r"inference_data\.nc has no readable"):
+    with pytest.raises(RunFolderError, match=r"inference_data\.nc was edited or damaged"):
         compare([runs])
     (folder / "inference_data.nc").unlink()
     with pytest.raises(RunFolderError, match=r"missing; `bisnn evaluate .*bayes-seed1` writes it"):
         compare([runs])
     (folder / "metrics.json").unlink()
-    with pytest.raises(RunFolderError, match=r"bayes-seed1 .* has no metrics\.json"):
+    with pytest.raises(RunFolderError, match=r"bayes-seed1.metrics\.json is missing"):
         compare([runs])
     assert compare([runs / "bayes-seed0"], n_resamples=5).scores.body
 

@@ -213,6 +213,7 @@ def test_a_single_split_is_another_test_set(folds, tmp_path):
     config = folds[1][0].replace("data.fold", None)
     shutil.copytree(out / "bayes-fold0-seed0", out / "bayes-seed0")
     RunFolder(out / "bayes-seed0").write_config(config)
+    RunFolder(out / "bayes-seed0").seal()
     summary = summarise(out, [config])
     assert (summary.over, len(summary.left_out)) == ("seed", 8)
     assert all("only one belongs to a cross-validation" in reason for reason in summary.left_out)

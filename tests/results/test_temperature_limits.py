@@ -33,6 +33,7 @@ def runs(tmp_path):
         metrics["temperatures"] = dict.fromkeys(metrics["temperatures"], 1.2)
         metrics["temperatures"][next(iter(metrics["predictors"]))] = temperature
         (path / "metrics.json").write_text(json.dumps(metrics))
+        RunFolder(path).seal()
     return paths
 
 

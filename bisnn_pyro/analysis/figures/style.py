@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bisnn_pyro.errors import DataError
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +57,7 @@ class Plot(NamedTuple):
 
     def save_png(self, path: str | os.PathLike[str], dpi: int = 120) -> Path:
         """Write the picture alone; :func:`~bisnn_pyro.analysis.save_figure` writes PDF and numbers too."""
-        with paper_style(), atomic_path(Path(path)) as temporary:
-            self.figure.savefig(temporary, dpi=dpi, format="png")
-        return Path(path)
+        return _draw(self.figure, Path(path), format="png", dpi=dpi)
 
     def _repr_png_(self) -> bytes:
         """The picture, which notebooks show."""
@@ -92,13 +90,18 @@ def save_figure(
     folder = Path(directory)
     columns = _columns(table)  # before anything is written
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")}
-    with paper_style():
-        with atomic_path(paths["pdf"]) as temporary:
-            figure.savefig(temporary, metadata={"CreationDate": None})
-        with atomic_path(paths["png"]) as temporary:
-            figure.savefig(temporary, dpi=PNG_DPI)
+    _draw(figure, paths["pdf"], format="pdf", metadata={"CreationDate": None})
+    _draw(figure, paths["png"], format="png", dpi=PNG_DPI)
     save_columns(paths["csv"], columns)
     return paths
+
+
+def _draw(figure: Figure, path: Path, **settings: Any) -> Path:
+    """Draw into memory, and write the file at once."""
+    buffer = io.BytesIO()
+    with paper_style():
+        figure.savefig(buffer, **settings)
+    return write_whole(path, buffer.getvalue())
 
 
 def save_columns(path: Path, table: Mapping[str, ArrayLike]) -> None:
@@ -112,10 +115,11 @@ def save_columns(path: Path, table: Mapping[str, ArrayLike]) -> None:
         DataError: columns that are not one-dimensional or not of one length.
     """
     columns = _columns(table)
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    write_whole(path, text.getvalue().encode())
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bisnn_pyro.analysis.posterior.inference_data import group, import_arviz
+from bisnn_pyro.analysis.posterior.inference_data import group, import_arviz, make_idata
 from bisnn_pyro.analysis.tables import PrintedTable, plain_table
 from bisnn_pyro.analysis.validation import FloatArray, as_real
 from bisnn_pyro.errors import DataError
@@ -120,12 +120,13 @@ def loo_elpd(idata: Any) -> Elpd:
     ArviZ's warning is kept in ``warnings``.
 
     Args:
-        idata: a container whose ``log_likelihood`` is of training points, as that of a run.
+        idata: a container whose ``log_likelihood`` is of training points, as that of a run; or these
+            log-likelihoods themselves, `[S, N]` nats.
 
     Raises:
-        DataError: no such group, NaN, infinite values, or fewer than 5 draws.
+        DataError: no such group, another shape, NaN, infinite values, or fewer than 5 draws.
     """
-    return _loo_record(idata)[0]
+    return _loo_record(idata if hasattr(idata, "groups") else _container(idata))[0]
 
 
 def compare_models(runs: Mapping[str, Any], *, conditioned: bool) -> PrintedTable:
@@ -171,6 +172,12 @@ def compare_models(runs: Mapping[str, Any], *, conditioned: bool) -> PrintedTabl
     rows = [*_rows(found, weights), *({"model": name, "n_draws": n} for name, n in lacking.items())]
     shown = ("model", "n_draws", *(c for c in _COLUMNS if any(row.get(c) is not None for row in rows)))
     return plain_table([{c: row.get(c) for c in shown} for row in rows], digits=2, notes=[first, *notes])
+
+
+def _container(log_likelihood: ArrayLike) -> Any:
+    """Return draws `[S, N]` as a container of one chain."""
+    values = as_real(log_likelihood, "log_likelihood", 2, finite=False)
+    return make_idata({"log_likelihood": {"y": values[None]}})
 
 
 def _log_likelihoods(idata: Any, conditioned: bool) -> FloatArray:

@@ -52,7 +52,7 @@ from numpy.typing import ArrayLike
 
 from bisnn_pyro.analysis.validation import FloatArray, as_probabilities, as_real
 from bisnn_pyro.errors import DataError
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -343,9 +343,9 @@ def save_idata(idata: Any, path: str | os.PathLike[str]) -> Path:
         }
         for name, dataset in datasets.items()
     }
-    with atomic_path(path) as temporary:
-        _tree(datasets, idata.attrs).to_netcdf(temporary, engine=_ENGINE, encoding=encoding)
-    return Path(path)
+    # In memory: HDF5 ends the process where a disk is full.
+    content = _tree(datasets, idata.attrs).to_netcdf(engine=_ENGINE, encoding=encoding)
+    return write_whole(path, content)
 
 
 def load_idata(path: str | os.PathLike[str]) -> Any:

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
@@ -20,9 +21,17 @@ from bisnn_pyro.data.checks import check_choice, check_count, check_flag, check_
 from bisnn_pyro.data.events.formats import Events, Sensor
 from bisnn_pyro.data.events.layouts import Layout, Reader, UnreadableError, relative_name
 from bisnn_pyro.data.events.spikes import Recordings, SpikeFile, write_spikes
+from bisnn_pyro.data.limits import check_example, enough_memory
 from bisnn_pyro.data.location import cache_folder
-from bisnn_pyro.errors import DataError
+from bisnn_pyro.errors import DataError, DataWarning
 from bisnn_pyro.files import PREFIX, atomic_path
+
+_LONGEST = 1e9
+"""Milliseconds; 11 days."""
+_FEW = 0.01
+"""Share of the events within the time steps below which the settings or the unit of time may be wrong."""
+_FIRST_STEPS = 10
+"""All events in the first of so many parts of the steps may mean so, too."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +70,13 @@ class Binning:
     zero: str = "clock"
 
     def __post_init__(self) -> None:
-        step = check_number("data.time_step", self.time_step, 0.001) * 1000
+        step = check_number("data.time_step", self.time_step, 0.001, _LONGEST) * 1000
         if abs(step - round(step)) > 1e-6:
             raise DataError(
                 f"data.time_step is {self.time_step!r} milliseconds; expected a whole number of microseconds"
             )
         check_count("data.n_steps", self.n_steps)
-        check_number("data.start", self.start, 0.0)
+        check_number("data.start", self.start, 0.0, _LONGEST)
         check_count("data.downsample", self.downsample)
         check_choice("data.polarity", self.polarity, ("keep", "merge", "on-only"))
         check_choice("data.zero", self.zero, ("clock", "first-event"))
@@ -81,11 +90,62 @@ class Binning:
         """``(P, H, W)`` of the inputs that a sensor ``(H, W)`` becomes.
 
         Raises:
-            DataError: If the crop does not lie on the sensor.
+            DataError: If the crop does not lie on the sensor, or there are too many inputs or steps.
         """
         _, _, height, width = self._window(sensor)
         side = self.downsample
-        return (2 if self.polarity == "keep" else 1, -(-height // side), -(-width // side))
+        shape = (2 if self.polarity == "keep" else 1, -(-height // side), -(-width // side))
+        advice = (
+            f"the sensor is {sensor[1]} x {sensor[0]} pixels (one event far off makes it larger); set "
+            "data.sensor, data.crop, data.downsample or data.n_steps"
+        )
+        check_example(self.n_steps, prod(shape), advice)
+        return shape
+
+    def steps(self, events: Events) -> np.ndarray:
+        """The step of each event, int64 ``[n]``; it may be below 0 or beyond the last."""
+        zero = int(events.t.min()) if self.zero == "first-event" and len(events) else 0
+        return (events.t - (zero + round(self.start * 1000))) // round(self.time_step * 1000)
+
+    def coverage(self, events: Events) -> Coverage:
+        """Count the events that fall within the steps."""
+        step = self.steps(events)
+        inside = step[(step >= 0) & (step < self.n_steps)]
+        used = int(inside.max()) + 1 if len(inside) else 0
+        return Coverage(len(events), len(inside), used, events.duration)
+
+    def doubts(self, found: Coverage) -> list[str]:
+        """Say what looks as if times were not microseconds, or the steps were elsewhere."""
+        span, longest = self.time_step * self.n_steps, found.duration / 1000
+        lasts = f"recordings last up to {longest:g} ms, if their times are microseconds as expected"
+        doubts = []
+        if found.n_inside < _FEW * found.n_events:
+            share = found.n_inside / found.n_events
+            doubts.append(
+                f"{share:.2%} of the events fall within the {span:g} ms of the time steps; {lasts} "
+                "(data.start, data.zero, data.time_step and data.n_steps set the steps)"
+            )
+        if self.n_steps >= _FIRST_STEPS and 0 < found.used <= self.n_steps // _FIRST_STEPS:
+            doubts.append(f"no event falls after step {found.used} of {self.n_steps}; {lasts}")
+        return doubts
+
+    def new_spikes(self, events: Events, sensor: Sensor, name: str = "the recording") -> np.ndarray:
+        """Bin a recording that a finished run is to predict, ``[T, I]``.
+
+        Raises:
+            DataError: If no event falls within the time steps.
+        """
+        found, span = self.coverage(events), self.time_step * self.n_steps
+        if not found.n_inside:
+            first, last = (t / 1000 for t in (events.t.min(), events.t.max())) if len(events) else (0, 0)
+            raise DataError(
+                f"no event of {name} falls within the {span:g} ms after data.start = {self.start:g} ms, "
+                f"counted from its {self.zero}: its {len(events)} events lie between {first:g} and {last:g} "
+                "ms of its clock; shift them as in the training recordings"
+            )
+        for doubt in self.doubts(found):
+            warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=3)
+        return self.spikes(events, sensor)
 
     def packed(self, events: Events, sensor: Sensor) -> np.ndarray:
         """Bin one recording.
@@ -99,8 +159,7 @@ class Binning:
         """
         top, left, height, width = self._window(sensor)
         channels, rows, columns = self.image_shape(sensor)
-        zero = int(events.t.min()) if self.zero == "first-event" else 0
-        step = (events.t - (zero + round(self.start * 1000))) // round(self.time_step * 1000)
+        step = self.steps(events)
         y, x = events.y.astype(np.int64) - top, events.x.astype(np.int64) - left
         inside = (step >= 0) & (step < self.n_steps)
         if self.crop is not None:
@@ -132,10 +191,36 @@ class Binning:
         return top, left, height, width
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How the events of recordings fall into the time steps.
+
+    Attributes:
+        n_events: Number of events.
+        n_inside: Those within the steps.
+        used: The last step with an event, counted from 1; 0 if there is none.
+        duration: Microseconds of the longest recording.
+    """
+
+    n_events: int = 0
+    n_inside: int = 0
+    used: int = 0
+    duration: int = 0
+
+    def __add__(self, other: Coverage) -> Coverage:
+        """Both together."""
+        return Coverage(
+            self.n_events + other.n_events,
+            self.n_inside + other.n_inside,
+            max(self.used, other.used),
+            max(self.duration, other.duration),
+        )
+
+
 # --- binned once, and kept in the user's cache folder -----------------------------------------------------
 
 _QUIET_SECONDS = 3.0
-_FORMAT = 2
+_FORMAT = 3
 _HINT = "(data.on_error = 'skip' leaves such recordings out)"
 
 
@@ -149,6 +234,7 @@ class Binned:
         image_shape: ``(P, H, W)``, I = P H W.
         sensor: ``(H, W)`` of the sensor, as given by the set, the user or the files.
         refused: What was wrong with each of the others.
+        doubts: What looks as if the settings did not suit the recordings, one clause each.
     """
 
     spikes: Recordings
@@ -156,6 +242,7 @@ class Binned:
     image_shape: tuple[int, int, int]
     sensor: Sensor
     refused: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def bin_recordings(
@@ -237,20 +324,25 @@ def _write(stream: Any, name: str, layout: Layout, binning: Binning, on_error: s
     header: dict[str, Any] = {"refused": {}, "n_silent": 0, "unreadable": False}
     sensor = layout.sensor or _measured(name, layout, on_error, header)
     header |= {"image_shape": binning.image_shape(sensor), "sensor": sensor}
-    read = Reader(sensor)
+    read, found = Reader(sensor), Coverage()
 
     def packed() -> Iterator[np.ndarray | None]:
         """Give the packed spikes of each recording, None for an unreadable one, and count both."""
+        nonlocal found
         for number, recording in enumerate(_progress(f"binning {name}", layout)):
             try:
-                bits = binning.packed(read(recording), sensor)
+                events = read(recording)
+                with enough_memory("its spikes"):
+                    bits = binning.packed(events, sensor)
             except DataError as error:
                 _skip(error, on_error, header)
                 header["refused"][str(number)] = str(error)
                 yield None
                 continue
             header["n_silent"] += not bits.any()
+            found += binning.coverage(events)
             yield bits
+        header["coverage"] = asdict(found)
 
     write_spikes(stream, packed(), header)
 
@@ -293,11 +385,17 @@ def _checked(file: SpikeFile, layout: Layout, binning: Binning, on_error: str) -
         span = binning.time_step * binning.n_steps
         raise DataError(
             f"no recording in {layout.root} has an event in the {span:g} ms after data.start = "
-            f"{binning.start:g} ms, within the crop; data.time_step is in milliseconds"
+            f"{binning.start:g} ms, within the crop; data.time_step is in milliseconds, and times count from "
+            f"the {binning.zero}"
         )
     image_shape = tuple(file.header["image_shape"])
     spikes = Recordings(file, rows, binning.n_steps, int(np.prod(image_shape)))
-    return Binned(spikes, rows, image_shape, tuple(file.header["sensor"]), tuple(refused.values()))
+    doubts = binning.doubts(Coverage(**file.header["coverage"]))
+    if n_silent := file.header["n_silent"]:
+        doubts.append(f"{n_silent} of {len(rows)} recordings have no spike in the time steps")
+    return Binned(
+        spikes, rows, image_shape, tuple(file.header["sensor"]), tuple(refused.values()), tuple(doubts)
+    )
 
 
 # --- keeping the cache small ------------------------------------------------------------------------------
@@ -338,6 +436,7 @@ def clear_cache(*, dry_run: bool = False) -> Cleared:
         dry_run: Report what would be deleted, and delete nothing.
 
     Raises:
+        DataError: If a folder is a link.
         OSError: If something cannot be deleted.
     """
     folders = tuple(sorted(f for f in cache_folder("").glob("*/binned") if f.is_dir()))
@@ -345,5 +444,7 @@ def clear_cache(*, dry_run: bool = False) -> Cleared:
     cleared = Cleared(folders, len(files), sum(file.stat().st_size for file in files))
     if not dry_run:
         for folder in folders:
+            if folder.is_symlink():
+                raise DataError(f"{folder} is a link, which is left alone; remove it by hand")
             shutil.rmtree(folder)
     return cleared

@@ -11,13 +11,16 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from bisnn_pyro.data import npy
+from bisnn_pyro.data.limits import check_bytes, enough_memory
 from bisnn_pyro.errors import DataError
 
 Sensor = tuple[int, int]
@@ -95,6 +98,11 @@ class Events:
         return Events(t - start, x, y, p, self.sensor)
 
 
+def _check_length(path: str | os.PathLike[str], per_byte: int) -> None:
+    """Compare what a file's events take, so many bytes per byte of the file, with the limit."""
+    check_bytes("its events", os.stat(path).st_size * per_byte, "divide the recording")
+
+
 # --- the 5-byte format of N-MNIST -----------------------------------------------------------------------
 
 _OVERFLOW_ROW = 240
@@ -120,6 +128,7 @@ def read_bin(path: str | os.PathLike[str]) -> Events:
         DataError: If the file is not a whole number of events.
         OSError: If it cannot be read.
     """
+    _check_length(path, 8)
     raw = np.fromfile(path, np.uint8)
     if len(raw) % 5:
         raise DataError(f"{len(raw)} bytes are not a whole number of 5-byte events; the file is cut short")
@@ -151,6 +160,7 @@ def read_aedat(path: str | os.PathLike[str]) -> Events:
         DataError: If the file is cut short or damaged, or of another version or camera.
         OSError: If it cannot be read.
     """
+    _check_length(path, 5)
     data = Path(path).read_bytes()
     version, lines, start = parse_header(data)
     parse = {"2.0": _aedat2, "3.1": _aedat3}.get(version)
@@ -250,6 +260,11 @@ def _aedat3(data: bytes, start: int, lines: Sequence[str]) -> Events:
     and so are invalid events if the header counts any.  See docs.inivation.com, file formats, AEDAT 3.1, and
     the README of DVS128 Gesture.
     """
+    form = next((line.partition(":")[2].strip() for line in lines if line.startswith("#Format")), "RAW")
+    if form.upper() != "RAW":
+        raise DataError(
+            f"its #Format is {form}, which is not supported; expected RAW (write it uncompressed)"
+        )
     words: list[np.ndarray] = [np.zeros(0, np.uint32)]
     times: list[np.ndarray] = [np.zeros(0, np.int64)]
     at = start
@@ -294,6 +309,8 @@ _NAMES = {
     "p": ("p", "pol", "polarity", "polarities"),
 }
 _WANTED = "expected the columns t (microseconds), x, y and p (polarity)"
+_ASCENDING = 0.9
+"""Share of steps from one event to the next at which times do not fall; a column of pixels has about half."""
 _LIMIT = 2**62
 """Beyond any clock, and small enough for the difference of two times."""
 
@@ -316,24 +333,11 @@ def read_array(path: str | os.PathLike[str]) -> Events:
         DataError: If the file is damaged or holds something else.
         OSError: If it cannot be read.
     """
-    try:
-        # Our own handle: numpy leaves the file open if the format is not what it seems.
-        with Path(path).open("rb") as stream:
-            return _npz(stream) if zipfile.is_zipfile(stream) else _columns(_loaded(stream))
-    except (DataError, OSError):
-        raise
-    except Exception as error:  # a damaged file fails in zipfile, zlib, tokenize and others
-        raise DataError(f"it cannot be read: {error}") from error
-
-
-def _loaded(stream: BinaryIO) -> Any:
-    stream.seek(0)
-    return np.load(stream, allow_pickle=False)
-
-
-def _npz(stream: BinaryIO) -> Events:
-    with _loaded(stream) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    with Path(path).open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            stream.seek(0)
+            return _columns(npy.read_npy(stream, os.fstat(stream.fileno()).st_size, "it"))
+        arrays = npy.read_npz(stream, lambda names: names)
     return _columns(next(iter(arrays.values()))) if len(arrays) == 1 else _named(arrays)
 
 
@@ -342,7 +346,22 @@ def _columns(array: np.ndarray) -> Events:
         return _named({name: array[name] for name in array.dtype.names})
     if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "biuf":
         raise DataError(f"the array has shape {array.shape} and type {array.dtype}; {_WANTED}, [n, 4]")
+    _check_order(array)
     return _events(*array.T)
+
+
+def _check_order(array: np.ndarray) -> None:
+    """Refuse columns without names if the times, which ascend, are not in the first."""
+    if len(array) < 2:
+        return
+    ascends = (array[1:] >= array[:-1]).mean(axis=0) > _ASCENDING
+    spread = [column.max() > column.min() + 1 for column in array.T.astype(np.float64)]  # beyond polarities
+    others = [k for k in range(1, 4) if ascends[k] and spread[k]]
+    if not ascends[0] and others:
+        raise DataError(
+            f"column {others[0]} of the array ascends like times, and column 0 does not; {_WANTED} in this "
+            "order, or a structured array with these names"
+        )
 
 
 def _named(arrays: Mapping[str, np.ndarray]) -> Events:
@@ -405,15 +424,16 @@ class SpikeTable:
         path: The file, ``shd_train.h5`` or ``shd_test.h5``.
 
     Raises:
-        DataError: If h5py is missing, or the file is damaged or holds something else.
+        DataError: If the file is damaged or holds something else.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = _open_hdf5(path)
-        missing = [name for name in _ARRAYS if name not in self._file]
-        if missing:
-            raise DataError(f"it has no array {' and no '.join(missing)}; expected {', '.join(_ARRAYS)}")
-        sizes = {name: len(self._file[name]) for name in _ARRAYS}
+        with _hdf5_errors():
+            missing = [name for name in _ARRAYS if name not in self._file]
+            if missing:
+                raise DataError(f"it has no array {' and no '.join(missing)}; expected {', '.join(_ARRAYS)}")
+            sizes = {name: _rows(name, self._file[name]) for name in _ARRAYS}
         if len(set(sizes.values())) != 1:
             raise DataError(
                 f"its arrays have {sizes} rows; expected one label and two spike arrays per recording"
@@ -421,29 +441,61 @@ class SpikeTable:
 
     def labels(self) -> np.ndarray:
         """The published class numbers ``[N]``."""
-        return np.asarray(self._file["labels"][:])
+        with _hdf5_errors():
+            return np.asarray(self._file["labels"][:])
 
     def __getitem__(self, row: int) -> Events:
         """Read one recording; times count from its start, and every polarity is 1.
 
         Raises:
-            DataError: If a time is not finite.
+            DataError: If a time is not finite, or the row is damaged.
             OSError: If it cannot be read.
         """
-        times, units = (np.asarray(self._file[name][row]) for name in _ARRAYS[:2])
-        if not np.isfinite(times).all():
-            raise DataError("spikes/times holds NaN or infinity; expected seconds")
+        with _hdf5_errors():
+            times, units = (np.asarray(self._file[name][row]) for name in _ARRAYS[:2])
         # Stored as float16 seconds: converted to float64 before they are multiplied.
-        t = np.rint(times.astype(np.float64) * _MICROSECONDS).astype(np.int64)
-        x = units.astype(np.int64)
+        seconds = times.astype(np.float64)
+        if not np.isfinite(seconds).all() or (np.abs(seconds) >= _LIMIT / _MICROSECONDS).any():
+            raise DataError("spikes/times holds NaN, infinity or a time beyond any clock; expected seconds")
+        t = np.rint(seconds * _MICROSECONDS).astype(np.int64)
+        x = _whole("spikes/units", units)
         return Events(t, x, np.zeros_like(x), np.ones(len(x), np.uint8), SHD_SENSOR)
 
 
-def _open_hdf5(path: str | os.PathLike[str]) -> Any:
+def _rows(name: str, array: Any) -> int:
+    """The number of rows of one array, which is of a kind that the format has."""
+    import h5py
+
+    numbers = "iu" if name == "labels" else "iuf"
+    if not isinstance(array, h5py.Dataset) or len(array.shape or ()) != 1:
+        raise DataError(f"{name} is not an array with one axis")
+    row = array.dtype if name == "labels" else h5py.check_vlen_dtype(array.dtype)
+    if row is None or row.kind not in numbers:
+        what = "whole numbers" if name == "labels" else "rows of numbers, of any length"
+        raise DataError(f"{name} has type {array.dtype}; expected {what}")
+    check_bytes(name, len(array) * 16)
+    return len(array)
+
+
+@contextmanager
+def _hdf5_errors() -> Iterator[None]:
+    """Name the file's damage, which h5py reports by many kinds of errors."""
     try:
-        import h5py
-    except ImportError as error:
-        raise DataError("HDF5 files need h5py: pip install 'bisnn_pyro[events]'") from error
+        with enough_memory("it"):
+            yield
+    except DataError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(f"the HDF5 file is damaged: {error}") from error
+    except Exception as error:
+        raise DataError(f"the HDF5 file is damaged: {error}") from error
+
+
+def _open_hdf5(path: str | os.PathLike[str]) -> Any:
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except OSError as error:

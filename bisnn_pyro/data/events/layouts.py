@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bisnn_pyro.data.events.formats import HDF5_SUFFIXES, READERS, SHD_SENSOR, Events, Sensor, SpikeTable
+from bisnn_pyro.data.limits import enough_memory
 from bisnn_pyro.errors import DataError
 
 _NAMED = 6
@@ -157,7 +158,9 @@ def find_classes(
     else:
         found, kind = list(_below(root, "", suffixes)), "one folder per class"
         why = "they are not in the folder of a class"
-    notes = _ignored(root, {recording.path.parent for recording in found}, suffixes, why)
+    taken = {recording.path.parent for recording in found}
+    classes = [f for top in ([f for _, f, _ in parts] or [root]) for f in folders_in(top)]
+    notes = (*_ignored(root, taken, suffixes, why), *_unread(classes, suffixes))
     return Layout(kind, root, tuple(found), sensor, notes) if found else None
 
 
@@ -185,6 +188,21 @@ def _ignored(root: Path, taken: Collection[Path], suffixes: Collection[str], why
         return ()
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     return (f"recordings in {root} that were not read: {listed}; {why}",)
+
+
+def _unread(classes: Iterable[Path], suffixes: Collection[str]) -> tuple[str, ...]:
+    """Name the folders of classes with more files that nobody reads than recordings."""
+    found = []
+    for folder in classes:
+        files = [entry for entry in visible(folder) if entry.is_file()]
+        others = [f for f in files if f.suffix.lower() not in suffixes]
+        if len(others) > len(files) - len(others):
+            kinds = ", ".join(sorted({f.suffix or "no suffix" for f in others})[:_NAMED])
+            found.append(f"{folder.name}/ ({len(others)} of {len(files)} files: {kinds})")
+    if not found:
+        return ()
+    listed = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return (f"folders with files that are not recordings: {listed}; read are {', '.join(suffixes)}",)
 
 
 # --- DVS128 Gesture ---------------------------------------------------------------------------------------
@@ -226,7 +244,7 @@ def _listed(file: Path) -> set[str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # spreadsheets begin a table with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
 
@@ -396,7 +414,8 @@ class Reader:
                 event lies outside the sensor; the message begins with its file.
         """
         try:
-            events = _plausible(self._events(recording).on(self._sensor))
+            with enough_memory("it"):
+                events = _plausible(self._events(recording).on(self._sensor))
         except DataError as error:
             raise DataError(f"{recording}: {error}") from error
         except OSError as error:

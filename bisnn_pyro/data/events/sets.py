@@ -216,7 +216,7 @@ def event_task(name: str, layout: Layout, settings: EventSettings) -> Task:
         spiking=True,
         image_shape=binned.image_shape,
         labels=labels,
-        notes=(*layout.notes, *_notes(binned)),
+        notes=(*layout.notes, *_notes(binned), *binned.doubts),
         binning=binning,
         sensor=binned.sensor,
     )
@@ -502,8 +502,7 @@ shd = EventSet(
     """Spiking Heidelberg Digits: spoken digits, German and English, through a cochlea of 700 units, 1 s.
 
     Cramer, Stradmann, Schemmel and Zenke, IEEE TNNLS 33 (2022).  Classes are the published numbers 0 to 19;
-    inputs are the units, ``downsample`` neighbours at a time, as an image (1, 1, units).  The files need
-    h5py (the extra ``[events]``).
+    inputs are the units, ``downsample`` neighbours at a time, as an image (1, 1, units).
     """,
     find_shd,
     "shd_train.h5 and shd_test.h5",

@@ -59,6 +59,8 @@ def report(
     """
     target = check_page(out)
     runs = as_runs(paths, trust=trust)
+    for run in runs:
+        run.folder.check()  # sections name what cannot be read and go on
     comparison = compare(runs, reference=reference, n_resamples=n_resamples, seed=seed)
     page = render(sections(runs, comparison, data_dir), title(runs))
     with atomic_path(target) as temporary:

@@ -68,8 +68,9 @@ def pictures(runs: Runs) -> Section | None:
     blocks: list[Block] = []
     for line in runs.lines:
         for name, what in PICTURES.items():
-            path = line.first.folder.figures / f"{name}.png"
-            if path.is_file():
+            folder = line.first.folder
+            if (folder.figures / f"{name}.png").is_file():
+                path = folder.checked(f"figures/{name}.png")
                 blocks.append(stored(path, f"{line.run_name(line.first)}: {what}."))
     return Section("predictions", "Predictions", blocks) if blocks else None
 
@@ -84,7 +85,7 @@ def costs(runs: Runs, data_dir: str | os.PathLike[str] | None = None) -> Section
     reasons: list[Block] = []
     for line in runs.lines:
         try:
-            table = energy_study([line.first.folder.path], data_dir=data_dir).table
+            table = energy_study([line.first.folder], data_dir=data_dir).table
         except (InputError, OSError) as error:
             reasons.append(Text(f"{line.name} was not counted: {error}"))
             continue

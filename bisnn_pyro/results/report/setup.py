@@ -11,7 +11,7 @@ import pandas as pd
 
 from bisnn_pyro.analysis import PrintedTable
 from bisnn_pyro.data import Task
-from bisnn_pyro.errors import InputError, RunFolderError
+from bisnn_pyro.errors import InputError
 from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.results.finished import FREE, FinishedRun
 from bisnn_pyro.results.report.blocks import (
@@ -190,10 +190,9 @@ def _classes(stored: Mapping[str, Any], parts: Mapping[str, Any]) -> PrintedTabl
 
 
 def _recorded(run: FinishedRun) -> dict[str, Any]:
-    try:
-        return run.folder.read_json("environment.json")
-    except RunFolderError:
+    if run.folder.accept_changed and not (run.folder.path / "environment.json").is_file():
         return {}
+    return run.folder.read_json("environment.json")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ ABOUT_POSTERIOR = (
 
 def training(runs: Runs) -> Section:
     """Return the curves of each method's first run, and one line per run on how it ended."""
-    histories = {run: History.read_csv(run.folder.history_path).components() for run in runs}
+    histories = {run: run.folder.read_history().components() for run in runs}
     curves = {line.name: histories[line.first][0] for line in runs.lines}
     columns = {name: {c: history.column(c) for c in history.columns} for name, history in curves.items()}
     rows = [
@@ -242,7 +242,7 @@ def posteriors(runs: Runs) -> Section | None:
     for line in runs.lines:
         try:
             for number, run in enumerate(line.runs):
-                fitted = load_run(run.folder.path, trust=run.trust)
+                fitted = load_run(run.folder, trust=run.trust)
                 layers = layer_posteriors(fitted)
                 first.setdefault(line.name, layers)
                 natural = fitted.natural_parameters()

@@ -24,6 +24,7 @@ from bisnn_pyro.results import Runs, summarise
 from bisnn_pyro.results.report.blocks import numbers
 from bisnn_pyro.results.report.paper import OUTPUTS, answer, contrasts, save
 from bisnn_pyro.results.reproduce.plan import Batch, Settings, Stage, bisnn_2021
+from bisnn_pyro.storage import strict_json
 
 PLANS: dict[str, Callable[[Settings], list[Stage]]] = {"bisnn-2021": bisnn_2021}
 IDENTITY, ANSWER = "reproduction.json", "bayes-against-straight-through"
@@ -139,7 +140,7 @@ def reproduce(
     folder, interrupted = Path(out), False
     failures: list[tuple[Stage, BisnnError]] = []
     todo = [one.stage for one in planned(name, settings, folder, only) if not (one.missing or one.record)]
-    _write(folder / IDENTITY, json.dumps({"name": name, "quick": settings.quick}) + "\n")
+    strict_json.write(folder / IDENTITY, {"name": name, "quick": settings.quick})
     for stage in todo:
         tell(f"{stage.name}: {stage.title}")
         try:
@@ -185,7 +186,7 @@ def perform(stage: Stage, settings: Settings, out: Path, report: Callable[..., N
     rows = [row for own in scores for row in own.to_dict("records") if row["condition"] not in stage.aside]
     versions = environment(torch.get_num_threads())["packages"]
     record = {"asked": _asked(stage, settings), "files": files, "contrasts": rows, "versions": versions}
-    _write(_record_path(stage, out), json.dumps(record, indent=1) + "\n")
+    strict_json.write(_record_path(stage, out), record)
     return len(files)
 
 
@@ -213,10 +214,10 @@ def _state(stage: Stage, settings: Settings, out: Path) -> Planned:
     except RunFolderError as error:
         raise RunFolderError(f"{out} holds runs of other settings; give another --out ({error})") from error
     try:
-        record = json.loads(_record_path(stage, out).read_text())
+        record = strict_json.read(_record_path(stage, out))
         valid = all(finished) and record["asked"] == _asked(stage, settings)
         valid = valid and all((out / file).is_file() for file in record["files"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError):
         valid = False
     return Planned(stage, None, len(finished), sum(finished), record if valid else None)
 
@@ -232,7 +233,7 @@ def _check_out(out: Path, name: str, settings: Settings) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
-        found = json.loads((out / IDENTITY).read_text())
+        found = strict_json.read(out / IDENTITY)
     except (OSError, ValueError) as error:
         raise RunFolderError(f"--out {out} is not empty and no reproduction (no {IDENTITY})") from error
     if found != {"name": name, "quick": settings.quick}:

@@ -21,15 +21,9 @@ from bisnn_pyro.analysis import (
     non_spiking_inference,
     spiking_inference,
 )
+from bisnn_pyro.derived.activity import check_countable, layer_activity
 from bisnn_pyro.errors import ConfigError, InputError
-from bisnn_pyro.experiments.costs import (
-    MAX_POINTS,
-    check_countable,
-    for_some_networks,
-    layer_activity,
-    some_points,
-    weight_bits,
-)
+from bisnn_pyro.experiments.costs import MAX_POINTS, for_some_networks, some_points, weight_bits
 from bisnn_pyro.experiments.fitted import FittedRun
 from bisnn_pyro.models import SignNetwork
 from bisnn_pyro.results.finished import FinishedRun, Paths, read_runs

@@ -77,7 +77,7 @@ def posterior_table(paths: Paths, *, threshold: float = UNDECIDED, trust: bool =
     """
     rows = []
     for run in read_runs(paths, trust=trust):
-        fitted = load_run(run.folder.path, trust=trust)
+        fitted = load_run(run.folder, trust=trust)
         for name, found in layer_posteriors(fitted, threshold=threshold).items():
             rows.append({"method": run.method, "layer": name, "seed": run.seed, **found.row()})
     return printed_table(rows, digits=DIGITS)

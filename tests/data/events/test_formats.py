@@ -186,7 +186,7 @@ class TestArrays:
             ({"a": np.array([[0, 0, 0, 0.6]])}, "p holds 0.6; expected whole numbers"),
             ({"a": np.array([[2**63 + 5, 0, 0, 1]], np.uint64)}, "t ranges from 9223372036854775813"),
             ({"a": np.array([[1e30, 0, 0, 1]])}, "t ranges from 1e"),
-            ({"a": np.array([{}], dtype=object)}, "it cannot be read: .*pickle"),
+            ({"a": np.array([{}], dtype=object)}, "array a holds Python objects"),
         ],
     )
     def test_wrong_arrays(self, arrays, message, tmp_path):
@@ -212,8 +212,8 @@ class TestBadFiles:
             ("a.aedat", aedat3_bytes(make_events(4))[:-1], "at byte .* the file is cut short"),
             ("a.aedat", AEDAT3 + bytes(12), "incomplete header"),
             ("a.aedat", AEDAT3 + struct.pack("<hhiiiiii", 1, 1, 16, 4, 0, 1, 1, 1), "the file is damaged"),
-            ("a.npy", b"\x93NUMPY\x01\x00", "it cannot be read"),
-            ("a.npz", b"PK", "it cannot be read"),
+            ("a.npy", b"\x93NUMPY\x01\x00", "the header of it is damaged"),
+            ("a.npz", b"PK", "it is not in numpy's format"),
             ("a.txt", b"1 2 3 4", "the suffix '.txt' is not supported"),
         ],
     )

@@ -38,8 +38,6 @@ def folder(tmp_path):
     """Write a small copy of a set in its real format."""
 
     def write(name):
-        if name == "shd":
-            pytest.importorskip("h5py")
         return write_set(name, tmp_path / "data")
 
     return write

@@ -63,9 +63,28 @@ class TestDivergence:
             make_learner(net).fit(X, Y.float() if likelihood is Gaussian else Y, on_epoch=poison)
 
     def test_other_value_errors_stay_what_they_are(self):
+        class Shifted(BernoulliRate):
+            def target(self, y, n_steps, window):
+                return super().target(y, n_steps, window) + 1
+
         with pytest.raises(ValueError, match="support") as caught:
-            make_learner(SpikingGLM(4, (6,), BernoulliRate())).fit(X, Y + 1)
+            make_learner(SpikingGLM(4, (6,), Shifted())).fit(X, Y)
         assert not isinstance(caught.value, DivergenceError)
+
+    @pytest.mark.parametrize("likelihood", [lambda: CategoricalRate(2), BernoulliRate])
+    @pytest.mark.parametrize("wrong", [Y + 1, Y - 1, Y + 0.5, Y.to(torch.complex64)])
+    def test_labels_of_other_classes_are_refused(self, likelihood, wrong):
+        with pytest.raises(DataError, match=r"y has (labels from|type)"):
+            make_learner(SpikingGLM(4, (6,), likelihood())).fit(X, wrong)
+
+    @pytest.mark.parametrize("x", [X.tolist(), X.numpy().astype(object)])
+    def test_inputs_that_are_not_numbers_are_refused(self, x):
+        with pytest.raises(DataError, match=r"x (is a list|has type object)"):
+            make_learner(SpikingGLM(4, (6,), BernoulliRate())).fit(x, Y)
+
+    def test_targets_that_are_not_a_tensor_are_refused(self):
+        with pytest.raises(DataError, match="y a ndarray"):
+            make_learner(SpikingGLM(4, (6,), BernoulliRate())).fit(X, Y.numpy())
 
     def test_bad_prior_is_named(self):
         net = SpikingGLM(4, (6,), BernoulliRate())

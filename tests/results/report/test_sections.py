@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from bisnn_pyro.analysis import PrintedTable, from_datasets, group, group_names, load_idata, save_idata
+from bisnn_pyro.errors import RunFolderError
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.store import Store
 from bisnn_pyro.results import Runs
 from bisnn_pyro.results.report.blocks import (
@@ -40,6 +42,7 @@ NASTY = """<script>alert("x")</script> & 'co'"""
 
 def change_json(path, **values):
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    RunFolder(path.parent).seal()
 
 
 def cautions(section):
@@ -160,6 +163,7 @@ def test_training_says_where_it_stopped(runs):
     (runs / "bayes-seed0" / "history.csv").write_text(header + "".join(lines))
     change_json(runs / "bayes-seed0" / "metrics.json", best_epoch=8, epochs=8)
     (runs / "bayes-seed1" / "history.csv").write_text("epoch,loss,nll,kl\n1,3,2,1\n")
+    RunFolder(runs / "bayes-seed1").seal()
     found = cautions(training(Runs([runs / "bayes-seed0", runs / "bayes-seed1"])))
     assert found["Validation chose the last epoch"].items == ("bayes seed 0",)
     assert found["The validation NLL was still falling"].items == ("bayes seed 0: 66.7\N{NO-BREAK SPACE}%",)
@@ -267,7 +271,9 @@ def test_environments_that_differ(runs):
     assert cautions(section)["Runs were made in different environments"].items == ("python", "locale")
     for folder in runs.iterdir():
         (folder / "environment.json").unlink()
-    assert "did not record their environment" in words(environment(Runs(runs)))
+    with pytest.raises(RunFolderError, match=r"environment\.json is missing"):
+        environment(Runs(runs))
+    assert "did not record their environment" in words(environment(Runs(runs, accept_changed=True)))
 
 
 def test_commands_are_no_environments(runs):
@@ -289,6 +295,9 @@ def test_pictures_of_the_runs_are_taken_in(runs):
     assert pictures(material) is None
     (runs / "bayes-seed0" / "figures").mkdir()
     (runs / "bayes-seed0" / "figures" / "predictive.png").write_bytes(b"picture")
+    with pytest.raises(RunFolderError, match=r"predictive\.png is not a file that the run wrote"):
+        pictures(material)
+    RunFolder(runs / "bayes-seed0").seal()
     (picture,) = pictures(material).blocks
     assert picture.source == "data:image/png;base64,cGljdHVyZQ=="
     assert picture.caption == "bayes seed 0: its predictions over the input space."

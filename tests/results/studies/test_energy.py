@@ -6,10 +6,10 @@ import torch
 
 import bisnn_pyro
 from bisnn_pyro.analysis import LATERAL, OperationEnergies, spiking_inference
+from bisnn_pyro.derived.activity import check_countable, layer_activity
 from bisnn_pyro.errors import InputError, ModelError
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task
-from bisnn_pyro.experiments.costs import check_countable, layer_activity
 from bisnn_pyro.experiments.run import run
 from bisnn_pyro.inference import encode_all
 from bisnn_pyro.models import (

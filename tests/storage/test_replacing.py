@@ -1,0 +1,111 @@
+"""A folder that takes the place of another, killed at each of its steps."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bisnn_pyro.storage import replacing
+from bisnn_pyro.storage.manifest import Manifest
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def complete(path, text):
+    path.mkdir()
+    (path / "config.toml").write_text(text)
+    Manifest.of(path, [path / "config.toml"]).write(path)
+
+
+def kill_at(patch, step):
+    """Let the step-th renaming or removal, counted from 0, be the last thing that does not happen."""
+    left = [step]
+
+    def counted(original):
+        def call(*arguments, **settings):
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+            return original(*arguments, **settings)
+
+        return call
+
+    patch.setattr(Path, "rename", counted(Path.rename))
+    patch.setattr(replacing.shutil, "rmtree", counted(shutil.rmtree))
+
+
+@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("reader", [False, True])
+def test_the_old_one_or_the_new_one_is_there(tmp_path, monkeypatch, step, reader):
+    target = tmp_path / "run"
+    complete(target, "old")
+    complete(replacing.beside(target), "new")
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with contextlib.suppress(Killed):
+            replacing.take_over(replacing.beside(target), target)
+    if reader:
+        replacing.settle(target)
+        assert (target / "config.toml").read_text() in ("old", "new")
+    with replacing.held(target):
+        assert (target / "config.toml").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def make_half(target):
+    with replacing.made_anew(target) as new:
+        (new / "config.toml").write_text("half")
+        raise KeyError
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_a_folder_made_anew(tmp_path, monkeypatch, step):
+    target = tmp_path / "run"
+    complete(target, "old")
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        try:
+            with replacing.made_anew(target, copy=True) as new:
+                assert not (new / "manifest.json").exists()
+                (new / "config.toml").unlink()
+                (new / "config.toml").write_text("new")
+        except Killed:
+            pass
+    replacing.settle_all(tmp_path)
+    assert (target / "config.toml").read_text() in ("old", "new")
+    with replacing.held(target):
+        assert (target / "config.toml").read_text() in ("old", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_block_that_raises_leaves_the_old_one(tmp_path):
+    target = tmp_path / "run"
+    complete(target, "old")
+    with pytest.raises(KeyError):
+        make_half(target)
+    assert (target / "config.toml").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_unfinished_one_beside_takes_nobodys_place(tmp_path):
+    target = tmp_path / "run"
+    complete(target, "old")
+    new = replacing.beside(target)
+    complete(new, "new")
+    (new / "checkpoint").mkdir()
+    with replacing.held(target):
+        pass
+    assert (target / "config.toml").read_text() == "old"
+    assert new.is_dir()
+
+
+def test_leftovers_are_removed_at_any_depth(tmp_path):
+    target = tmp_path / "run"
+    complete(target, "old")
+    for place in (target, target / "figures", replacing.beside(target)):
+        (place / ".writing-0-1-x").mkdir(parents=True)
+    with replacing.held(target):
+        assert [*tmp_path.glob("**/.writing*")] == []
