@@ -241,7 +241,7 @@ def hdf5_files(folder: Path, n: int, seed: int) -> list[str]:
 
 @pytest.mark.slow
 def test_damaged_hdf5(tmp_path, full):
-    folders = hdf5_files(tmp_path, 2000 if full else 100, seed=0)
+    folders = hdf5_files(tmp_path, 1000 if full else 100, seed=0)
     command = [sys.executable, "-m", "tests.robustness.read_hdf5", *folders]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     answers = done.stdout.split()
