@@ -91,6 +91,8 @@ def build_model(
 
     ``naturals`` are those of the run that is the prior, if the prior is a run's posterior.
     """
+    if encoder.n_steps <= (burn_in := config.network.get("burn_in", 0)):
+        raise ConfigError(f"network.burn_in = {burn_in} leaves nothing of {encoder.n_steps} encoded steps")
     check_memory(memory_needs(Sizes.of(config.to_dict(), task, encoder)), "make it smaller")
     table = config.network.to_dict()
     inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}

@@ -49,7 +49,10 @@ def test_tables_over_seeds_and_one_container_per_method(batch):
     assert names == expected | {"table-noise-0.1.csv", "differences.csv"}
     predictions = group(load_idata(summary.path / "bayes.nc"), "predictions")
     assert predictions["chain"].values.tolist() == [0, 1]
-    for line in read_rows(summary.path / "table.csv"):
+    *lines, constant = read_rows(summary.path / "table.csv")
+    assert (constant["method"], constant["predictor"]) == ("constant", "constant")
+    assert read_rows(summary.path / "table-noise-0.1.csv")[-1]["nll"] == constant["nll"]
+    for line in lines:
         records = [
             json.loads((out / f"{line['method']}-seed{k}" / "metrics.json").read_text()) for k in (0, 1)
         ]
@@ -66,7 +69,7 @@ def test_tables_over_seeds_and_one_container_per_method(batch):
 def test_a_later_batch_does_not_shrink_the_summary(batch):
     out, configs = batch
     summary = summarise(out, configs[2:3])
-    assert {line["method"] for line in read_rows(summary.path / "table.csv")} == set(METHODS)
+    assert {line["method"] for line in read_rows(summary.path / "table.csv")} == {*METHODS, "constant"}
 
 
 def test_runs_with_other_settings_are_left_out(copied):
@@ -165,6 +168,7 @@ def test_tables_are_over_folds_with_seeds_averaged_within(folds):
         for m, predictor in mains
     }
     lines = {(line["method"], line["predictor"]): line for line in read_rows(summary.path / "table.csv")}
+    assert lines.pop(("constant", "constant"))["n"] == "2"
     for method, predictor in mains:
         line, expected = lines[method, predictor], mean_interval(accuracy[method])
         assert (line["folds"], line["n"]) == ("0-1 of 2", "2")
