@@ -251,7 +251,8 @@ def test_data_that_changed_are_no_obstacle(runs):
     material = Runs(runs / "bayes-seed0")
     section = data_set(material)
     assert "could not be read again" in words(section)
-    assert tables(section)["Data set 'two-moons'"].header == ["kind", "features", "classes", "test"]
+    header = ["kind", "features", "classes", "test", "test values out of range"]
+    assert tables(section)["Data set 'two-moons'"].header == header
     assert words(costs(material)).startswith("bayes was not counted: the data of")
 
 
