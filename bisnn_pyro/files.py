@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from bisnn_pyro.errors import BisnnError
@@ -44,6 +45,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _tidy(str(target.parent.absolute()))
     # A folder, not a file: mkstemp would fix the mode at 0600, the writer's own open() respects umask.
     with tempfile.TemporaryDirectory(prefix=_own_prefix(), dir=target.parent) as folder:
         temporary = Path(folder) / target.name
@@ -93,16 +95,26 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         fresh.rename(target)
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+@cache
+def _tidy(folder: str) -> None:
+    """Remove what was left in a folder, before this process first writes there."""
+    remove_leftovers(folder)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], *, ours: bool = False) -> None:
     """Remove the temporary folders of processes that were killed, directly in a folder.
 
     Those of other hosts, whose processes cannot be seen, are removed once they are a day old.
+
+    Args:
+        folder: the folder.
+        ours: whether nobody else may write here, so that those of other hosts can be removed at once.
     """
     for entry in Path(folder).glob(f"{PREFIX}*"):
         host, _, rest = entry.name.removeprefix(PREFIX).partition("-")
         pid = rest.partition("-")[0]
         try:
-            dead = not is_alive(int(pid)) if host == _host() and pid.isdecimal() else False
+            dead = not is_alive(int(pid)) if host == _host() and pid.isdecimal() else ours
             if dead or time.time() - entry.stat().st_mtime > A_DAY:
                 shutil.rmtree(entry, ignore_errors=True)
         except OSError:  # another process was first

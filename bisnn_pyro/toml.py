@@ -112,11 +112,11 @@ def deep_update(base: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def _keys(text: str, path: str) -> list[str]:
     """Return the parts of a dotted key, of which one may be quoted: ``tune."rule.lr"``."""
+    keys: list[str] = []
     try:
-        nested = tomllib.loads(f"{path} = 0")
+        nested: Any = tomllib.loads(f"{path} = 0")
     except (ValueError, RecursionError):
         nested = {}
-    keys: list[str] = []
     while isinstance(nested, dict) and len(nested) == 1:
         ((key, nested),) = nested.items()
         keys.append(key)

@@ -1,12 +1,13 @@
 """Files that are whole or not there, and what is said where they cannot be written."""
 
 import errno
+import os
 import shutil
 
 import pytest
 
 from bisnn_pyro.errors import DataError
-from bisnn_pyro.files import atomic_path
+from bisnn_pyro.files import PREFIX, _host, atomic_folder, atomic_path, remove_leftovers
 
 
 def test_a_block_that_raises_leaves_the_older_file(tmp_path):
@@ -42,6 +43,27 @@ def test_whatever_a_library_says_of_a_full_disk(tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     with pytest.raises(DataError, match="columns"), atomic_path(path):
         raise DataError("columns of unlike length")
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    gone, own, other = (f"{PREFIX}{_host()}-{pid}-x" for pid in (2**22 + 1, os.getpid(), os.getppid()))
+    foreign, old = f"{PREFIX}00000000-1-x", f"{PREFIX}earlier"
+    for name in (gone, own, other, foreign, old):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / old, (0, 0))
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {own, other, foreign}
+    remove_leftovers(tmp_path, ours=True)
+    assert {path.name for path in tmp_path.iterdir()} == {own, other}
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    for text in ("first", "second"):
+        with atomic_folder(tmp_path / "summary") as fresh:
+            (fresh / f"{text}.csv").write_text(text)
+    with pytest.raises(KeyError), atomic_folder(tmp_path / "summary") as fresh:
+        _write_half(fresh / "third.csv")
+    assert [path.name for path in tmp_path.rglob("*")] == ["summary", "second.csv"]
 
 
 def _write_half(path):

@@ -15,6 +15,7 @@ from bisnn_pyro.data import npy
 from bisnn_pyro.data.checks import check_choice, check_finite, check_number
 from bisnn_pyro.data.image_layout import FIRST, LAST, LAYOUTS, channels_first, image_layout
 from bisnn_pyro.data.limits import check_example
+from bisnn_pyro.data.location import given_path
 from bisnn_pyro.data.npy import Header
 from bisnn_pyro.data.out_of_range import out_of_range_notes
 from bisnn_pyro.data.raw_inputs import as_spikes, check_numbers
@@ -105,7 +106,7 @@ def load_npz(
     keep = at_most(n_train, len(train), seed + 1, None if labels is None else train.y)
     source, train = train.y, Split(train.x[keep], train.y[keep])
     if labels is not None:
-        check_training_classes(Path(path).name, labels.names, train.y, source)
+        check_training_classes(Path(path).stem, labels.names, train.y, source)
     return _scaled(Path(path).stem, train, val, parts["test"], inputs, labels, notes)
 
 
@@ -168,9 +169,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise DataError(f"data.path is {path!r}; expected the path of an .npz file")
-    file = Path(path).expanduser()
+    file = given_path(path, "the path of an .npz file")
     if file.is_dir():
         raise DataError(f"{file} is a folder; expected an .npz file")
     if not file.is_file():

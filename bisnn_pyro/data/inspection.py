@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_PICTURES = 30
 UNLABELLED = "(none)"
-_SHORT, _LONG = 10.0, 60_000.0
+_SHORT, _LONG = 3.0, 60_000.0
 """Milliseconds between which recordings of one example last; others may count in another unit."""
 _TIME_CELLS, _UNIT_CELLS = 100, 100
 
@@ -136,8 +136,8 @@ class Inspection:
         if not _SHORT <= duration <= _LONG:
             more, unit = ("less", "milliseconds") if duration < _SHORT else ("more", "nanoseconds")
             doubts.append(
-                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if files "
-                f"count {unit}, convert them"
+                f"half of the recordings last {duration:.4g} ms or {more}, read as microseconds; if the "
+                f"files count {unit}, convert them"
             )
         if abs(begin) > duration:
             doubts.append(

@@ -9,7 +9,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from bisnn_pyro.errors import DataError
@@ -23,15 +23,36 @@ RETRIES = 1
 Found = TypeVar("Found")
 
 
+def given_path(path: Any, expected: str) -> Path:
+    """Return the path that a user gave, with ``~`` expanded.
+
+    Args:
+        path: ``data.path``, text or a path.
+        expected: What it should be, for the message.
+
+    Raises:
+        DataError: If it is no path, or the system can have no file of that name.
+    """
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise DataError(f"data.path is {path!r}; expected {expected}")
+    try:
+        found = Path(path).expanduser()
+        found.exists()  # a name may be too long, or in a folder that may not be read
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"data.path = {str(path)[:80]!r} cannot be used: {reason}; expected {expected}"
+        ) from error
+    return found
+
+
 def user_folder(path: str | os.PathLike[str] | None) -> Path:
     """Return the folder that ``data.path`` names, absolute and without ``..``, so that it has a name.
 
     Raises:
         DataError: If there is no such folder.
     """
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise DataError(f"data.path is {path!r}; expected a folder")
-    folder = Path(path).expanduser().absolute()
+    folder = given_path(path, "a folder").absolute()
     folder = folder.resolve() if ".." in folder.parts else folder
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -51,7 +72,7 @@ def shared_folder(example: str) -> Path | None:
     variable = os.environ.get(FOLDER_VARIABLE)
     if not variable:
         return None
-    folder = Path(variable).expanduser().absolute()
+    folder = given_path(variable, f"a folder of data sets in {FOLDER_VARIABLE}").absolute()
     if not folder.is_dir():
         raise DataError(
             f"the environment variable {FOLDER_VARIABLE} is {variable!r}, which is not a folder; expected a "

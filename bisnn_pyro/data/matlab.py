@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,8 +12,9 @@ import numpy as np
 from scipy import io, sparse
 
 from bisnn_pyro.data.checks import check_choice, check_count, check_finite, check_flag
-from bisnn_pyro.data.limits import array_bytes, check_bytes, enough_memory, max_bytes
-from bisnn_pyro.data.location import FOLDER_VARIABLE
+from bisnn_pyro.data.limits import array_bytes, check_bytes, enough_memory
+from bisnn_pyro.data.location import FOLDER_VARIABLE, given_path
+from bisnn_pyro.data.matlab_structure import check_structure
 from bisnn_pyro.data.out_of_range import OutOfRange, out_of_range_notes
 from bisnn_pyro.data.scaling import FeatureScaler, LabelMap
 from bisnn_pyro.data.splitting import at_most, choose, contiguous_folds, held_out, stratified_folds
@@ -23,9 +22,6 @@ from bisnn_pyro.data.task import Split, Task
 from bisnn_pyro.errors import DataError
 
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
-_HEADER = 128
-"""Bytes before the first variable of a file of version 5 to 7."""
-_PART = 1 << 20
 _NUMBERS = ("double", "single", "sparse", "logical", *_INTEGERS)
 
 
@@ -157,7 +153,7 @@ def find_mat(path: str | os.PathLike[str] | None, name: str | None = None) -> Pa
             f"data.path is {path!r}; expected a .mat file or its folder: give --data-dir DIR (or data.path), "
             f"or set the environment variable {FOLDER_VARIABLE} to a folder that holds that folder"
         )
-    place = Path(path).expanduser().absolute()
+    place = given_path(path, "a .mat file or its folder").absolute()
     if place.is_file():
         if name is not None and Path(name).stem != place.stem:
             raise DataError(
@@ -196,7 +192,12 @@ def read_mat(file: Path, x: str | None = None, y: str | None = None) -> tuple[An
         DataError: If the file cannot be read, or a variable is missing, ambiguous, not numeric, empty or
             not finite, or features and labels do not pair up.
     """
-    _check_unpacked(file)
+    try:
+        check_structure(file)
+    except DataError as error:
+        raise DataError(f"{file} cannot be read as a MATLAB file of version 4 to 7: {error}") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
     variables = {name: (shape, kind) for name, shape, kind in _call(file, io.whosmat)}
     x = _only_matrix(file, variables) if x is None else check_choice("data.x", x, variables)
     shape, kind = variables[x]
@@ -226,39 +227,6 @@ def read_mat(file: Path, x: str | None = None, y: str | None = None) -> tuple[An
     return _as_float32(f"{x} of {file}", arrays.pop(x)), labels.ravel()
 
 
-def _check_unpacked(file: Path) -> None:
-    """Measure what a compressed file (version 5 to 7) holds; a small one may unpack to any size."""
-    compressed, tag = 15, struct.Struct("=II")
-    try:
-        with file.open("rb") as stream:
-            stream.seek(_HEADER)
-            total = 0
-            while len(head := stream.read(tag.size)) == tag.size:
-                kind, size = tag.unpack(head)
-                if kind != compressed:
-                    stream.seek(size, os.SEEK_CUR)
-                    continue
-                total += _unpacked(stream, size, max_bytes() - total)
-                check_bytes(f"what {file} holds", total)
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-
-
-def _unpacked(stream: BinaryIO, size: int, most: int) -> int:
-    """The bytes that the next part of a file unpacks to, counted up to a number; 0 for a damaged one."""
-    unpack, total = zlib.decompressobj(), 0
-    try:
-        while size > 0 and (part := stream.read(min(size, _PART))):
-            size -= len(part)
-            while part and total <= most:
-                total += len(unpack.decompress(part, _PART))
-                part = unpack.unconsumed_tail
-    except zlib.error:  # scipy says so when it reads the variable
-        pass
-    stream.seek(size, os.SEEK_CUR)
-    return total
-
-
 class _Bounded:
     """A file that is never asked for more bytes than it has, whatever its headers claim."""
 
@@ -284,7 +252,11 @@ def _call(file: Path, function: Any, **settings: Any) -> Any:
     try:
         with file.open("rb") as stream, enough_memory(str(file)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unreadable or repeated variables, which are not ours
-            return function(_Bounded(stream), **settings)
+            found = function(_Bounded(stream), **settings)
+            for array in found.values() if isinstance(found, dict) else ():
+                if sparse.issparse(array) and hasattr(array, "check_format"):
+                    array.check_format(full_check=True)  # indices beyond the matrix end the process later
+            return found
     except NotImplementedError as error:
         raise DataError(
             f"{file} is a MATLAB 7.3 file (HDF5), which is not supported; write it with save -v7"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -152,8 +153,17 @@ def _array(stream: BinaryIO, name: str) -> np.ndarray:
     try:
         with enough_memory(name), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return cast(np.ndarray, np.lib.format.read_array(stream, allow_pickle=False))
+            array = cast(np.ndarray, np.lib.format.read_array(stream, allow_pickle=False))
     except (DataError, OSError):
         raise
     except Exception as error:  # zlib, zipfile (a wrong checksum), numpy
         raise DataError(f"{name} is damaged: {error}") from error
+    if array.dtype.kind == "U" and not _is_text(array):
+        raise DataError(f"{name} holds characters that do not exist; the file is damaged")
+    return array
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """Whether all characters are valid; Python fails on others when it shows, sorts or writes them."""
+    points = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return not ((points > sys.maxunicode) | ((points >= 0xD800) & (points <= 0xDFFF))).any()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bisnn_pyro.data import Encoder, SpikeAugmentation, SpikesEncoder, StandardEncoder, Task, take_share
-from bisnn_pyro.data.limits import check_example
+from bisnn_pyro.data.limits import check_example, enough_memory
 from bisnn_pyro.errors import ConfigError, DataError
 from bisnn_pyro.experiments import parts
 from bisnn_pyro.experiments.config import Config
@@ -26,7 +26,8 @@ def build_task(config: Config, *, trust: bool = False) -> Task:
     Raises:
         ConfigError: if a function of the user's own returns something else than a task.
     """
-    task = parts.make("data", config.data, trust=trust)
+    with enough_memory(f"the data set {config.data.name!r}"):
+        task = parts.make("data", config.data, trust=trust)
     if not isinstance(task, Task):
         raise ConfigError(f"data.name = {config.data.name!r} returned a {type(task).__name__}, not a Task")
     share = config.train.get("share")
@@ -90,6 +91,8 @@ def build_model(
 
     ``naturals`` are those of the run that is the prior, if the prior is a run's posterior.
     """
+    if encoder.n_steps <= (burn_in := config.network.get("burn_in", 0)):
+        raise ConfigError(f"network.burn_in = {burn_in} leaves nothing of {encoder.n_steps} encoded steps")
     check_memory(memory_needs(Sizes.of(config.to_dict(), task, encoder)), "make it smaller")
     table = config.network.to_dict()
     inner = {kind: table.pop(kind, None) for kind in ("surrogate", "neuron")}

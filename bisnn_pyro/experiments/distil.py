@@ -28,15 +28,7 @@ def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tens
     y = torch.as_tensor(task.train.y)
     if not config.distil:
         return y
-    lesson = parts.make("distil", config.distil)
-    if task.kind != "classification":
-        raise ConfigError(f"[distil] is for classifications, and the data are a {task.kind}")
-    folder = RunFolder.at(lesson.teacher)
-    if lesson.sha256 is not None and sha256(folder) != lesson.sha256:
-        raise RunFolderError(
-            f"the teacher {folder.path} has changed: its posterior is not that of distil.sha256; "
-            "distil it anew"
-        )
+    lesson, folder = parts.make("distil", config.distil), teacher(config, task)
     fitted = load_run(folder, trust=trust)
     check_same_data(config, fitted.config)
     check_data(folder, Preprocessing.of(task, fitted.encoder))
@@ -46,6 +38,25 @@ def training_targets(config: Config, task: Task, *, trust: bool = False) -> Tens
     votes = torch.from_numpy(fitted.predict_scaled(task.train.x, predictor=lesson.predictor).mean)
     soft = lesson.mix * votes + (1 - lesson.mix) * as_soft(y, task.n_classes)
     return soft.to(torch.get_default_dtype())
+
+
+def teacher(config: Config, task: Task) -> RunFolder:
+    """Return the folder of the run whose votes are the targets.
+
+    Raises:
+        RunFolderError: if its posterior cannot be read, or is not that of ``distil.sha256``.
+        ConfigError: if the task has no classes.
+    """
+    lesson = config.distil
+    if task.kind != "classification":
+        raise ConfigError(f"[distil] is for classifications, and the data are a {task.kind}")
+    folder = RunFolder.at(lesson.teacher)
+    if sha256(folder) != lesson.get("sha256", sha256(folder)):
+        raise RunFolderError(
+            f"the teacher {folder.path} has changed: its posterior is not that of distil.sha256; "
+            "distil it anew"
+        )
+    return folder
 
 
 def sha256(folder: RunFolder) -> str:

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bisnn_pyro.data import Encoder, Events, OutOfRange, Preprocessing, Reader, Recording, Task
+from bisnn_pyro.data.limits import enough_memory
 from bisnn_pyro.errors import DataError, ModelError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
 from bisnn_pyro.experiments.components import Component, alone, component_configs
@@ -188,7 +189,8 @@ class FittedRun:
     def prepare(self, x: Any, on_out_of_range: str | None = None) -> tuple[Any, OutOfRange]:
         """Turn raw inputs into what the network reads; see :meth:`~bisnn_pyro.data.Preprocessing.inputs`."""
         how = on_out_of_range or self.config.predict.get("on_out_of_range", "clip")
-        return self.preprocessing.inputs(x, how)
+        with enough_memory("x"):
+            return self.preprocessing.inputs(x, how)
 
     def bin(self, recording: str | os.PathLike[str] | Events) -> np.ndarray:
         """Bin a new recording as those of the data were, for :meth:`predict`.

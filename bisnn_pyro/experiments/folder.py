@@ -6,14 +6,12 @@ import csv
 import importlib.metadata
 import os
 import platform
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Required
 
 import tomli_w
-from annotated_types import Gt, MinLen
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from bisnn_pyro.errors import RunFolderError
@@ -22,6 +20,7 @@ from bisnn_pyro.files import write_whole
 from bisnn_pyro.inference import History
 from bisnn_pyro.storage.folder import StoredFolder
 from bisnn_pyro.storage.replacing import NEXT, settle_all
+from bisnn_pyro.toml import read_toml
 
 _PACKAGES = (
     "bisnn_pyro",
@@ -92,10 +91,8 @@ class RunFolder(StoredFolder):
             raise RunFolderError(f"{self.path} is not a run folder: it has no config.toml")
         path = self.checked("config.toml")
         try:
-            return Config.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise RunFolderError(f"cannot read {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
+            return Config.from_dict(read_toml(path))
+        except ValueError as error:
             raise RunFolderError(f"{path} is not a valid config: {error}") from error
 
     def read_metrics(self) -> dict[str, Any]:
@@ -106,7 +103,7 @@ class RunFolder(StoredFolder):
         """
         found = self.read_json("metrics.json")
         try:
-            TypeAdapter(Metrics).validate_python(found)
+            _METRICS.validate_python(found)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -121,12 +118,15 @@ class RunFolder(StoredFolder):
         """
         path = self.checked("history.csv")
         try:
-            return History.read_csv(path)
+            found = History.read_csv(path)
+            if self.finished and "epoch" not in found.columns:
+                raise ValueError("it has no epochs")
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise RunFolderError(f"{path} is not the history of a training: {error}") from error
+        return found
 
 
-Scores = Annotated[dict[str, dict[str, float]], MinLen(1)]
+Scores = Annotated[dict[str, dict[str, float]], Field(min_length=1)]
 
 
 class Metrics(TypedDict, total=False):
@@ -134,7 +134,7 @@ class Metrics(TypedDict, total=False):
 
     predictors: Required[Scores]
     noise: dict[str, Scores]
-    temperatures: dict[str, Annotated[float, Gt(0)]]
+    temperatures: dict[str, Annotated[float, Field(gt=0)]]
     sharpness: float
     epochs: int
     best_epoch: int
@@ -143,6 +143,9 @@ class Metrics(TypedDict, total=False):
     trainings: int
     components: list[dict[str, float]]
     notes: list[str]
+
+
+_METRICS = TypeAdapter(Metrics)
 
 
 def environment(threads: int, command: str | None = None) -> dict[str, Any]:

@@ -325,6 +325,14 @@ def make(kind: str, table: Mapping[str, Any], *, trust: bool = False, **supplied
         raise ConfigError(f"{_title(kind, name)} failed: {type(error).__name__}: {error}") from error
 
 
+def stand_ins() -> dict[str, Any]:
+    """Return what a rule is built with, to check its settings before there is a network."""
+    import torch
+
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    return {"params": [parameter], "prior": 0.0, "dataset_size": 1, "batch_size": 1}
+
+
 def _opened(kind: str, table: Mapping[str, Any], trust: bool) -> tuple[str, dict[str, Key], dict[str, Any]]:
     """Return a table's name, the keys that there are, and those that are given."""
     name = table.get("name", "")

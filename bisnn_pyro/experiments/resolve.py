@@ -233,6 +233,7 @@ def _complete(base: dict[str, Any], trust: bool) -> dict[str, Any]:
     for kind in ("encoder", "prior", "predict", "analysis"):
         parts.make(kind, complete[kind], trust=trust)  # refuses values out of range before any data are read
     parts.make("train", complete["train"], trust=trust).check_guide(guide)
+    parts.make("rule", complete["rule"], trust=trust, **parts.stand_ins())
     return scalars | complete
 
 

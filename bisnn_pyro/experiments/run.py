@@ -21,7 +21,7 @@ from bisnn_pyro.experiments.build import (
     check_noise,
 )
 from bisnn_pyro.experiments.config import Config, flat_keys
-from bisnn_pyro.experiments.distil import training_targets
+from bisnn_pyro.experiments.distil import teacher, training_targets
 from bisnn_pyro.experiments.evaluate import check_early_decisions, evaluate, metrics_record
 from bisnn_pyro.experiments.figures import draw_run_figures
 from bisnn_pyro.experiments.fitted import (
@@ -98,6 +98,8 @@ def run(
     with steady_process(config.train.get("threads") or n_threads), place.held():
         task = build_task(config, trust=trust)
         fitted = new_fit(config, task, trust=trust)
+        if config.distil:
+            teacher(config, task)  # a missing one is refused here, before anything is written
         folder = place.prepare(overwrite=overwrite, resume=resume)
         resumed = resume and folder.resumable
         try:

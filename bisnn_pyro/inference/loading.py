@@ -34,7 +34,9 @@ def load_posterior(model: Any, guide: SynapticGuide, tensors: Mapping[str, Tenso
         ModelError: if tensors are missing, unknown, of another shape or type, or not finite.
     """
     for name, value in tensors.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
+        # A prior may be certain of a sign.
+        wrong = value.isnan() if name.startswith("prior.") else ~value.isfinite()
+        if bool(wrong.any()):
             raise ModelError(f"{name} has values that are NaN or infinite")
     own = {prefix: _below(tensors, prefix) for prefix in ("guide", "model")}
     expected = {**model.state_dict()}

@@ -216,9 +216,10 @@ class _Steps(Classification):
 
     def target(self, y: Tensor, n_steps: int, window: Window) -> Tensor:
         """Return each label repeated over the steps, ``[B, T]``, or ``[B, T, C]`` of soft targets."""
+        soft = is_soft(y)  # labels as floats, of several groups, would look like it
         y = super().target(y, n_steps, window)
-        if is_soft(y):
-            return y.unsqueeze(-2).expand(-1, n_steps, -1)
+        if soft:
+            return y.unsqueeze(-2).expand(*y.shape[:-1], n_steps, y.shape[-1])
         return y.unsqueeze(-1).expand(*y.shape, n_steps)
 
 

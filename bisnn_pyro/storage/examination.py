@@ -34,7 +34,7 @@ def examine(path: Path) -> Examination:
     Raises:
         RunFolderError: if this is not a run folder.
     """
-    folder = StoredFolder.at(path)
+    folder = StoredFolder(path)
     if not path.is_dir() or not any((path / name).exists() for name in (folder.first, *folder.last, NAME)):
         raise RunFolderError(f"{path} is not a run folder: it has no {folder.first}")
     try:

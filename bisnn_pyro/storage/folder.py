@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -137,7 +136,7 @@ class StoredFolder:
 
     def discard(self) -> None:
         """Remove the folder: nothing half-written stays behind."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        replacing.discard(self.path)
 
     @contextmanager
     def made_anew(self, *, copy: bool = False) -> Iterator[Self]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bisnn_pyro.errors import RunFolderError
-from bisnn_pyro.files import PREFIX
+from bisnn_pyro.files import PREFIX, remove_leftovers
 from bisnn_pyro.storage.checkpoint import FOLDER, link_or_copy
 from bisnn_pyro.storage.lock import locked
 from bisnn_pyro.storage.manifest import NAME
@@ -51,7 +51,7 @@ def made_anew(target: Path, *, copy: bool = False) -> Iterator[Path]:
         copy: start from what it holds, except its manifest.
     """
     target = target.resolve()
-    new = _named(target, _MAKING)
+    new = _named(_base(target), _MAKING)
     _remove(new)
     try:
         if copy:
@@ -73,28 +73,35 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         RunFolderError: if another process holds it.
     """
-    with locked(path):
-        target = path.resolve()
-        _settle(target)
-        _remove(_named(target, _MAKING))
-        for folder in (target, beside(target)):
-            for leftover in [*folder.glob(f"**/{PREFIX}*")]:
-                _remove(leftover)
+    with locked(_base(path)):  # one lock for a folder and the one beside it
+        _settle(path.resolve())
         yield
 
 
 def settle(path: Path) -> None:
-    """Finish, or undo, the replacement of a folder that was killed; leave it to a process that holds it."""
+    """Finish, or undo, what a killed process left of a folder; leave it to a process that holds it."""
     target = path.resolve()
-    if _named(target, _REPLACED).is_dir() and not target.exists():
-        with suppress(RunFolderError), locked(path):
+    hidden = (_named(target, prefix) for prefix in HIDDEN)
+    if any(map(Path.exists, hidden)) or any(target.glob(f"**/{PREFIX}*")):
+        with suppress(RunFolderError, OSError), locked(_base(path)):
             _settle(target)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder, which is whole or gone for whoever looks; the caller holds its lock."""
+    path = path.resolve()
+    gone = _named(_base(path), _MAKING)
+    _remove(gone)
+    if path.is_dir():
+        path.rename(gone)
+        _remove(gone)
 
 
 def settle_all(out: Path) -> None:
     """Settle every folder directly below this one."""
-    for left in out.glob(f"{_REPLACED}*"):
-        settle(out / left.name.removeprefix(_REPLACED))
+    for prefix in HIDDEN:
+        for left in [*out.glob(f"{prefix}*")]:
+            settle(out / left.name.removeprefix(prefix))
 
 
 def _settle(target: Path) -> None:
@@ -104,6 +111,16 @@ def _settle(target: Path) -> None:
     elif old.is_dir() and not target.exists():
         old.rename(target)
     _remove(old)
+    _remove(_named(_base(target), _MAKING))
+    for folder in (target, beside(target)):
+        for place in {leftover.parent for leftover in folder.glob(f"**/{PREFIX}*")}:
+            remove_leftovers(place, ours=True)
+
+
+def _base(path: Path) -> Path:
+    """Return the folder that this one is to replace, or itself."""
+    target = path.resolve()
+    return target.with_name(target.name.removesuffix(NEXT))
 
 
 def _named(target: Path, prefix: str) -> Path:

@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from bisnn_pyro.data import FeatureScaler, LabelMap, TargetScaler, load_npz, load_points
+from bisnn_pyro.data import (
+    FeatureScaler,
+    LabelMap,
+    TargetScaler,
+    handwritten_digits,
+    load_npz,
+    load_points,
+    take_share,
+)
 from bisnn_pyro.errors import DataError
 
 
@@ -344,3 +352,70 @@ def test_files_that_are_none(tmp_path):
     ):
         with pytest.raises(DataError, match=words):
             load_points(tmp_path / name)
+
+
+class TestClasses:
+    """No class is lost between a file and the training examples."""
+
+    def test_one_that_only_validates_is_refused(self, save):
+        y = np.repeat([0, 1, 2], (47, 1, 72))
+        x = np.random.default_rng(0).normal(size=(120, 4))
+        path = save(x_train=x, y_train=y, x_test=x[:48], y_test=y[:48])
+        with pytest.raises(DataError, match=r"96 training examples of mine is of class '1', but others are"):
+            load_npz(path)
+        assert np.bincount(load_npz(path, val_fraction=0.1).train.y).min() == 1
+
+    def test_one_that_a_smaller_training_set_leaves_out(self, save):
+        with pytest.raises(DataError, match=r"none of the 2 training examples of mine is of class"):
+            load_npz(save(), n_train=2)
+
+    def test_one_that_tests_alone(self, save):
+        with pytest.raises(DataError, match="unknown label 9"):
+            load_npz(save(y_test=np.full(12, 9)))
+
+    def test_numbers_to_predict_are_noticed(self, save):
+        y = np.random.default_rng(0).permutation(np.arange(40) // 2) * 3
+        x = np.zeros((40, 4))
+        path = save(x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)
+        assert load_npz(path).notes == ()
+        y = np.random.default_rng(0).permutation(np.arange(120) // 4)
+        x = np.zeros((120, 4))
+        path = save(x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)
+        (note,) = load_npz(path).notes
+        assert note.startswith(
+            "the 120 training targets are 30 different whole numbers, taken for 30 classes"
+        )
+        assert load_npz(path, target="classification").notes == ()
+        assert load_npz(path, target="regression").kind == "regression"
+
+    @pytest.mark.parametrize("kind", ["digits", "fold"])
+    def test_digits(self, kind):
+        settings = {"n_train": 5} | ({"n_folds": 10, "fold": 0} if kind == "fold" else {})
+        with pytest.raises(DataError, match="none of the 5 training examples of digits is of class"):
+            handwritten_digits(**settings)
+
+
+def test_a_share_that_loses_a_class_is_refused(save):
+    task = load_npz(save())
+    with pytest.raises(DataError, match="none of the 1 training examples of mine"):
+        take_share(task, 0.0, 0.03)
+
+
+def test_inputs_out_of_range_are_counted_and_noted(save):
+    task = load_npz(save())  # the test points are three times as large
+    assert task.out_of_range["test"].share > 0.1
+    assert task.out_of_range["val"].share < task.out_of_range["test"].share
+    assert any(note.startswith("test part: ") and "clipped" in note for note in task.notes)
+
+
+def test_boolean_features(save):
+    x = arrays()["x_train"] > 0
+    assert set(np.unique(load_npz(save(x_train=x, x_test=x[:12])).test.x)) == {0, 1}
+
+
+@pytest.mark.parametrize("point", [0xD800, 0x110000, 0xFFFFFFFF])
+def test_characters_that_do_not_exist(save, point):
+    y = np.where(np.arange(40) % 2, "a", "b")
+    y.view(np.uint32)[3] = point
+    with pytest.raises(DataError, match="array y_train holds characters that do not exist"):
+        load_npz(save(y_train=y, y_test=np.array(["a"] * 12)))

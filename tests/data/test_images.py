@@ -369,3 +369,19 @@ def test_the_fixed_split_is_that_of_before():
 def test_folds_of_digits_that_cannot_be(settings):
     with pytest.raises(DataError, match=r"data\.(n_folds|fold)"):
         handwritten_digits(**settings)
+
+
+def test_files_under_the_names_that_some_unpack_them_to(tmp_path):
+    write_set(tmp_path / "set", n_train=200, n_test=50)
+    expected = mnist(tmp_path / "set", n_val=40)
+    for name in FILES:
+        (tmp_path / "set" / name).rename(tmp_path / "set" / name.replace("-idx", ".idx"))
+    assert np.array_equal(mnist(tmp_path / "set", n_val=40).train.x, expected.train.x)
+
+
+def test_labels_are_counted_before_images_are_read(tmp_path, monkeypatch):
+    write_set(tmp_path / "set", n_train=200, n_test=50)
+    (tmp_path / "set" / FILES[1]).write_bytes(idx_bytes(np.zeros(199)))
+    monkeypatch.setattr(images, "read_idx", None)
+    with pytest.raises(DataError, match="holds 200 images but"):
+        mnist(tmp_path / "set", n_val=40)

@@ -2,6 +2,15 @@
 
 import pytest
 
+from bisnn_pyro.data import (
+    event_folder,
+    inspect_recordings,
+    load_mat,
+    load_npz,
+    load_points,
+    mnist,
+    nmnist,
+)
 from bisnn_pyro.data.location import FOLDER_VARIABLE, shared_folder, user_folder
 from bisnn_pyro.errors import DataError
 
@@ -39,3 +48,13 @@ def test_shared_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "none"))
     with pytest.raises(DataError, match=r"BISNN_DATA is .*none., which is not a folder; .*none/mnist"):
         shared_folder("mnist")
+
+
+@pytest.mark.parametrize(
+    "load", [load_npz, load_points, load_mat, inspect_recordings, mnist, nmnist, event_folder]
+)
+@pytest.mark.parametrize("path", ["a" * 5000, "a\0b", "~nobody-of-this-name/x", 3, ["a"], "", "\udcff"])
+def test_paths_that_no_file_can_have(load, path):
+    with pytest.raises(DataError) as caught:
+        load(path=path)
+    assert len(str(caught.value)) < 1000

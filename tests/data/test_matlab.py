@@ -1,10 +1,13 @@
 """Tasks from a MATLAB file: folds, scaling, and what a wrong file is told."""
 
+import struct
+
 import numpy as np
 import pytest
 from scipy import io, sparse
 
 from bisnn_pyro.data import Standardiser, load_mat
+from bisnn_pyro.data.matlab_structure import check_structure
 from bisnn_pyro.errors import DataError
 from tests.real_data import DATA, needs
 
@@ -230,3 +233,46 @@ def test_the_papers_smaller_task():
     assert (task.train.x.shape, task.test.x.shape) == ((1750, 11463), (250, 11463))
     assert task.classes == ("-1", "1")
     assert np.bincount(task.test.y).tolist() == [127, 123]
+
+
+class TestStructure:
+    """Damage that scipy's reader does not survive."""
+
+    def damage(self, path, old: bytes, new: bytes):
+        data = path.read_bytes()
+        assert old in data
+        path.write_bytes(data.replace(old, new, 1))
+        return path
+
+    @pytest.mark.parametrize("kind", [8, 10, 14, 21, 99, 0x7FFF, 0xFFFF])
+    def test_a_part_of_an_unknown_type(self, save, kind):
+        values = struct.pack("<II", 9, 8 * N * F)  # doubles
+        path = self.damage(save(), values, struct.pack("<II", kind, 8 * N * F))
+        with pytest.raises(DataError, match=f"as a MATLAB file .*: a variable has a part of type {kind}"):
+            load_mat(path)
+
+    @pytest.mark.parametrize("length", [8 * N * F + 64, 2**31, 2**32 - 1])
+    def test_a_part_longer_than_its_variable(self, save, length):
+        path = self.damage(save(), struct.pack("<II", 9, 8 * N * F), struct.pack("<II", 9, length))
+        with pytest.raises(DataError, match="cannot be read as a MATLAB file"):
+            load_mat(path)
+
+    @pytest.mark.parametrize("index", [5000, -1, 2**31 - 1])
+    def test_indices_beyond_a_sparse_matrix(self, tmp_path, index):
+        x = sparse.csc_matrix((np.ones(3), ([1000, 7, 9], [0, 1, 1])), (1001, 2))
+        y = np.arange(1001)[:, None] % 2
+        io.savemat(tmp_path / "a.mat", {"x": x, "y": y})
+        path = self.damage(tmp_path / "a.mat", struct.pack("<ii", 1000, 7), struct.pack("<ii", index, 7))
+        with pytest.raises(DataError, match="cannot be read as a MATLAB file"):
+            load_mat(path, shuffle=True)
+
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_whole_files_pass(self, tmp_path, compressed):
+        others = {
+            "words": "some text",
+            "cell": np.array([1, "a"], object),
+            "empty": np.zeros((0, 3)),
+            "one": 1j,
+        }
+        io.savemat(tmp_path / "a.mat", variables(**others), do_compression=compressed)
+        check_structure(tmp_path / "a.mat")

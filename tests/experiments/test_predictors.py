@@ -13,6 +13,7 @@ from bisnn_pyro.analysis import negative_log_likelihood, scale_temperature
 from bisnn_pyro.errors import ConfigError, ModelError
 from bisnn_pyro.experiments import config as settings, predictors
 from bisnn_pyro.experiments.build import build_task
+from bisnn_pyro.experiments.folder import RunFolder
 from bisnn_pyro.experiments.predictors import FACTORS, Sharpened, fit_sharpness
 from bisnn_pyro.experiments.run import evaluate_folder, run
 from bisnn_pyro.experiments.store import Store
@@ -181,6 +182,7 @@ def test_a_run_from_before_the_keys_keeps_its_votes(tmp_path):
     older = [line for line in config.splitlines() if not line.startswith(("scheme =", "sharpening ="))]
     assert len(older) == len(config.splitlines()) - 2
     (path / "config.toml").write_text("\n".join(older))
+    RunFolder(path).seal()
     assert bisnn_pyro.load_run(path).scheme == "independent"
     assert evaluate_folder(path)["predictors"] == before
 

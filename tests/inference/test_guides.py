@@ -19,7 +19,7 @@ from bisnn_pyro.inference import (
     BayesianLearningRule,
     MeanFieldELBO,
 )
-from bisnn_pyro.models import BinaryPrior, NormalPrior, Window
+from bisnn_pyro.models import BernoulliRate, BinaryPrior, NormalPrior, SpikingGLM, Window
 from tests.inference.tiny import make_network, make_spikes, make_targets
 
 ARGS = make_spikes(), make_targets()
@@ -213,3 +213,14 @@ def test_namesakes_keep_their_own_with_local_parameters(local_params):
         Predictive(net, guide=guide.eval(), num_samples=2, parallel=True)(ARGS[0])
     assert torch.equal(two.natural_parameters()[SITE], before)
     assert not torch.equal(one.natural_parameters()[SITE], before)
+
+
+def test_a_state_without_one_of_the_sites_is_refused_by_name():
+    model = SpikingGLM(2, [3, 3], BernoulliRate())
+    guide = AutoRelaxedSign(model)
+    guide.initialize(torch.zeros(5, 1, 2), torch.zeros(1))
+    state = {key: value for key, value in guide.state_dict().items() if "layers__1" not in key}
+    assert len(state) < len(guide.state_dict())
+    for lacking in (state, {}):
+        with pytest.raises(RuntimeError, match=r"Missing key.*layers__1__weight"):
+            AutoRelaxedSign(model).load_state_dict(lacking)

@@ -216,7 +216,7 @@ def test_damage_at_length(tmp_path, name, full):
     case, wrap = CASES.get(name), lambda data: data
     if case is None:
         case, wrap = INSIDE[name], lambda data: packed(name, data)
-    trial(tmp_path, case, 3000 if full else 150, anew=full, wrap=wrap)
+    trial(tmp_path, case, 1000 if full else 150, anew=full, wrap=wrap)
 
 
 # --- HDF5, whose library may end the process -----------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.storage import replacing
 from bisnn_pyro.storage.manifest import Manifest
 
@@ -100,6 +101,38 @@ def test_an_unfinished_one_beside_takes_nobodys_place(tmp_path):
         pass
     assert (target / "config.toml").read_text() == "old"
     assert new.is_dir()
+
+
+def test_the_folder_and_the_one_beside_it_have_one_lock(tmp_path):
+    target = tmp_path / "run"
+    refused = pytest.raises(RunFolderError, match="is being written by")
+    with replacing.held(target), refused, replacing.held(replacing.beside(target)):
+        pytest.fail("both are held")
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_discarded_folder_is_whole_or_gone(tmp_path, monkeypatch, step):
+    target = tmp_path / "run"
+    complete(target, "old")
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        kill_at(patch, step)
+        replacing.discard(target)
+    assert not target.exists() or len(list(target.iterdir())) == 2
+    replacing.settle_all(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"run"}
+
+
+def test_who_reads_removes_what_a_killed_process_left(tmp_path):
+    target = tmp_path / "run"
+    complete(target, "old")
+    (tmp_path / ".making-run").mkdir()
+    (target / "figures" / ".writing-0-1-x").mkdir(parents=True)
+    with replacing.locked(target):
+        replacing.settle(target)  # another process writes: nothing is touched
+        assert (tmp_path / ".making-run").is_dir()
+    replacing.settle(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert [*target.glob("**/.writing*")] == []
 
 
 def test_leftovers_are_removed_at_any_depth(tmp_path):

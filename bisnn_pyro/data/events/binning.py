@@ -119,8 +119,9 @@ class Binning:
         span, longest = self.time_step * self.n_steps, found.duration / 1000
         lasts = f"recordings last up to {longest:g} ms, if their times are microseconds as expected"
         doubts = []
-        if found.n_inside < _FEW * found.n_events:
-            share = found.n_inside / found.n_events
+        share = found.n_inside / max(found.n_events, 1)
+        # The first event of a short recording is within the steps in any unit.
+        if share < _FEW or (share < 10 * _FEW and span < _FEW * longest):
             doubts.append(
                 f"{share:.2%} of the events fall within the {span:g} ms of the time steps; {lasts} "
                 "(data.start, data.zero, data.time_step and data.n_steps set the steps)"

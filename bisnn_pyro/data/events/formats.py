@@ -56,6 +56,12 @@ class Events:
     sensor: Sensor | None = None
 
     def __post_init__(self) -> None:
+        for name, kinds in (("t", "iu"), ("x", "iu"), ("y", "iu"), ("p", "iub")):
+            column = getattr(self, name)
+            if not isinstance(column, np.ndarray) or column.dtype.kind not in kinds:
+                kind = getattr(column, "dtype", type(column).__name__)
+                raise DataError(f"the column {name} has type {kind}; expected an array of whole numbers")
+        object.__setattr__(self, "t", self.t.astype(np.int64, copy=False))  # so that differences have a sign
         shapes = {np.shape(column) for column in (self.t, self.x, self.y, self.p)}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             raise DataError(f"columns t, x, y and polarity have shapes {sorted(shapes)}; expected one [n]")

@@ -18,6 +18,7 @@ from typing import Any
 
 from bisnn_pyro.data.events.formats import HDF5_SUFFIXES, READERS, SHD_SENSOR, Events, Sensor, SpikeTable
 from bisnn_pyro.data.limits import enough_memory
+from bisnn_pyro.data.location import given_path
 from bisnn_pyro.errors import DataError
 
 _NAMED = 6
@@ -337,7 +338,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
     Raises:
         DataError: If it has no recordings, or several folders inside hold some.
     """
-    root = Path(path).expanduser().absolute()
+    root = given_path(path, "a folder of recordings").absolute()
     if root.is_file():
         return _single(root)
     if not root.is_dir():

@@ -57,6 +57,8 @@ def data_set(runs: Runs, data_dir: str | os.PathLike[str] | None = None) -> Sect
         task = str(error)
     parts = {"training": task.train.y, "validation": task.val.y} if isinstance(task, Task) else {}
     sizes = {**_shape(stored), **{name: len(y) for name, y in parts.items()}, "test": runs.n_points}
+    if outside := max((run.metrics.get("out_of_range", {}).get("test", 0.0) for run in runs), default=0.0):
+        sizes["test values out of range"] = f"{outside:.2%}"
     blocks: list[Block] = [Table(f"Data set {first.config.data.name!r}", plain_table([sizes]))]
     if runs.folds:
         text = (

@@ -132,3 +132,11 @@ def test_other_points_do_not_compare():
         compare_models({"a": one, "b": other}, conditioned=False)
     with pytest.raises(DataError, match="no models"):
         compare_models({}, conditioned=False)
+
+
+def test_loo_takes_the_log_likelihoods_themselves():
+    values = np.random.default_rng(0).normal(-1.0, 0.1, size=(50, 8))
+    found = loo_elpd(values)
+    np.testing.assert_allclose(found.pointwise, loo_elpd(container(values)).pointwise)
+    with pytest.raises(DataError, match="log_likelihood"):
+        loo_elpd(values[0])

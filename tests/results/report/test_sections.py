@@ -207,6 +207,7 @@ def test_seeds_that_disagree(runs):
     groups = {name: group(idata, name) for name in group_names(idata)}
     groups["predictions"] = groups["predictions"].assign(vote=votes)
     save_idata(from_datasets(groups, idata.attrs), store.path)
+    store.folder.seal()
     items = cautions(agreement(Runs(runs)))["Seeds disagree"].items
     assert any(item.startswith("straight-through accuracy: ") for item in items)
 
@@ -222,6 +223,7 @@ def test_saturated_synapses(runs):
     key = next(key for key in tensors if key.startswith("guide.") and tensors[key].shape == (8, 8))
     tensors[key] = np.full_like(tensors[key], 30.0)
     save_file(tensors, path, metadata)
+    RunFolder(path.parent).seal()
     material = Runs(runs)
     section = posteriors(material)
     (item,) = cautions(section)["Saturated natural parameters"].items
