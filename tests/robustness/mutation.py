@@ -46,6 +46,7 @@ PRELOADED = (
 """Imported once, before the process forks for each mutant; none of them imports the package."""
 
 _ESTIMATORS = ("tests/distributions", "tests/contracts/test_estimators.py")
+_TRAINING = "tests/inference/learner/test_estimation.py"
 _RULES = ("tests/inference/test_rules.py", "tests/inference/test_bimu.py", "tests/inference/test_learned.py")
 _KERNELS = tuple(f"tests/models/test_{name}.py" for name in ("kernels", "filter", "scan", "products"))
 MODULES: dict[str, Sequence[str]] = {
@@ -56,8 +57,8 @@ MODULES: dict[str, Sequence[str]] = {
     "distributions/normal.py": _ESTIMATORS,
     "distributions/float32.py": _ESTIMATORS,
     "inference/rules.py": _RULES,
-    "inference/kl_time.py": _RULES,
-    "inference/elbo.py": ("tests/inference/test_elbo.py",),
+    "inference/kl_time.py": (_TRAINING, "tests/inference/test_learned.py"),
+    "inference/elbo.py": ("tests/inference/test_elbo.py", _TRAINING),
     "models/kernels/torch_backend.py": _KERNELS,
     "models/kernels/numba_backend.py": _KERNELS,
     **{
