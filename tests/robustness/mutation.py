@@ -30,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("mutants.csv")
 WIRING = Path(__file__).with_name("wiring.toml")
+COLUMNS = ("file", "line", "mutation", "result", "why")
 LIMIT = 300
 """Seconds after which a mutant counts as killed: it no longer ends."""
 PRELOADED = (
@@ -264,7 +265,7 @@ def main() -> int:
         rows = _try(chosen, copy_into(Path(folder)), options.minutes)
     if options.out is not None:
         with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["file", "line", "mutation", "result", "why"], restval="")
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(sorted(rows, key=lambda row: (row["file"], row["line"], row["mutation"])))
     left = sum(row["result"] == "survived" for row in rows)
