@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ def main() -> NoReturn:
     try:
         from bisnn_pyro.cli import main as run
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the message
         sys.stderr.write("bisnn: interrupted\n")
         sys.exit(130)
     run()

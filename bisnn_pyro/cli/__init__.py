@@ -11,6 +11,8 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -32,14 +34,25 @@ from bisnn_pyro.memory import out_of_memory
 class Commands(typer.core.TyperGroup):
     """The commands; Ctrl-C in any of them says so, where typer would end without a word."""
 
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        """Read the words of the command line, for which typer imports much."""
+        with _interrupts_said():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        try:
+        with _interrupts_said():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the message
-            typer.echo("bisnn: interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _interrupts_said() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the message
+        typer.echo("bisnn: interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isfinite, prod
+from math import prod
 
+from bisnn_pyro import memory
 from bisnn_pyro.errors import DataError
 
 MAX_BYTES = 4 * 2**30
 """Bytes that the arrays of a data set, or the events of a recording, may take in memory."""
 
-BYTES_VARIABLE = "BISNN_MAX_BYTES"
-"""Environment variable: another number of bytes in place of :data:`MAX_BYTES`."""
+BYTES_VARIABLE = memory.VARIABLE
+"""Environment variable: another number of bytes in place of :data:`MAX_BYTES`, and for a whole run."""
 
 _EXAMPLE_SHARE = 4
 """One example over time, float32, may take a quarter of the bytes: the network needs several copies."""
@@ -27,27 +28,17 @@ with two polarities, beyond any event camera.  A layer has a weight for each of 
 
 
 def max_bytes() -> int:
-    """Return the limit: :data:`MAX_BYTES`, or what the environment variable says.
+    """Return the limit: :data:`MAX_BYTES` or the machine's memory, the smaller; or what the variable says.
 
     Raises:
-        DataError: If the variable is not a number of bytes.
+        ConfigError: If the variable is not a number of bytes.
 
     Example:
-        >>> max_bytes() // 2**30
-        4
+        >>> max_bytes() <= 4 * 2**30
+        True
     """
-    text = os.environ.get(BYTES_VARIABLE, "").strip()
-    if not text:
-        return MAX_BYTES
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not isfinite(value) or value < 1:
-        raise DataError(
-            f"the environment variable {BYTES_VARIABLE} is {text!r}; expected a number of bytes, such as 8e9"
-        )
-    return int(value)
+    limit = memory.max_bytes()
+    return limit if os.environ.get(BYTES_VARIABLE, "").strip() else min(MAX_BYTES, limit)
 
 
 def check_bytes(what: str, n_bytes: int, advice: str = "make the data smaller", share: int = 1) -> None:

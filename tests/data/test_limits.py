@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import io as matlab
 
+from bisnn_pyro import memory
 from bisnn_pyro.data import Binning, Events, curve, load_mat, load_npz, load_points, two_moons
 from bisnn_pyro.data.events.layouts import Reader, Recording, find_shd
 from bisnn_pyro.data.images import read_idx
 from bisnn_pyro.data.inspection import inspect_recordings
 from bisnn_pyro.data.limits import MAX_BYTES, check_bytes, check_example, enough_memory, gigabytes, max_bytes
-from bisnn_pyro.errors import DataError
+from bisnn_pyro.errors import ConfigError, DataError
 
 
 def header(shape, kind="<f8") -> bytes:
@@ -46,6 +47,8 @@ def little(monkeypatch):
 class TestLimit:
     def test_the_variable_moves_it(self, monkeypatch):
         monkeypatch.delenv("BISNN_MAX_BYTES", raising=False)
+        assert 2**28 < max_bytes() <= MAX_BYTES
+        monkeypatch.setattr(memory, "_physical", lambda: 64 * 2**30)
         assert max_bytes() == MAX_BYTES
         with pytest.raises(
             DataError, match=r"it would take 9 GB, and the limit is 4\.29 GB: .*BISNN_MAX_BYTES = 9"
@@ -61,7 +64,7 @@ class TestLimit:
     @pytest.mark.parametrize("text", ["much", "-1", "nan", "inf", "0"])
     def test_a_wrong_variable(self, monkeypatch, text):
         monkeypatch.setenv("BISNN_MAX_BYTES", text)
-        with pytest.raises(DataError, match=r"BISNN_MAX_BYTES is .*expected a number of bytes"):
+        with pytest.raises(ConfigError, match=r"BISNN_MAX_BYTES = .* must be a number of bytes"):
             max_bytes()
 
     def test_sizes_of_any_length_are_told(self):

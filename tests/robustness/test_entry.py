@@ -58,7 +58,7 @@ def test_a_folder_that_was_deleted_is_said(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.02, 0.2, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("delay", [0.5, 1.0, 2.0, 4.0])
 def test_ctrl_c_while_it_imports_is_said(tmp_path, delay):
     words = [sys.executable, "-m", "bisnn_pyro", "run", "two-moons", "--set", "train.epochs=100000"]
     environment = {**os.environ, "PYTHONPATH": str(HOME)}
