@@ -77,6 +77,18 @@ def test_a_nearly_full_disk_and_a_deleted_folder_are_not_ok(monkeypatch, tmp_pat
     )
 
 
+@pytest.mark.parametrize(("found", "status"), [(0.26, 0), (0.5, 1)])
+def test_the_command_says_ok_or_which_number_differs(found, status, bisnn, monkeypatch):
+    check = Check("bayes entropy", found, 0.25, 0.03)
+    monkeypatch.setattr(diagnosis, "self_check", lambda: [check])
+    done = bisnn("doctor")
+    assert done.returncode == status, done.stderr
+    assert f"torch {torch.__version__}" in done.stdout
+    last = "self-check: ok (1 numbers as stored)" if status == 0 else "self-check failed: this installation"
+    assert done.stdout.splitlines()[-1].startswith(last)
+    assert ("bayes entropy 0.500000 differs by 0.25" in done.stdout) == bool(status)
+
+
 @pytest.mark.parametrize("name", ["numbers", "versions"])
 def test_the_stored_file_is_complete(name):
     record = json.loads(STORED.read_text(encoding="utf-8"))

@@ -18,12 +18,16 @@ def doctor(
 ) -> None:
     """Check every file of a run; without a run, this machine.
 
-    The status is 2 if a file is missing, damaged, or not the one that the run wrote.
+    The status is 2 if a file is missing, damaged, or not the one that the run wrote, and 1 if this machine
+    lacks something or computes other numbers than it should.
     """
     if folder is None:
         from bisnn_pyro.diagnosis import environment_report
 
-        typer.echo(environment_report())
+        report = environment_report()
+        typer.echo("\n".join(report.lines))
+        if not report.ok:
+            raise typer.Exit(1)
         return
     sound = [_is_sound(path) for path in _runs(folder)]
     if not all(sound):

@@ -197,8 +197,7 @@ def metrics_record(
         "warnings": [*kl_warnings(ended.get("kl_time")), *learned],
         "val_nll": min((row["val_nll"] for row in history if "val_nll" in row), default=None),
     }
-    record |= {name: value for name, value in optional.items() if value not in (None, {}, [])}
-    return record
+    return record | {name: value for name, value in optional.items() if value not in (None, {}, [])}
 
 
 # -- early decisions ------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("mutants.csv")
 WIRING = Path(__file__).with_name("wiring.toml")
+COLUMNS = ("file", "line", "mutation", "result", "why")
 LIMIT = 300
 """Seconds after which a mutant counts as killed: it no longer ends."""
 PRELOADED = (
@@ -46,6 +47,7 @@ PRELOADED = (
 """Imported once, before the process forks for each mutant; none of them imports the package."""
 
 _ESTIMATORS = ("tests/distributions", "tests/contracts/test_estimators.py")
+_TRAINING = "tests/inference/learner/test_estimation.py"
 _RULES = ("tests/inference/test_rules.py", "tests/inference/test_bimu.py", "tests/inference/test_learned.py")
 _KERNELS = tuple(f"tests/models/test_{name}.py" for name in ("kernels", "filter", "scan", "products"))
 MODULES: dict[str, Sequence[str]] = {
@@ -56,8 +58,8 @@ MODULES: dict[str, Sequence[str]] = {
     "distributions/normal.py": _ESTIMATORS,
     "distributions/float32.py": _ESTIMATORS,
     "inference/rules.py": _RULES,
-    "inference/kl_time.py": _RULES,
-    "inference/elbo.py": ("tests/inference/test_elbo.py",),
+    "inference/kl_time.py": (_TRAINING, "tests/inference/test_learned.py"),
+    "inference/elbo.py": ("tests/inference/test_elbo.py", _TRAINING),
     "models/kernels/torch_backend.py": _KERNELS,
     "models/kernels/numba_backend.py": _KERNELS,
     **{
@@ -178,17 +180,26 @@ def wiring() -> list[Mutant]:
     return found
 
 
-def survives(mutant: Mutant | None, tests: Sequence[str], log: Path | None = None) -> bool:
-    """Return whether the tests pass on a copy of the package with this change."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        ignored = shutil.ignore_patterns("__pycache__")
-        for name in ("bisnn_pyro", "tests"):
-            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        if mutant is not None:
-            mutant.apply(copy)
-        return _passes(copy, tests, log)
+def copy_into(folder: Path) -> Path:
+    """Copy package and tests, with what Python and numba have compiled, and return the copy."""
+    for name in ("bisnn_pyro", "tests"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def survives(mutant: Mutant, copy: Path, log: Path | None = None) -> bool:
+    """Return whether the tests pass on a copy of the package with this change, which is undone after."""
+    path = copy / "bisnn_pyro" / mutant.file
+    before = path.read_bytes()
+    mutant.apply(copy)
+    try:
+        return _passes(copy, mutant.tests, log)
+    finally:
+        path.write_bytes(before)
+        stale = path.parent.glob(f"__pycache__/{path.stem}.*")
+        for compiled in stale:  # of the mutant, should it have been written within the same second
+            compiled.unlink(missing_ok=True)
 
 
 def _passes(folder: Path, tests: Sequence[str], log: Path | None) -> bool:
@@ -250,25 +261,32 @@ def main() -> int:
         print(f"{len(chosen)} of {len(every)} mutants", flush=True)
     for name in PRELOADED:
         importlib.import_module(name)
-    rows = []
-    end = time.monotonic() + 60 * options.minutes
-    for mutant in chosen:
-        started = time.monotonic()
-        if started > end:
-            print("the time is over", flush=True)
-            break
-        result = "survived" if survives(mutant, mutant.tests) else "killed"
-        rows.append({"file": mutant.file, "line": mutant.line, "mutation": mutant.what, "result": result})
-        seconds = time.monotonic() - started
-        print(f"{result:8} {seconds:5.0f} s  {mutant.file}:{mutant.line}  {mutant.what}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _try(chosen, copy_into(Path(folder)), options.minutes)
     if options.out is not None:
         with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["file", "line", "mutation", "result", "why"], restval="")
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(sorted(rows, key=lambda row: (row["file"], row["line"], row["mutation"])))
     left = sum(row["result"] == "survived" for row in rows)
     print(f"{left} of {len(rows)} survived")
     return int(options.wiring and left > 0)
+
+
+def _try(chosen: Sequence[Mutant], copy: Path, minutes: float) -> list[dict[str, object]]:
+    """Return one row for each mutant that was tried in this time."""
+    rows: list[dict[str, object]] = []
+    end = time.monotonic() + 60 * minutes
+    for mutant in chosen:
+        started = time.monotonic()
+        if started > end:
+            print("the time is over", flush=True)
+            break
+        result = "survived" if survives(mutant, copy) else "killed"
+        rows.append({"file": mutant.file, "line": mutant.line, "mutation": mutant.what, "result": result})
+        seconds = time.monotonic() - started
+        print(f"{result:8} {seconds:5.0f} s  {mutant.file}:{mutant.line}  {mutant.what}", flush=True)
+    return rows
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class TestHistory:
         history = learner.fit(X, Y, X_VAL, Y_VAL).history
         assert history.columns == [
             *("epoch", "loss", "nll", "kl", "kl_weight", "temperature", "lr_scale"),
-            *("entropy_bits", "kl_time", "seconds", "val_nll", "val_accuracy"),
+            *("entropy_bits", "kl_time", "unmoved", "saturated", "seconds", "val_nll", "val_accuracy"),
         ]
         assert history.column("epoch") == [1, 2, 3]
         assert [math.isnan(v) for v in history.column("val_nll")] == [True, False, False]
@@ -36,7 +36,16 @@ class TestHistory:
     def test_a_point_guide_has_no_temperature(self):
         learner = make_learner(kind=AutoStraightThrough, optimisers=adam())
         history = learner.fit(X, Y).history
-        assert history.columns == ["epoch", "loss", "nll", "kl", "kl_weight", "lr_scale", "seconds"]
+        assert history.columns == [
+            "epoch",
+            "loss",
+            "nll",
+            "kl",
+            "kl_weight",
+            "lr_scale",
+            "unmoved",
+            "seconds",
+        ]
 
     def test_lr_scale_reaches_every_group(self):
         optimisers = []
