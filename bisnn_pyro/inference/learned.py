@@ -48,7 +48,7 @@ def _unmoved(value: Tensor, start: Tensor) -> Tensor:
 
 
 def saturated_share(natural: NDArray[np.floating]) -> float:
-    """Return the share of natural parameters whose tanh is -1 or 1 in single precision: about |lambda| > 9.
+    """Return the share of natural parameters that tanh maps to -1 or 1 in single precision, those beyond 9.
 
     Those at the limits of the rules (:data:`~bisnn_pyro.inference.rules.LARGEST_NATURAL`) are among them.
 
