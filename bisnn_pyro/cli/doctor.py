@@ -18,13 +18,15 @@ def doctor(
 ) -> None:
     """Check every file of a run; without a run, this machine.
 
-    The status is 2 if a file is missing, damaged, or not the one that the run wrote.
+    The status is 2 if a file is missing, damaged, or not the one that the run wrote, and 1 if the self-check
+    of this machine fails.
     """
     if folder is None:
         from bisnn_pyro.diagnosis import environment_report
 
-        typer.echo(environment_report())
-        return
+        report = environment_report()
+        typer.echo("\n".join(report.lines))
+        raise typer.Exit(0 if report.ok else 1)
     sound = [_is_sound(path) for path in _runs(folder)]
     if not all(sound):
         raise typer.Exit(2)
@@ -35,9 +37,10 @@ def _runs(path: Path) -> list[Path]:
     from bisnn_pyro.storage.folder import StoredFolder
     from bisnn_pyro.storage.manifest import NAME
 
+    if not path.exists():
+        StoredFolder.at(path)  # a process was killed between two renamings
     if not path.is_dir():
         raise RunFolderError(f"{path} is not a folder; give a run folder, or one that holds them")
-    StoredFolder.at(path)
     if not any((path / name).exists() for name in (StoredFolder.first, *StoredFolder.last, NAME)):
         inside = [one for one in sorted(path.iterdir()) if one.name[0] != "." and StoredFolder(one).begun]
         return inside or [path]
