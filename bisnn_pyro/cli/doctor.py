@@ -26,9 +26,7 @@ def doctor(
 
         report = environment_report()
         typer.echo("\n".join(report.lines))
-        if not report.ok:
-            raise typer.Exit(1)
-        return
+        raise typer.Exit(0 if report.ok else 1)
     sound = [_is_sound(path) for path in _runs(folder)]
     if not all(sound):
         raise typer.Exit(2)
@@ -39,9 +37,10 @@ def _runs(path: Path) -> list[Path]:
     from bisnn_pyro.storage.folder import StoredFolder
     from bisnn_pyro.storage.manifest import NAME
 
+    if not path.exists():
+        StoredFolder.at(path)  # a process was killed between two renamings
     if not path.is_dir():
         raise RunFolderError(f"{path} is not a folder; give a run folder, or one that holds them")
-    StoredFolder.at(path)
     if not any((path / name).exists() for name in (StoredFolder.first, *StoredFolder.last, NAME)):
         inside = [one for one in sorted(path.iterdir()) if one.name[0] != "." and StoredFolder(one).begun]
         return inside or [path]
