@@ -17,7 +17,8 @@ def image_layout(name: str, shape: tuple[int, ...], layout: str = "auto") -> str
     """Decide where the channels are.
 
     An axis of 1 to 4 with the larger ones beside it holds the channels.  An axis that differs from two equal
-    ones behind it does so too (feature maps ``[16, 14, 14]``).
+    ones behind it does so too (feature maps ``[16, 14, 14]``).  Where both ends may hold them, as in
+    ``[3, 3, 4]``, nothing is guessed: three channels, or square images with four.
 
     Args:
         name: Name of the array in the message.
@@ -39,9 +40,10 @@ def image_layout(name: str, shape: tuple[int, ...], layout: str = "auto") -> str
     first, middle, last = shape
     is_first = first <= MOST_CHANNELS and first <= min(middle, last)
     is_last = last <= MOST_CHANNELS and last <= min(first, middle)
-    if not is_last and (is_first or middle == last != first):
+    square_last, square_first = middle == last != first, 1 < first == middle != last
+    if (is_first or square_last) and not (is_last or square_first):
         return FIRST
-    if is_last and not is_first:
+    if is_last and not (is_first or square_last):
         return LAST
     raise DataError(
         f"{name} has images of shape {list(shape)}, which may be [C, H, W] or [H, W, C]; set data.layout = "

@@ -295,5 +295,6 @@ def _on_pixels(events: Events, sensor: Sensor) -> np.ndarray:
 def _over_time(events: Events, units: int, end: int) -> np.ndarray:
     rows = min(units, _UNIT_CELLS)
     row = events.x.astype(np.int64) * rows // units
-    column = (events.t - events.t.min()) * _TIME_CELLS // end
+    share = (events.t - events.t.min()) / end  # times the number of cells, whole numbers may exceed 64 bits
+    column = np.minimum((share * _TIME_CELLS).astype(np.int64), _TIME_CELLS - 1)
     return np.bincount(row * _TIME_CELLS + column, minlength=rows * _TIME_CELLS).reshape(rows, _TIME_CELLS)

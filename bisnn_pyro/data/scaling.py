@@ -129,7 +129,10 @@ def _plain(name: str, y: np.ndarray) -> np.ndarray:
     if array.ndim != 1 or array.size == 0:
         raise DataError(f"{name} has shape {array.shape}; expected class labels [N], one per example")
     if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
+        try:
+            array = np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:  # replaced characters would make two labels one
+            raise DataError(f"{name} holds bytes that are not UTF-8 text; save the labels as text") from error
     if array.dtype.kind not in "biufU":
         raise DataError(f"{name} has type {array.dtype}; expected whole numbers or strings")
     if array.dtype.kind == "f":

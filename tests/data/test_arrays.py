@@ -419,3 +419,14 @@ def test_characters_that_do_not_exist(save, point):
     y.view(np.uint32)[3] = point
     with pytest.raises(DataError, match="array y_train holds characters that do not exist"):
         load_npz(save(y_train=y, y_test=np.array(["a"] * 12)))
+
+
+def test_labels_as_bytes(tmp_path):
+    x = np.random.default_rng(0).random((40, 3))
+    words = {"utf-8": ("ä", "ö"), "latin-1": ("ä", "ö")}
+    for code, (one, other) in words.items():
+        y = np.where(np.arange(40) % 2, one.encode(code), other.encode(code))
+        np.savez(tmp_path / f"{code}.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    assert load_npz(tmp_path / "utf-8.npz").classes == ("ä", "ö")
+    with pytest.raises(DataError, match="holds bytes that are not UTF-8 text; save the labels as text"):
+        load_npz(tmp_path / "latin-1.npz")

@@ -85,6 +85,15 @@ def test_gestures_and_single_rows_of_units(tmp_path):
         assert drawn.max() <= (30 * label + 29) // 7
 
 
+def test_a_row_of_units_over_centuries(tmp_path):
+    t = np.array([0, 2**60, 2**61])
+    np.save(tmp_path / "a.npy", np.stack([t, np.arange(3), np.zeros(3, int), np.ones(3, int)], 1))
+    found = inspect_recordings(tmp_path)
+    assert "count nanoseconds" in found.summary()
+    ((_, _, counts),) = found.pictures().panels
+    assert np.argwhere(counts).tolist() == [[0, 0], [1, 50], [2, 99]]
+
+
 def test_nothing_readable(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"abc")
     with pytest.raises(DataError, match=r"none of the 1 recordings .*a.bin: 3 bytes"):

@@ -382,6 +382,8 @@ def _named(arrays: Mapping[str, np.ndarray]) -> Events:
 
 def _events(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> Events:
     t, x, y, p = (_whole(name, column) for name, column in (("t", t), ("x", x), ("y", y), ("p", p)))
+    if -1 in p and 0 in p:
+        raise DataError("polarities are both -1 and 0; expected 0 and 1, or -1 and 1")
     return Events(t, x, y, np.where(p == -1, 0, p))
 
 

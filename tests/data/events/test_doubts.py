@@ -47,6 +47,18 @@ class TestColumns:
         assert np.array_equal(read_array(tmp_path / "a.npz").t, held["t"])
 
 
+@pytest.mark.parametrize(("one", "other"), [(0, -1), (1, -1), (0, 1)])
+def test_two_conventions_of_polarity_in_one_recording(tmp_path, one, other):
+    e = make_events(80)
+    p = np.where(np.arange(80) % 2, one, other)
+    np.save(tmp_path / "a.npy", np.stack([e.t, e.x, e.y, p], 1))
+    if (one, other) == (0, -1):
+        with pytest.raises(DataError, match="polarities are both -1 and 0; expected 0 and 1, or -1 and 1"):
+            read_array(tmp_path / "a.npy")
+    else:
+        assert np.array_equal(read_array(tmp_path / "a.npy").p, p == 1)
+
+
 @pytest.mark.parametrize("name", ["Compressed", "Serial-TS", "PNG Compressed,Serial-TS"])
 def test_aedat_of_another_format(tmp_path, name):
     header = AEDAT3.replace(b"RAW", name.encode())
