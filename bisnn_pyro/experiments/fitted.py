@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bisnn_pyro.data import Encoder, Events, OutOfRange, Preprocessing, Reader, Recording, Task
+from bisnn_pyro.data.checks import check_count
 from bisnn_pyro.data.limits import enough_memory
 from bisnn_pyro.errors import DataError, ModelError, RunFolderError
 from bisnn_pyro.experiments.build import build_encoder, build_guide, build_model, build_task
@@ -370,12 +371,10 @@ class FittedRun:
         """Return how many networks a predictor lets vote: ``draws`` or the config's, or one per component.
 
         Raises:
-            DataError: if ``draws`` is not positive, or less than the number of components.
+            DataError: if ``draws`` is no whole number of at least 1, or less than the number of components.
         """
         chosen, n = self.predictors[predictor], len(self.components)
-        if draws is not None and draws < 1:
-            raise DataError(f"draws is {draws}; a committee needs at least one member")
-        if draws is not None and draws < n and chosen.base.several:
+        if draws is not None and check_count("draws", draws) < n and chosen.base.several:
             raise DataError(
                 f"draws is {draws}; a mixture of {n} components needs at least one member of each"
             )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -345,6 +346,11 @@ class EarlyVotes:
     def __init__(
         self, model: SpikingGLM, steps: Sequence[int], n_draws: int, n_examples: int, *, members: bool = True
     ) -> None:
+        whole = isinstance(steps, Sequence | np.ndarray) and all(
+            isinstance(step, Integral) and not isinstance(step, bool) for step in steps
+        )
+        if not whole:
+            raise ModelError(f"early decisions at the steps {steps!r}: give a list of whole numbers")
         ascending = all(a < b for a, b in pairwise([model.burn_in, *steps]))
         if not len(steps) or not ascending:
             raise ModelError(

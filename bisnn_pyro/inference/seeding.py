@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from numbers import Integral
 
 import numpy as np
 import torch
+
+from bisnn_pyro.errors import ModelError
 
 
 class Purpose(IntEnum):
@@ -25,8 +28,14 @@ class Purpose(IntEnum):
 
 
 def derived_seed(seed: int, *path: int) -> int:
-    """Return a seed for one purpose (``path``) under ``seed``; different paths are independent."""
-    state = np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0]
+    """Return a seed for one purpose (``path``) under ``seed``; different paths are independent.
+
+    Raises:
+        ModelError: if the seed is no whole number of at least 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ModelError(f"seed is {seed!r}; expected a whole number of at least 0")
+    state = np.random.SeedSequence([int(seed), *path]).generate_state(1, np.uint64)[0]
     return int(state >> np.uint64(1))
 
 

@@ -152,7 +152,7 @@ def test_python_callers_are_told_what_is_wrong(tmp_path):
         posterior.predict_early(x, [13])
     with pytest.raises(DataError, match="this run has"):
         posterior.predict_early(x, [5], predictor="moments")
-    with pytest.raises(DataError, match="at least one member"):
+    with pytest.raises(DataError, match="whole number of at least 1"):
         posterior.predict_early(x, [5], draws=0)
 
 

@@ -70,7 +70,7 @@ def test_predictors_by_name(tiny_run):
     assert fitted.predict(x, predictor="mode").draws.shape == (1, 2, 2)
     with pytest.raises(bisnn_pyro.errors.DataError, match="committee, mode, mean"):
         fitted.predict(x, predictor="comittee")
-    with pytest.raises(bisnn_pyro.errors.DataError, match="at least one member"):
+    with pytest.raises(bisnn_pyro.errors.DataError, match="whole number of at least 1"):
         fitted.predict(x, draws=0)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from bisnn_pyro.data.events.binning import Binning, cache_key
 from bisnn_pyro.data.events.layouts import find_classes
+from bisnn_pyro.errors import DataError, ModelError
 from bisnn_pyro.experiments import tune
 from bisnn_pyro.experiments.batch import plan
 from bisnn_pyro.experiments.build import build_task, build_updater
@@ -249,6 +250,21 @@ def test_the_seed_of_a_call_is_heeded(source):
     assert not np.array_equal(fitted.predict(raw, seed=1).draws, fitted.predict(raw).draws)
     first, other = (fitted.predict_early(raw, [12], seed=seed) for seed in (None, 1))
     assert not np.array_equal(first, other)
+
+
+def test_a_call_refuses_what_is_no_number(source):
+    fitted, task = fitted_with(source)
+    x = task.test.x[:2]
+    for draws in (0, -1, 1.5, True, "3"):
+        with pytest.raises(DataError, match=r"draws is .*; expected a whole number of at least 1"):
+            fitted.predict(x, draws=draws)
+    for seed in (-1, 1.5, True, "3"):
+        with pytest.raises(ModelError, match=r"seed is .*; expected a whole number of at least 0"):
+            fitted.predict(x, seed=seed)
+    for steps in (5, None, ["12"], [12.0], [True], "12"):
+        with pytest.raises(ModelError, match="give a list of whole numbers"):
+            fitted.predict_early(x, steps)
+    assert len(fitted.predict(x, draws=np.int64(2), seed=np.int64(2**40)).draws) == 2
 
 
 # -- one cache key per field of the binning ------------------------------------------------------------
