@@ -216,9 +216,9 @@ def _unseen(config: Config) -> Any:
             f"--against {UNSEEN}: {config.experiment} knows all classes of {config.data.name}; leave some "
             "out, as in bisnn run digits --set 'data.classes=[0,1,2,3,4,5,6,7]'"
         )
-    # Only the test points are needed.
+    # All training points, since a class without any is refused; only the test points are needed.
     whole = build_task(
-        config.replace("data.classes", None).replace("data.n_train", 1).replace("train.share", None)
+        config.replace("data.classes", None).replace("data.n_train", None).replace("train.share", None)
     )
     assert whole.labels is not None  # only tasks with classes to leave out get here
     unseen = ~np.isin(whole.labels.decode(whole.test.y), seen)
