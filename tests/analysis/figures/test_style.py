@@ -212,7 +212,7 @@ def test_a_failed_write_leaves_the_old_file(figure, tmp_path, monkeypatch):
     before = paths["pdf"].read_bytes()
 
     def fail(self, target, **_):
-        target.write_bytes(b"half")
+        target.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Figure, "savefig", fail)
