@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,7 +181,7 @@ def source_of(against: str, config: Config, seed: int = 0, data_dir: Folder = No
     known = keys("data", name)
     if path and "path" not in known:
         raise DataError(f"--against {against}: {name} reads no files and takes no path")
-    own = {} if not path else {"path": str(Path(path).expanduser().absolute())}
+    own = {} if not path else {"path": str(Path(os.path.expanduser(path)).absolute())}
     like = {key: value for key, value in config.data_settings.items() if key in COPIED and key in known}
     other = make("data", {"name": name, **like, **own})
     return name, lambda task: rescaled(other, task)
