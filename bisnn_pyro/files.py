@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from bisnn_pyro.errors import BisnnError
+from bisnn_pyro.errors import BisnnError, RunFolderError
 
 PREFIX = ".writing-"
 """What the names of temporary folders begin with; the process and its host follow."""
@@ -24,6 +24,25 @@ ABOUT_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS
 """Errors of the system that a write to an open file can meet, and that name no file then."""
 A_DAY = 24 * 60 * 60.0
 """Seconds; no writer takes longer, so what another host left is then nobody's."""
+
+
+def real(path: str | os.PathLike[str]) -> Path:
+    """Return where a path leads to: absolute and without links; it need not exist.
+
+    Raises:
+        RunFolderError: if it is not a path: links in a circle, a zero byte, a name that is too long.
+
+    Example:
+        >>> real("/tmp/a/../b").name
+        'b'
+    """
+    try:
+        found = Path(path).resolve()
+        found.exists()  # not found is an answer, too long is not
+        return found
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunFolderError(f"{str(path)[:200]!r} cannot be used as a path: {reason}") from error
 
 
 @contextmanager
@@ -58,7 +77,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             if number is None:
                 raise
             raise OSError(number, os.strerror(number), str(target)) from error
-        os.replace(temporary, target)
+        try:
+            os.replace(temporary, target)
+        except OSError as error:  # a folder has that name; the temporary one says nothing to anybody
+            raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes | memoryview) -> Path:
@@ -86,6 +108,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target.parent)
+    if os.path.lexists(target) and not target.is_dir():
+        raise RunFolderError(f"{target} is in the way: it is not a folder; move it away")
     with tempfile.TemporaryDirectory(prefix=_own_prefix(), dir=target.parent) as folder:
         fresh, old = Path(folder) / target.name, Path(folder) / "old"
         fresh.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +53,7 @@ def reproduce(
     from bisnn_pyro.results import reproduce as reproduction
 
     chosen = parse_seeds(seeds if seeds is not None else QUICK_SEEDS if quick else "0-4")
-    place = data_dir and data_dir.expanduser().absolute()
+    place = data_dir and Path(os.path.expanduser(data_dir)).absolute()
     settings = reproduction.Settings(tuple(chosen), quick, place, jobs, context.obj)
     folder = out or Path("runs") / (f"{name}-quick" if quick else name)
     for one in reproduction.planned(name, settings, folder, only or []):

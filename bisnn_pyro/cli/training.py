@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -143,7 +144,7 @@ def merge(
 
 def _with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
     """Return the overrides of ``--set`` and ``--data-dir``, which wins."""
-    own = [] if data_dir is None else [f"data.path={data_dir.expanduser().absolute()}"]
+    own = [] if data_dir is None else [f"data.path={Path(os.path.expanduser(data_dir)).absolute()}"]
     return [*(overrides or []), *own]
 
 

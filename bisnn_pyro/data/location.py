@@ -36,7 +36,7 @@ def given_path(path: Any, expected: str) -> Path:
     if not isinstance(path, str | os.PathLike) or not str(path):
         raise DataError(f"data.path is {path!r}; expected {expected}")
     try:
-        found = Path(path).expanduser()
+        found = Path(os.path.expanduser(path))
         found.exists()  # a name may be too long, or in a folder that may not be read
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

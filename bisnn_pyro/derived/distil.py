@@ -54,7 +54,7 @@ def student(
         RunFolderError: if the teacher cannot be read.
         ConfigError: if a setting is wrong, or the student's data are others than the teacher's.
     """
-    folder = RunFolder.at(Path(teacher).expanduser().absolute())
+    folder = RunFolder.at(Path(os.path.expanduser(teacher)).absolute())
     config = folder.read_config()
     given = {"mix": mix, "predictor": predictor, "teacher": str(folder.path), "sha256": sha256(folder)}
     lesson = {key: value for key, value in given.items() if value is not None}

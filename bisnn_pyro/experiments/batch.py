@@ -185,7 +185,7 @@ def _attempt(config: Config, **settings: Any) -> RunResult | BisnnError:
 
 def _refuse_occupied(configs: Sequence[Config], out: Path) -> None:
     folders = [f for c in configs for f in (RunFolder.of(c, out), RunFolder.of(c, out).beside)]
-    taken = [f for f in folders if f.path.exists() and any(f.path.iterdir())]
+    taken = [f for f in folders if f.occupied]
     if taken:
         names = ", ".join(f.path.name for f in taken)
         raise RunFolderError(

@@ -545,7 +545,7 @@ def moved(config: Config, data_dir: str | os.PathLike[str] | None) -> Config:
     """Return the config with its data in another place; itself where that is None."""
     if data_dir is None:
         return config
-    return config.replace("data.path", str(Path(data_dir).expanduser().absolute()))
+    return config.replace("data.path", str(Path(os.path.expanduser(data_dir)).absolute()))
 
 
 def check_data(folder: RunFolder, preprocessing: Preprocessing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -176,7 +177,7 @@ def _choose_guide(base: dict[str, Any], method: str) -> None:
 def _make_path_absolute(table: dict[str, Any], key: str) -> None:
     """A run must find its data and its prior from wherever it is evaluated or resumed."""
     if isinstance(table.get(key), str):
-        path = Path(table[key]).expanduser().absolute()
+        path = Path(os.path.expanduser(table[key])).absolute()
         table[key] = str(path.resolve() if ".." in path.parts else path)  # its last part names the task
 
 

@@ -324,6 +324,7 @@ def evaluate_folder(
     if noise is not None:
         fitted.config = fitted.config.replace("analysis.noise", noise)
     fitted.config = moved(fitted.config, data_dir)
+    folder.check(except_for=("inference_data.nc", "figures/"))  # which are made anew
     results = trained(folder, fitted)
     with steady_process(fitted.config.train.get("threads")), folder.held():
         task = build_task(fitted.config, trust=trust)

@@ -103,11 +103,11 @@ def memory_needs(sizes: Sizes) -> dict[str, float]:
 
 
 def network_size(sizes: Sizes) -> tuple[int, int]:
-    """Return the numbers of synapses and of hidden units.
+    """Return the numbers of synapses, those of the read-out included, and of hidden units.
 
     Example:
         >>> network_size(Sizes(4, [8, {"kind": "dense", "units": 3, "recurrent": True}]))
-        (65, 11)
+        (68, 11)
     """
     weights, units, n_inputs, image = 0, 0, sizes.n_inputs, list(sizes.image or ())
     for layer in sizes.hidden:

@@ -18,6 +18,7 @@ from bisnn_pyro.experiments.config import Config, flat_keys
 from bisnn_pyro.experiments.fitted import FittedRun, reopen
 from bisnn_pyro.experiments.folder import RunFolder, runs_in
 from bisnn_pyro.experiments.store import Store
+from bisnn_pyro.files import real
 from bisnn_pyro.storage.manifest import accept_changed as accept_changed_files
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -175,7 +176,7 @@ def read_runs(paths: Paths, *, trust: bool = False, accept_changed: bool = False
     with accept_changed_files(accept_changed):
         for path in several:
             for folder in _below(RunFolder.at(path)):
-                folders.setdefault(folder.path.resolve(), folder)
+                folders.setdefault(real(folder.path), folder)
     if not folders:
         raise RunFolderError("no run folder is given")
     return [FinishedRun.read(folder, trust=trust) for folder in folders.values()]

@@ -77,6 +77,20 @@ class StoredFolder:
         """Where the run is made that is to replace a finished one: ``<folder>.next``."""
         return type(self)(replacing.beside(self.path))
 
+    @property
+    def occupied(self) -> bool:
+        """Whether there is something that must not be written over.
+
+        Raises:
+            RunFolderError: if it is not even a folder, or cannot be listed.
+        """
+        try:
+            return os.path.lexists(self.path) and any(self.path.iterdir())
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.path} cannot be a run folder: {error.strerror}; move it away, or give another --out"
+            ) from error
+
     # -- writing --------------------------------------------------------------------------------------
 
     def held(self) -> AbstractContextManager[None]:
@@ -94,9 +108,13 @@ class StoredFolder:
             RunFolderError: if something is there that must not be run over, or it cannot be written.
         """
         new, folder = self.beside, self
+        if new.occupied and not new.begun:
+            raise RunFolderError(
+                f"{new.path} is not a run folder (no {self.first}) and is left alone; move it away"
+            )
         if resume and new.begun:
             folder = new
-        elif self.path.exists() and any(self.path.iterdir()) and not (resume and self.resumable):
+        elif self.occupied and not (resume and self.resumable):
             self._refuse_unless(overwrite, resume)
             folder = new if self.finished or self.resumable else self
         elif new.path.exists() and not overwrite:
@@ -218,8 +236,11 @@ class StoredFolder:
             "earlier release, or the file was removed"
         )
 
-    def check(self) -> None:
-        """Refuse a finished run of which any file is not as it was written.
+    def check(self, except_for: tuple[str, ...] = ()) -> None:
+        """Refuse a run of which any file is not as it was written.
+
+        Args:
+            except_for: what the names of files begin with that are not compared.
 
         Raises:
             RunFolderError: naming the files.
@@ -228,11 +249,11 @@ class StoredFolder:
             return
         self.checked(self.first)
         found = manifest.Manifest.read(self.path)
-        problems = found.problems(self.path) if found is not None else []
+        problems = found.problems(self.path, except_for) if found is not None else []
         if problems:
             raise RunFolderError(
-                f"{self.path} holds a finished run, but not as it was written: {'; '.join(problems)}; put "
-                "back what the run wrote, or run it again with --overwrite"
+                f"{self.path} is not as the run wrote it: {'; '.join(problems)}; put back what the run "
+                "wrote, or run it again with --overwrite"
             )
 
     def read_json(self, name: str) -> dict[str, Any]:

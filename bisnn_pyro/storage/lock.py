@@ -6,16 +6,21 @@ import errno
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from bisnn_pyro.errors import RunFolderError
-from bisnn_pyro.files import is_alive
+from bisnn_pyro.files import ABOUT_WRITING, is_alive, real
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What file systems without locks answer."""
+_OF_THE_DISK = {*ABOUT_WRITING, errno.ENOMEM} - {errno.EROFS}
+"""Errors that another folder on the same disk would meet as well."""
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""A lock in somebody else's folder may be a link to a file of the user's own, which must not be written."""
 
 
 @contextmanager
@@ -43,7 +48,7 @@ def locked(folder: str | os.PathLike[str], *, wait: bool = False) -> Iterator[No
         ...
         bisnn_pyro.errors.RunFolderError: ...
     """
-    target = Path(folder).resolve()
+    target = real(folder)
     path = target.with_name(f".lock-{target.name}")
     made = [parent for parent in path.parents if not parent.exists()]
     try:
@@ -51,9 +56,12 @@ def locked(folder: str | os.PathLike[str], *, wait: bool = False) -> Iterator[No
         descriptor = _acquired(path, Path(folder), wait)
     except OSError as error:
         _remove_empty(made)
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _OF_THE_DISK:
             raise
-        raise RunFolderError(f"cannot make the run folder {folder}: {error.strerror}") from error
+        where = "" if error.filename is None else f" ({error.filename})"
+        raise RunFolderError(
+            f"cannot make the run folder {folder}: {error.strerror}{where}; give another --out"
+        ) from error
     try:
         yield
     finally:
@@ -65,8 +73,12 @@ def locked(folder: str | os.PathLike[str], *, wait: bool = False) -> Iterator[No
 def _acquired(path: Path, folder: Path, wait: bool) -> int:
     """Return the descriptor of the file, which is locked as long as it is open."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EEXIST, "it is not a file", str(path))
+            if os.fstat(descriptor).st_nlink > 1:
+                raise OSError(errno.EEXIST, "it is a second name of another file", str(path))
             if not _lock(descriptor, wait):
                 raise RunFolderError(_refusal(path, folder))
             if _is_at(descriptor, path):

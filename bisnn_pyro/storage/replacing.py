@@ -13,12 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bisnn_pyro.errors import RunFolderError
-from bisnn_pyro.files import PREFIX, remove_leftovers
+from bisnn_pyro.files import PREFIX, real, remove_leftovers
 from bisnn_pyro.storage.checkpoint import FOLDER, link_or_copy
 from bisnn_pyro.storage.lock import locked
-from bisnn_pyro.storage.manifest import NAME
+from bisnn_pyro.storage.manifest import NAME, Manifest
 
 NEXT = ".next"
+LAST = "metrics.json"
+"""What a run writes last, before its folder is sealed."""
 _MAKING, _REPLACED = HIDDEN = (".making-", ".replaced-")
 
 
@@ -28,8 +30,14 @@ def beside(target: Path) -> Path:
 
 
 def is_complete(path: Path) -> bool:
-    """Return whether a folder is finished: it has a manifest, and no checkpoint any more."""
-    return (path / NAME).is_file() and not (path / FOLDER).exists()
+    """Return whether a folder is finished and as it was written, so that it may replace another."""
+    if not (path / NAME).is_file() or (path / FOLDER).exists():
+        return False
+    try:
+        found = Manifest.read(path)
+    except RunFolderError:
+        return False
+    return found is not None and LAST in found.files and not found.problems(path)
 
 
 def take_over(new: Path, target: Path) -> None:
@@ -50,13 +58,12 @@ def made_anew(target: Path, *, copy: bool = False) -> Iterator[Path]:
         target: the folder to replace; the caller holds its lock.
         copy: start from what it holds, except its manifest.
     """
-    target = target.resolve()
+    target = real(target)
     new = _named(_base(target), _MAKING)
     _remove(new)
     try:
         if copy:
-            ignored = shutil.ignore_patterns(NAME, f"{PREFIX}*")
-            shutil.copytree(target, new, ignore=ignored, copy_function=link_or_copy)
+            _copy(target, new)
         else:
             new.mkdir(parents=True)
         yield new
@@ -74,22 +81,31 @@ def held(path: Path) -> Iterator[None]:
         RunFolderError: if another process holds it.
     """
     with locked(_base(path)):  # one lock for a folder and the one beside it
-        _settle(path.resolve())
+        _settle(real(path))
         yield
 
 
 def settle(path: Path) -> None:
     """Finish, or undo, what a killed process left of a folder; leave it to a process that holds it."""
-    target = path.resolve()
+    target = real(path)
     hidden = (_named(target, prefix) for prefix in HIDDEN)
     if any(map(Path.exists, hidden)) or any(target.glob(f"**/{PREFIX}*")):
         with suppress(RunFolderError, OSError), locked(_base(path)):
             _settle(target)
 
 
+def _copy(folder: Path, new: Path) -> None:
+    ignored = shutil.ignore_patterns(NAME, f"{PREFIX}*")
+    try:
+        shutil.copytree(folder, new, ignore=ignored, copy_function=link_or_copy)
+    except shutil.Error as error:  # one entry per file
+        source, _, reason = error.args[0][0]
+        raise RunFolderError(f"cannot copy {source}: {reason}; put the file back, or remove it") from error
+
+
 def discard(path: Path) -> None:
     """Remove a folder, which is whole or gone for whoever looks; the caller holds its lock."""
-    path = path.resolve()
+    path = real(path)
     gone = _named(_base(path), _MAKING)
     _remove(gone)
     if path.is_dir():
@@ -119,7 +135,7 @@ def _settle(target: Path) -> None:
 
 def _base(path: Path) -> Path:
     """Return the folder that this one is to replace, or itself."""
-    target = path.resolve()
+    target = real(path)
     return target.with_name(target.name.removesuffix(NEXT))
 
 

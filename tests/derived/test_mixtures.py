@@ -18,7 +18,7 @@ from bisnn_pyro.inference import History, Prediction, interleaved
 from tests.experiments.tiny import TINY
 
 CHANGES = ["analysis.figures=false", "analysis.noise=[]", "train.epochs=2", "predict.draws=6"]
-X = np.random.default_rng(0).uniform(-1, 2, (7, 2)).astype(np.float32)
+X = np.random.default_rng(0).uniform(0.1, 0.9, (7, 2)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

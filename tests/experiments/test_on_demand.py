@@ -47,14 +47,15 @@ def test_same_bits_and_what_is_read(tmp_path, on_demand, monkeypatch, kept):
     assert lazily.metrics["spikes_per_inference"] == at_once.metrics["spikes_per_inference"]
     for name in ("posterior.safetensors", "figures/early_decisions.csv"):
         assert (lazily.path / name).read_bytes() == (at_once.path / name).read_bytes()
-    # One example to initialise, the reference batch, three epochs of batches, the committee on all 30.
-    assert asked["train"] == [1, 5, *([8, 8, 8, 6] * 3), *([4] * 7), 2]
+    # One example to initialise, the reference batch, three epochs of batches, the committee on all 30;
+    # 30 again to see whether all inputs are alike, since nothing was learned.
+    assert asked["train"] == [1, 5, *([8, 8, 8, 6] * 3), *([4] * 7), 2, 30]
     blocks = [4, 4, 4, 4, 4, 1]
     if kept:
-        assert asked["val"] == [4, 4, 1]
+        assert asked["val"] == [4, 4, 1] * 2  # at last once more: nothing was learned
         assert asked["test"] == blocks * 2  # the predictions, and the spikes per inference
     else:
-        assert asked["val"] == [4, 4, 1] * 3
+        assert asked["val"] == [4, 4, 1] * (3 + 4)
         assert asked["test"] == blocks * (4 + 7)  # four predictors; four members, mode, mean, pruned
 
 

@@ -56,6 +56,7 @@ def test_an_event_preset_on_written_recordings(name, tmp_path):
     data, network = (load_source(name)[table] for table in ("data", "network"))
     writers.write_set(data["name"], tmp_path / "set", data.get("scale"))
     few = [f"data.path={tmp_path / 'set'}", "data.n_val=2", f"data.n_steps={network.get('burn_in', 0) + 4}"]
+    few.append("analysis.early_decisions=2")
     configs = plan(name, overrides=[*TINY, *few])
     assert [c.method for c in configs] == METHODS
     for config in configs:

@@ -55,10 +55,10 @@ def test_another_network_is_refused(tmp_path):
 
 
 def test_shares_are_disjoint_and_cover_all():
-    task = handwritten_digits(n_train=101)
+    task = handwritten_digits(n_train=301)
     parts = [take_share(task, *share) for share in ((0, 0.3), (0.3, 0.5), (0.5, 1))]
     rows = np.concatenate([part.train.x for part in parts])
-    assert len(rows) == 101
+    assert len(rows) == 301
     assert np.array_equal(np.unique(rows, axis=0), np.unique(task.train.x, axis=0))
     assert len({part.train.fingerprint for part in parts}) == 3
     again = take_share(task, 0, 0.3).train

@@ -286,7 +286,7 @@ def test_bad_input_is_refused_before_anything_is_written(made, tiny_plan, tmp_pa
     text = config.read_text()
     config.write_text(text.replace("epochs = 1\n", "epochs = 2\n"))
     try:
-        with pytest.raises(RunFolderError, match=r"other settings; give another --out .*train\.epochs"):
+        with pytest.raises(RunFolderError, match=r"give another --out .*config\.toml was edited"):
             reproduce("tiny", TINY_SETTINGS, out)
     finally:
         config.write_text(text)

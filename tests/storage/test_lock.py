@@ -86,3 +86,29 @@ def test_waiting_for_it(tmp_path):
         assert time.monotonic() - started > 0.05
     holder.wait()
     holder.stdout.close()
+
+
+def _linked(lock_file, precious):
+    lock_file.symlink_to(precious)
+
+
+def _second_name(lock_file, precious):
+    lock_file.hardlink_to(precious)
+
+
+def _folder(lock_file, _):
+    lock_file.mkdir()
+
+
+def _pipe(lock_file, _):
+    os.mkfifo(lock_file)
+
+
+@pytest.mark.parametrize("make", [_linked, _second_name, _folder, _pipe])
+def test_a_lock_of_a_stranger_writes_nowhere_else(tmp_path, make):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    make(tmp_path / ".lock-run", precious)
+    with pytest.raises(RunFolderError, match=r"cannot make .*run: .*\.lock-run"), locked(tmp_path / "run"):
+        pytest.fail("it was held")
+    assert precious.read_text() == "mine"

@@ -18,7 +18,8 @@ class Killed(BaseException):
 def complete(path, text):
     path.mkdir()
     (path / "config.toml").write_text(text)
-    Manifest.of(path, [path / "config.toml"]).write(path)
+    (path / "metrics.json").write_text("{}")
+    Manifest.of(path, [path / "config.toml", path / "metrics.json"]).write(path)
 
 
 def kill_at(patch, step):
@@ -117,7 +118,7 @@ def test_a_discarded_folder_is_whole_or_gone(tmp_path, monkeypatch, step):
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
         kill_at(patch, step)
         replacing.discard(target)
-    assert not target.exists() or len(list(target.iterdir())) == 2
+    assert not target.exists() or len(list(target.iterdir())) == 3
     replacing.settle_all(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} <= {"run"}
 
@@ -142,3 +143,42 @@ def test_leftovers_are_removed_at_any_depth(tmp_path):
         (place / ".writing-0-1-x").mkdir(parents=True)
     with replacing.held(target):
         assert [*tmp_path.glob("**/.writing*")] == []
+
+
+def test_only_a_whole_and_finished_folder_takes_over(tmp_path):
+    target = tmp_path / "run"
+    new = replacing.beside(target)
+    for spoil in ("metrics.json", "config.toml", "manifest.json"):
+        complete(target, "old")
+        complete(new, "new")
+        (new / spoil).write_text("x")
+        with replacing.held(target):
+            assert (target / "config.toml").read_text() == "old"
+        assert new.is_dir()
+        shutil.rmtree(target)
+        shutil.rmtree(new)
+    complete(target, "old")
+    new.mkdir()
+    (new / "config.toml").write_text("cut off, and without a checkpoint")
+    Manifest.of(new, [new / "config.toml"]).write(new)
+    with replacing.held(target):
+        assert (target / "config.toml").read_text() == "old"
+
+
+def test_a_file_that_cannot_be_copied_is_named(tmp_path):
+    target = tmp_path / "run"
+    complete(target, "old")
+    (target / "loop").symlink_to("loop")
+    refused = pytest.raises(RunFolderError, match=r"cannot copy .*run/loop: .*remove it")
+    with refused, replacing.made_anew(target, copy=True):
+        pytest.fail("it was copied")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("name", ["loop", "a\0b", "x" * 300])
+def test_what_is_not_a_path_is_said(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(RunFolderError, match="cannot be used as a path"):
+        replacing.settle(tmp_path / name)
+    with pytest.raises(RunFolderError, match="cannot be used as a path"), replacing.held(tmp_path / name):
+        pytest.fail("it was held")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,7 +181,7 @@ def source_of(against: str, config: Config, seed: int = 0, data_dir: Folder = No
     known = keys("data", name)
     if path and "path" not in known:
         raise DataError(f"--against {against}: {name} reads no files and takes no path")
-    own = {} if not path else {"path": str(Path(path).expanduser().absolute())}
+    own = {} if not path else {"path": str(Path(os.path.expanduser(path)).absolute())}
     like = {key: value for key, value in config.data_settings.items() if key in COPIED and key in known}
     other = make("data", {"name": name, **like, **own})
     return name, lambda task: rescaled(other, task)
@@ -216,9 +217,9 @@ def _unseen(config: Config) -> Any:
             f"--against {UNSEEN}: {config.experiment} knows all classes of {config.data.name}; leave some "
             "out, as in bisnn run digits --set 'data.classes=[0,1,2,3,4,5,6,7]'"
         )
-    # Only the test points are needed.
+    # All training points, since a class without any is refused; only the test points are needed.
     whole = build_task(
-        config.replace("data.classes", None).replace("data.n_train", 1).replace("train.share", None)
+        config.replace("data.classes", None).replace("data.n_train", None).replace("train.share", None)
     )
     assert whole.labels is not None  # only tasks with classes to leave out get here
     unseen = ~np.isin(whole.labels.decode(whole.test.y), seen)

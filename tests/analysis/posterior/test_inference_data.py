@@ -1,6 +1,7 @@
 import os
 import stat
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,11 +128,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = save_idata(make_idata(GROUPS, COORDS, DIMS), tmp_path / "x.nc")
     before = path.read_bytes()
 
-    def fail(self, target, **_):
-        target.write_bytes(b"half")
+    def fail(self, content):
+        with self.open("wb") as stream:
+            stream.write(bytes(content)[:4])
         raise OSError("disk full")
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         save_idata(make_idata(GROUPS, COORDS, DIMS), path)
     assert path.read_bytes() == before

@@ -95,7 +95,7 @@ def test_what_was_run_and_on_what(finished, read):
     assert settings["guide.estimator"] == ["second-order", "–"]  # a key that the other guide does not have
     assert dict(read.tables["Settings that they share"])["data.n_train"] == "24"
     assert read.tables["Methods and their runs"][1][:5] == ["tiny", "bayes", "relaxed", "0-1", "2"]
-    assert read.tables["Data set 'two-moons'"][1] == ["classification", "2", "2", "24", "16", "30"]
+    assert read.tables["Data set 'two-moons'"][1] == ["classification", "2", "2", "24", "16", "30", "6.67%"]
     assert read.tables["Points of each class"][1:] == [["0", "12", "8", "15"], ["1", "12", "8", "15"]]
     recorded = json.loads((finished / "bayes-seed0" / "environment.json").read_text())
     found = dict(read.tables["What the runs recorded"])
