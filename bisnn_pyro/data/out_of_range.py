@@ -68,6 +68,6 @@ def _percent(share: float) -> str:
     """A share in percent with two digits, never 0 or 100 by rounding."""
     if 0 < share < 0.0005:
         return "less than 0.05 %"
-    return (
-        "more than 99.9 %" if 0.999 < share < 1 else f"{100 * share:.2g} %" if share < 0.1 else f"{share:.0%}"
-    )
+    if 0.999 < share < 1:
+        return "more than 99.9 %"
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

@@ -180,13 +180,6 @@ def metrics_record(
         "weight_bits": weight_bits(fitted),
         "spikes_per_inference": spikes_per_inference(fitted, task.test.x),
     }
-    y, scores = task.val.y, lambda: _scored(fitted.votes(fitted.encode(task.val.x)), y, config)
-    if not len(y):  # no validation: what it says of its own training points
-        y, scores = evaluation.training.y, lambda: {"": score(evaluation.training.votes, y)}
-    where = f"the {len(y)} {'validation' if len(task.val) else 'training'} points"
-    steps = len(history) * -(-len(task.train) // config.train.batch_size)
-    rest = (where, steps, np.asarray(evaluation.training.x[:64]))
-    learned = learning_warnings(history.rows, best, constant, task.train.y, y, scores, *rest)
     optional: dict[str, Any] = {
         "temperatures": evaluation.temperatures,
         "sharpness": fitted.sharpness,
@@ -194,10 +187,43 @@ def metrics_record(
         "noise": evaluation.noisy_scores,
         "out_of_range": {part: found.share for part, found in task.out_of_range.items() if found.share},
         "notes": list(task.notes),
-        "warnings": [*kl_warnings(ended.get("kl_time")), *learned],
+        "warnings": [
+            *kl_warnings(ended.get("kl_time")),
+            *_not_learned(fitted, task, evaluation, history, best, constant),
+        ],
         "val_nll": min((row["val_nll"] for row in history if "val_nll" in row), default=None),
     }
     return record | {name: value for name, value in optional.items() if value not in (None, {}, [])}
+
+
+def _not_learned(
+    fitted: FittedRun,
+    task: Task,
+    evaluation: Evaluation,
+    history: History,
+    best: int,
+    constant: ConstantPredictor,
+) -> list[str]:
+    """Return the warning of a run that learned nothing: on validation points, else on training points."""
+    config, training, n_val = fitted.config, evaluation.training, len(task.val)
+
+    def scores() -> dict[str, dict[str, float]]:
+        if n_val:
+            return _scored(fitted.votes(fitted.encode(task.val.x)), task.val.y, config)
+        return {"": score(training.votes, training.y)}
+
+    y = task.val.y if n_val else training.y
+    return learning_warnings(
+        history.rows,
+        best,
+        constant,
+        y_train=task.train.y,
+        y=y,
+        scores=scores,
+        where=f"the {len(y)} {'validation' if n_val else 'training'} points",
+        n_updates=len(history) * -(-len(task.train) // config.train.batch_size),
+        x=np.asarray(training.x[:64]),
+    )
 
 
 # -- early decisions ------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class TestRange:
         assert scaled.min() == 0
         assert (
             str(found)
-            == "25% of the input values lie outside the range of the training set and are clipped to it"
+            == "25 % of the input values lie outside the range of the training set and are clipped to it"
         )
 
     def test_passed_as_they_are(self):

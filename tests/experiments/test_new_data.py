@@ -120,7 +120,7 @@ class TestInputs:
     def test_out_of_range(self, fitted, x):
         assert fitted.predict(x).out_of_range == 0
         with pytest.warns(
-            DataWarning, match=r"% of the input values lie outside .* \(.*far outside\) and are clipped"
+            DataWarning, match=r" % of the input values lie outside .* \(.*far outside\) and are clipped"
         ):
             clipped = fitted.predict(x * 100)
         assert clipped.out_of_range > 0.5

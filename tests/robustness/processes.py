@@ -10,8 +10,8 @@ import sys
 
 from bisnn_pyro.analysis.figures import style
 from bisnn_pyro.experiments.run import evaluate_folder, run
+from tests.robustness.conftest import DPI
 
-style.PNG_DPI = 20  # in these processes: drawing takes longer than all else
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["bisnn_pyro.results", __name__])
 CHANGING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "open"}
@@ -43,6 +43,7 @@ def train(config, out, at=None, counted=None, **settings):
         if n == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    style.PNG_DPI = DPI
     count_changes(out, act)
     run(config, out, **settings)
     if counted is not None:
@@ -58,6 +59,7 @@ def evaluate(path, at=None, counted=None):
         if n == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    style.PNG_DPI = DPI
     count_changes(path.parent, act)
     evaluate_folder(path)
     if counted is not None:
@@ -68,6 +70,7 @@ def command_with_limit(limit, words, answer):
     """Run a command line that cannot write more bytes to a file than this; send its status and messages."""
     from bisnn_pyro.cli import main
 
+    style.PNG_DPI = DPI
     sys.argv = ["bisnn", *map(str, words)]
     said, status = io.StringIO(), None
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

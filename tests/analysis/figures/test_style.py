@@ -198,7 +198,7 @@ def test_three_files_in_a_new_folder(figure, tmp_path):
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {"fig.pdf", "fig.png", "fig.csv"}
     assert paths["csv"].read_text(encoding="utf-8") == 'name,value\na,0.3333333333333333\n"b,c",nan\n'
     width, height = np.frombuffer(paths["png"].read_bytes()[16:24], ">u4")
-    assert (width, height) == (2 * style.PNG_DPI, style.PNG_DPI)  # 2 x 1 inches
+    assert (width, height) == (400, 200)  # 2 x 1 inches at 200 dpi
 
 
 def test_the_same_figure_gives_the_same_bytes(figure, tmp_path):
