@@ -34,6 +34,7 @@ from bisnn_pyro.files import atomic_folder
 from bisnn_pyro.results.finished import FinishedRun, why_apart
 from bisnn_pyro.results.runs import Line, Runs, as_frame, line_table
 from bisnn_pyro.storage.lock import locked
+from bisnn_pyro.storage.manifest import keep_others
 
 CLASSIFICATION = ("accuracy", "nll", "brier", "ece", "ece_mass")
 REGRESSION = ("rmse", "nll", "coverage90", "width90", "width90_gaps")
@@ -78,7 +79,8 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     """Write ``<out>/summary``: tables, figures and InferenceData of all runs that belong with these.
 
     Earlier runs of other methods, seeds or folds are taken in; those that do not belong in one table with the
-    runs of ``configs`` (see ``check_together`` in ``bisnn_pyro.results.finished``) are left out.
+    runs of ``configs`` (see ``check_together`` in ``bisnn_pyro.results.finished``) are left out.  Files of
+    other names that somebody laid into the folder stay.
 
     Args:
         out: the folder of the runs.
@@ -92,6 +94,7 @@ def summarise(out: str | os.PathLike[str], configs: Sequence[Config]) -> Summary
     path = out / "summary"
     with locked(path, wait=True), atomic_folder(path) as fresh:
         found = _write(fresh, runs)
+        keep_others(path, fresh)
     early = None if found.early is None else path / found.early.name
     figures = tuple(path / figure.name for figure in found.figures)
     return replace(found, path=path, figures=figures, early=early, left_out=tuple(left_out))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bisnn_pyro.errors import RunFolderError
-from bisnn_pyro.files import write_whole
+from bisnn_pyro.files import PREFIX, write_whole
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -149,6 +150,27 @@ def _state(path: Path) -> tuple[int, str]:
 def _hashed(path: Path, size: int, *state: int) -> tuple[int, str]:
     with path.open("rb") as stream:
         return size, hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def keep_others(old: Path, new: Path) -> None:
+    """Seal a folder that replaces another, and copy into it what somebody else laid into the old one.
+
+    Args:
+        old: the folder that is replaced; of one without a manifest nothing is known, and nothing is copied.
+        new: the folder with the files that replace those of the old one.
+
+    Raises:
+        RunFolderError: if the old manifest was changed, so that it does not tell whose files these are.
+    """
+    before = Manifest.read(old)
+    Manifest.of(new, files_below(new)).write(new)
+    if before is None:
+        return
+    for path in files_below(old):
+        name, target = path.relative_to(old).as_posix(), new / path.relative_to(old)
+        if name not in {*before.files, NAME} and PREFIX not in name and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -70,3 +70,20 @@ def test_changes_are_accepted_within_a_block_alone():
         with manifest.accept_changed(False):  # an inner call that does not say so
             assert manifest.accepting()
     assert not manifest.accepting()
+
+
+def test_a_replaced_folder_keeps_what_others_laid_into_it(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, names in ((old, ["table.csv", "gone.csv"]), (new, ["table.csv"])):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(folder.name)
+    manifest.keep_others(tmp_path / "none", old)
+    (old / "mine").mkdir()
+    (old / "mine" / "notes.txt").write_text("kept")
+    manifest.keep_others(old, new)
+    found = {path.relative_to(new).as_posix(): path.read_text() for path in manifest.files_below(new)}
+    assert found.pop("mine/notes.txt") == "kept"
+    assert found.keys() == {"table.csv", manifest.NAME}
+    assert found["table.csv"] == "new"
+    assert set(manifest.Manifest.read(new).files) == {"table.csv"}
