@@ -46,7 +46,7 @@ def test_tables_over_seeds_and_one_container_per_method(batch):
     summary = summarise(out, configs)
     names = {p.name for p in summary.path.iterdir()}
     expected = {f"table.{suffix}" for suffix in ("csv", "md", "tex")} | {f"{m}.nc" for m in METHODS}
-    assert names == expected | {"table-noise-0.1.csv", "differences.csv"}
+    assert names == expected | {"table-noise-0.1.csv", "differences.csv", "manifest.json"}
     predictions = group(load_idata(summary.path / "bayes.nc"), "predictions")
     assert predictions["chain"].values.tolist() == [0, 1]
     *lines, constant = read_rows(summary.path / "table.csv")

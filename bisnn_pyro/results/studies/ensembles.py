@@ -58,7 +58,7 @@ def ensembles_study(
         baseline: the method whose single networks (its first predictor) are counted; without its runs there
             are no equivalents.
         out: folder for ``ensembles.csv``, the table, ``ensembles-runs.csv``, the scores of every ensemble,
-            and a figure of them by the number of trainings.
+            and a figure of those of each method's first predictor.
         trust: whether classes of a user's own that a config names may be imported.
 
     Raises:
@@ -163,11 +163,13 @@ def _printed(lines: Sequence[dict[str, Any]], runs: Runs, baseline: str) -> Prin
 
 
 def _plot(lines: Sequence[Mapping[str, Any]], runs: Runs) -> Plot:
-    """Draw the scores of every method and predictor by the number of trainings."""
+    """Draw the scores of the first predictor of each method by the number of trainings."""
     columns = [metric + end for metric in METRICS for end in ENDS]
+    firsts = {(line.name, line.predictors[0]) for line in runs.lines}
     curves = {
         f"{method} ({predictor})": {"size": own["trainings"], **{name: own[name] for name in columns}}
         for (method, predictor), own in pd.DataFrame(lines).groupby(KEYS[:2], sort=False)
+        if (method, predictor) in firsts
     }
     plot = plot_committee_size(curves, METRICS)
     for ax in plot.axes:
