@@ -7,17 +7,26 @@ import signal
 import sys
 from typing import NoReturn
 
+from bisnn_pyro.errors import INTERRUPTED
+
 
 def main() -> NoReturn:
     """Run the command line; Ctrl-C during its imports ends as it does later, with a line and status 130."""
     _check_folder()
     try:
         from bisnn_pyro.cli import main as run
+
+        run()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the message
         sys.stderr.write("bisnn: interrupted\n")
-        sys.exit(130)
-    run()
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:
+            raise
+    # Python itself would end by the signal if Ctrl-C came within an exec of text, as in many imports.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(INTERRUPTED)
 
 
 def _check_folder() -> None:

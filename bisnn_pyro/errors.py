@@ -6,6 +6,9 @@ Each message says what is wrong, where, and what to do about it.  The command li
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit status of the command line after Ctrl-C."""
+
 
 class BisnnError(Exception):
     """Base class of every error that this package raises on purpose."""

@@ -23,11 +23,10 @@ from bisnn_pyro.cli.data import data_app
 from bisnn_pyro.cli.distil import distil
 from bisnn_pyro.cli.doctor import doctor
 from bisnn_pyro.cli.finished import compare, energy, evaluate, export, report
-from bisnn_pyro.cli.options import INTERRUPTED
 from bisnn_pyro.cli.reproduce import reproduce
 from bisnn_pyro.cli.study import study_app
 from bisnn_pyro.cli.training import list_presets, merge, run, show, tune
-from bisnn_pyro.errors import BisnnError, InputError
+from bisnn_pyro.errors import INTERRUPTED, BisnnError, InputError
 from bisnn_pyro.memory import out_of_memory
 
 

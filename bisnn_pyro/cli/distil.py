@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, AcceptChanged, DataDir, OneRun, Overrides, TrustCode
+from bisnn_pyro.cli.options import AcceptChanged, DataDir, OneRun, Overrides, TrustCode
+from bisnn_pyro.errors import INTERRUPTED
 
 
 def distil(

@@ -9,8 +9,6 @@ import typer
 
 from bisnn_pyro.errors import ConfigError
 
-INTERRUPTED = 130
-
 Source = Annotated[str, typer.Argument(help="A preset's name (see `bisnn list`) or a TOML file.")]
 Methods = Annotated[
     list[str] | None,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisnn_pyro.cli.options import INTERRUPTED, Jobs
+from bisnn_pyro.cli.options import Jobs
+from bisnn_pyro.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.config import Config

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bisnn_pyro.cli.options import (
-    INTERRUPTED,
     AcceptChanged,
     DataDir,
     Jobs,
@@ -20,7 +19,7 @@ from bisnn_pyro.cli.options import (
     Source,
     TrustCode,
 )
-from bisnn_pyro.errors import ConfigError
+from bisnn_pyro.errors import INTERRUPTED, ConfigError
 
 if TYPE_CHECKING:
     from bisnn_pyro.experiments.config import Config

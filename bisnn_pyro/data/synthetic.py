@@ -47,7 +47,11 @@ def two_moons(
     """
     noise = check_number("noise", noise, 0.0)
     counts = [check_count(name, n, 2) for name, n in zip(_COUNTS, (n_train, n_val, n_test), strict=True)]
-    check_bytes("two-moons with so many points", sum(counts) * _POINT_BYTES, "lower their numbers")
+    check_bytes(
+        "two-moons with so many points (n_train, n_val, n_test)",
+        sum(counts) * _POINT_BYTES,
+        "lower their numbers",
+    )
     seeds = np.random.SeedSequence(check_count("seed", seed, 0)).generate_state(3)
     raw = [_moons(n, noise, int(s)) for n, s in zip(counts, seeds, strict=True)]
     scaler = FeatureScaler.fit(raw[0].x)
@@ -101,7 +105,11 @@ def curve(
     rngs = [np.random.default_rng(s) for s in np.random.SeedSequence(check_count("seed", seed, 0)).spawn(3)]
     counts = check_count("n_val", n_val), check_count("n_test", n_test)
     n_points = sum(counts) + points_per_unit * round(sum(b - a for a, b in SEGMENTS))
-    check_bytes("the curve with so many points", n_points * _POINT_BYTES, "lower their numbers")
+    check_bytes(
+        "the curve with so many points (points_per_unit, n_val, n_test)",
+        n_points * _POINT_BYTES,
+        "lower their numbers",
+    )
     xs = [_even(points_per_unit), *(_uniform(n, rng) for n, rng in zip(counts, rngs[1:], strict=True))]
     ys = [curve_truth(x) + noise * rng.standard_normal(x.shape) for x, rng in zip(xs, rngs, strict=True)]
     keep = at_most(n_train, len(xs[0]), seed)

@@ -48,7 +48,8 @@ def check_message(status, said, limit):
 @pytest.fixture(scope="module")
 def whole(source, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
-    assert called(-1, "run", source, "-m", "bayes", "--out", out, "-q") == (0, "")
+    status, said = called(-1, "run", source, "-m", "bayes", "--out", out, "-q")
+    assert status == 0, said
     return out
 
 
