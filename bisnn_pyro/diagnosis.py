@@ -100,7 +100,7 @@ def environment_report(*, check: bool = True) -> Report:
         True
     """
     lines = [f"python {platform.python_version()} on {platform.platform()}"]
-    found = {name: _version(name) for name in PACKAGES}
+    found = versions()
     lines += [f"{name} {number or 'is missing'}" for name, number in found.items()]
     lines += [*_devices(), *_threads(), *_encoding()]
     missing = [name for name, number in found.items() if number is None]
@@ -186,6 +186,11 @@ def _numbers() -> Iterator[tuple[str, float]]:
 
 
 # -- what the installation consists of ----------------------------------------------------------------
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of the packages that results depend on; None of a package that is missing."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 def _version(package: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from bisnn_pyro.diagnosis import versions
 from bisnn_pyro.errors import RunFolderError
 from bisnn_pyro.experiments.config import Config
 from bisnn_pyro.files import write_whole
@@ -21,19 +21,6 @@ from bisnn_pyro.inference import History
 from bisnn_pyro.storage.folder import StoredFolder
 from bisnn_pyro.storage.replacing import NEXT, settle_all
 from bisnn_pyro.toml import read_toml
-
-_PACKAGES = (
-    "bisnn_pyro",
-    "torch",
-    "pyro-ppl",
-    "numpy",
-    "numba",
-    "arviz",
-    "xarray",
-    "pandas",
-    "scikit-learn",
-    "matplotlib",
-)
 
 
 @dataclass(frozen=True)
@@ -150,12 +137,6 @@ _METRICS = TypeAdapter(Metrics)
 
 def environment(threads: int, command: str | None = None) -> dict[str, Any]:
     """Return the command that started a run, and what else its bits depend on: versions, machine, threads."""
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "unknown"
     return {
         "command": command,
         "python": platform.python_version(),
@@ -163,7 +144,7 @@ def environment(threads: int, command: str | None = None) -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cpu_count": os.cpu_count(),
         "threads": threads,
-        "packages": versions,
+        "packages": {name: found or "unknown" for name, found in versions().items()},
     }
 
 
